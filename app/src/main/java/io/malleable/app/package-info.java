@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.app;
+
+import org.jspecify.annotations.NullMarked;

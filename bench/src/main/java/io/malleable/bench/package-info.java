@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.bench;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.control;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.hardware;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,65 @@
+package io.malleable.iscsi;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * The storage behind one LUN. The command set (sense data, reservations, mode pages, caching rules)
+ * is this library's; an implementation only moves bytes.
+ *
+ * <p>Offsets and lengths are bytes, already checked against {@link #sizeBytes()} and multiples of
+ * {@link #blockSizeBytes()}. Every method may be called from many connection threads at once. A
+ * buffer belongs to the implementation until the call returns; reads fill it to its limit, writes
+ * drain it, never less. An {@link IOException} becomes sense data on the wire: see {@link
+ * OutOfSpaceException} for the one cause that SBC-3 distinguishes; everything else is a medium
+ * error.
+ */
+public interface LogicalUnit {
+  /** What INQUIRY and the VPD pages say; stable over restarts and moves. */
+  LogicalUnitIdentity identity();
+
+  /** Logical block length: 512 or 4096. */
+  int blockSizeBytes();
+
+  /**
+   * Capacity now; it may grow while sessions are open, which raises the unit attention CAPACITY
+   * DATA HAS CHANGED.
+   */
+  long sizeBytes();
+
+  boolean readOnly();
+
+  void read(long offsetBytes, ByteBuffer destination) throws IOException;
+
+  void write(long offsetBytes, ByteBuffer source) throws IOException;
+
+  /** Returns when every write answered before the call is durable. */
+  void flush() throws IOException;
+
+  /**
+   * The range reads as zeroes afterwards and keeps no space of its own where the store can avoid
+   * it.
+   */
+  void unmap(long offsetBytes, long lengthBytes) throws IOException;
+
+  /**
+   * The range reads as zeroes afterwards and stays provisioned: a later write to it cannot run out
+   * of space.
+   */
+  void writeZeroes(long offsetBytes, long lengthBytes) throws IOException;
+
+  /**
+   * The provisioning state at the offset and how far the same state goes on, for GET LBA STATUS
+   * (SBC-3 5.6).
+   */
+  Extent extentAt(long offsetBytes) throws IOException;
+
+  /**
+   * One run of equal provisioning state.
+   *
+   * @param mapped whether reads come from stored data, own or inherited, and not from the rule that
+   *     absent blocks are zero
+   * @param lengthBytes positive
+   */
+  record Extent(boolean mapped, long lengthBytes) {}
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.iscsi;
+
+import org.jspecify.annotations.NullMarked;

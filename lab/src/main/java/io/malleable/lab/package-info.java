@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.lab;
+
+import org.jspecify.annotations.NullMarked;

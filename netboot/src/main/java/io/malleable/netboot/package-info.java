@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.netboot;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.server;
+
+import org.jspecify.annotations.NullMarked;

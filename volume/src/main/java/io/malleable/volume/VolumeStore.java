@@ -1,0 +1,76 @@
+package io.malleable.volume;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+
+/**
+ * Keeps volumes. A volume is <em>writable</em> (a disk) or <em>sealed</em> (an image or a snapshot:
+ * its content never changes again). Clone, snapshot, rollback and seal take constant time, whatever
+ * the size and the depth of the chain.
+ *
+ * <p>Ids are chosen by the caller, so that an operation that was cut off by a crash can be
+ * repeated: a call that finds its own result already in place (same id, same arguments) returns it
+ * and changes nothing; {@link #delete} of an absent volume succeeds. When a call returns, its
+ * effect is durable. All methods may be called from any thread.
+ *
+ * <p>Errors: {@link VolumeException} with a {@link VolumeException.Reason} for what a caller can
+ * get wrong or must know; any other {@link IOException} means that the storage below failed.
+ */
+public interface VolumeStore extends AutoCloseable {
+  /**
+   * An empty, writable volume that reads as zeroes. {@code sizeBytes} is a positive multiple of
+   * 512.
+   */
+  VolumeInfo create(UUID id, long sizeBytes) throws IOException;
+
+  /**
+   * A writable copy-on-write child of a sealed volume; {@code sizeBytes} is at least the parent's.
+   */
+  VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException;
+
+  /**
+   * A sealed volume with the content that the disk has at one moment during the call; the disk may
+   * be open and busy. Every write answered before the call is in it, each concurrent write wholly
+   * or not at all.
+   */
+  VolumeInfo snapshot(UUID id, UUID disk) throws IOException;
+
+  /** Makes a writable volume immutable, for good; refused while it is open for writing. */
+  VolumeInfo seal(UUID id) throws IOException;
+
+  /** Gives the disk the content of one of its own snapshots again; refused while it is open. */
+  VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException;
+
+  /** Grows a writable volume, open or not; shrinking is refused. */
+  VolumeInfo resize(UUID disk, long sizeBytes) throws IOException;
+
+  /**
+   * Copies what the disk shares with its ancestors into the disk itself, which has no parent
+   * afterwards.
+   */
+  void flatten(UUID disk) throws IOException;
+
+  /**
+   * Frees the volume. Refused while it is open, and while a volume that was cloned from it lives
+   * ({@code HAS_DEPENDANTS} names them); a snapshot whose disk has written on may go at any time.
+   */
+  void delete(UUID id) throws IOException;
+
+  Optional<VolumeInfo> find(UUID id) throws IOException;
+
+  List<VolumeInfo> list() throws IOException;
+
+  /**
+   * Opens a volume for I/O. A writable volume has at most one open handle in all processes that
+   * share the store; a sealed one any number, all read-only.
+   */
+  Volume open(UUID id) throws IOException;
+
+  Capacity capacity() throws IOException;
+
+  /** Flushes and closes every open volume, and the store. */
+  @Override
+  void close() throws IOException;
+}

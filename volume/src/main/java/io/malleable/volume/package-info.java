@@ -1,0 +1,4 @@
+@NullMarked
+package io.malleable.volume;
+
+import org.jspecify.annotations.NullMarked;
