@@ -1,0 +1,62 @@
+package io.malleable.app;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Optional;
+
+/** Every setting of {@code m2 serve}: its name is the flag and the key of the file. */
+enum Setting {
+  DATA("DIR", "", "Everything the server keeps. Needed."),
+  HTTP(
+      "HOST:PORT",
+      "127.0.0.1:8480",
+      "Listener of the API; default 127.0.0.1:8480. Port 0 takes a free one, see DIR/run.json."),
+  BOOT_HTTP(
+      "HOST:PORT", "0.0.0.0:8481", "What machines reach while booting; default 0.0.0.0:8481."),
+  ISCSI("HOST:PORT", "0.0.0.0:3260", "Listener of the targets; default 0.0.0.0:3260."),
+  ADVERTISE(
+      "HOST",
+      "",
+      "Address for boot scripts; default is the one by which the machine reached the server."),
+  LAB("DIR", "", "Virtual machines; default is lab below the data directory."),
+  QEMU_USER("USER", "", "Account of the lab's machines when the server runs as root."),
+  BMC_CREDENTIALS("FILE", "", "Passwords of BMCs: lines 'USER@HOST PASSWORD', mode 0600."),
+  BMC_CERTIFICATES("FILE", "", "PEM file of the authorities that signed the BMCs' certificates."),
+  LOADERS("DIR", "", "Boot loaders; default is where the package ipxe puts them."),
+  LOG_LEVEL("LEVEL", "info", "debug, info, warning or error; default info.");
+
+  private final String label;
+  private final String otherwise;
+  private final String help;
+
+  Setting(String label, String otherwise, String help) {
+    this.label = label;
+    this.otherwise = otherwise;
+    this.help = help;
+  }
+
+  String key() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  String flag() {
+    return "--" + key();
+  }
+
+  String label() {
+    return label;
+  }
+
+  String help() {
+    return help;
+  }
+
+  /** What it is when nobody says. */
+  Optional<String> otherwise() {
+    return otherwise.isEmpty() ? Optional.empty() : Optional.of(otherwise);
+  }
+
+  static Optional<Setting> ofKey(String key) {
+    return Arrays.stream(values()).filter(setting -> setting.key().equals(key)).findFirst();
+  }
+}

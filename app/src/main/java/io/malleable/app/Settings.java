@@ -1,0 +1,177 @@
+package io.malleable.app;
+
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/**
+ * The settings of {@code m2 serve}. Each has one name, which is its flag and its key in the
+ * configuration file; a flag wins.
+ *
+ * @param data directory of everything the server keeps
+ * @param http listener of the API
+ * @param bootHttp listener for booting machines
+ * @param iscsi listener of the targets
+ * @param advertise host name or address by which machines reach this server, where it is not the
+ *     one that they used
+ * @param lab directory of the lab's machines
+ * @param qemuUser account of the lab's machines when the server is root
+ * @param bmcCredentials file with the passwords of BMCs
+ * @param bmcCertificates PEM file with the authorities that signed BMCs' certificates
+ * @param loaders directory of the boot loaders
+ * @param logLevel least level that is logged
+ */
+record Settings(
+    Path data,
+    HostPort http,
+    HostPort bootHttp,
+    HostPort iscsi,
+    Optional<String> advertise,
+    Path lab,
+    Optional<String> qemuUser,
+    Optional<Path> bmcCredentials,
+    Optional<Path> bmcCertificates,
+    Optional<Path> loaders,
+    LogLevel logLevel) {
+  /** Least level that is logged. */
+  enum LogLevel {
+    DEBUG,
+    INFO,
+    WARNING,
+    ERROR
+  }
+
+  /**
+   * Reads all settings.
+   *
+   * @param flags values from the command line
+   * @param file values from the configuration file by key, and {@code fileName} for messages
+   * @throws BadSettingsException with everything that is wrong
+   */
+  static Settings read(Map<Setting, String> flags, Map<String, Object> file, String fileName)
+      throws BadSettingsException {
+    Reader reader = new Reader(flags, file, fileName);
+    reader.checkKeys();
+    Path data = reader.value(Setting.DATA, Settings::path).orElse(null);
+    if (data == null && reader.errors.stream().noneMatch(e -> e.contains("data: "))) {
+      reader.errors.add(
+          "--data: name the directory of the server's data, such as --data /var/lib/m2");
+    }
+    HostPort http = reader.value(Setting.HTTP, HostPort::parse).orElse(null);
+    HostPort bootHttp = reader.value(Setting.BOOT_HTTP, HostPort::parse).orElse(null);
+    HostPort iscsi = reader.value(Setting.ISCSI, HostPort::parse).orElse(null);
+    Optional<String> advertise = reader.value(Setting.ADVERTISE, Settings::host);
+    Optional<Path> lab = reader.value(Setting.LAB, Settings::path);
+    Optional<String> qemuUser = reader.value(Setting.QEMU_USER, text -> text);
+    Optional<Path> bmcCredentials = reader.value(Setting.BMC_CREDENTIALS, Settings::path);
+    Optional<Path> bmcCertificates = reader.value(Setting.BMC_CERTIFICATES, Settings::path);
+    Optional<Path> loaders = reader.value(Setting.LOADERS, Settings::path);
+    LogLevel logLevel = reader.value(Setting.LOG_LEVEL, Settings::logLevel).orElse(null);
+    if (!reader.errors.isEmpty()
+        || data == null
+        || http == null
+        || bootHttp == null
+        || iscsi == null
+        || logLevel == null) {
+      throw new BadSettingsException(reader.errors);
+    }
+    return new Settings(
+        data,
+        http,
+        bootHttp,
+        iscsi,
+        advertise,
+        lab.orElse(data.resolve("lab")),
+        qemuUser,
+        bmcCredentials,
+        bmcCertificates,
+        loaders,
+        logLevel);
+  }
+
+  private interface Parser<T> {
+    T parse(String text) throws SettingException;
+  }
+
+  /** Collects what is wrong, so that all of it is said at once. */
+  private static final class Reader {
+    final List<String> errors = new ArrayList<>();
+    private final Map<Setting, String> flags;
+    private final Map<String, Object> file;
+    private final String fileName;
+
+    Reader(Map<Setting, String> flags, Map<String, Object> file, String fileName) {
+      this.flags = flags;
+      this.file = file;
+      this.fileName = fileName;
+    }
+
+    void checkKeys() {
+      for (String key : file.keySet()) {
+        if (Setting.ofKey(key).isEmpty()) {
+          String known =
+              Arrays.stream(Setting.values()).map(Setting::key).collect(Collectors.joining(", "));
+          errors.add(fileName + ": " + key + ": there is no such key; known are " + known);
+        }
+      }
+    }
+
+    <T> Optional<T> value(Setting setting, Parser<T> parser) {
+      String text = flags.get(setting);
+      String where = setting.flag();
+      if (text == null && file.containsKey(setting.key())) {
+        where = fileName + ": " + setting.key();
+        Object value = file.get(setting.key());
+        if (!(value instanceof String) && !(value instanceof Number)) {
+          errors.add(where + ": give a single value");
+          return Optional.empty();
+        }
+        text = value.toString();
+      }
+      if (text == null) {
+        text = setting.otherwise().orElse(null);
+      }
+      if (text == null) {
+        return Optional.empty();
+      }
+      try {
+        return Optional.of(parser.parse(text));
+      } catch (SettingException e) {
+        errors.add(where + ": '" + text + "': " + e.getMessage());
+        return Optional.empty();
+      }
+    }
+  }
+
+  private static Path path(String text) throws SettingException {
+    try {
+      if (!text.isBlank()) {
+        return Path.of(text).toAbsolutePath().normalize();
+      }
+    } catch (InvalidPathException e) {
+      // Said below.
+    }
+    throw new SettingException("name a path");
+  }
+
+  private static String host(String text) throws SettingException {
+    if (!text.matches("[A-Za-z0-9][A-Za-z0-9.-]{0,252}|[0-9a-fA-F:.]{2,45}")) {
+      throw new SettingException("give a host name or an address without a port");
+    }
+    return text;
+  }
+
+  private static LogLevel logLevel(String text) throws SettingException {
+    for (LogLevel level : LogLevel.values()) {
+      if (level.name().equalsIgnoreCase(text)) {
+        return level;
+      }
+    }
+    throw new SettingException("use debug, info, warning or error");
+  }
+}
