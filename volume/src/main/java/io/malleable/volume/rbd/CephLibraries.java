@@ -1,0 +1,219 @@
+package io.malleable.volume.rbd;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.AddressLayout;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+
+/**
+ * The functions of {@code librados.so.2} and {@code librbd.so.1} that the store uses, with the C
+ * signatures of Ceph 16's {@code librados.h} and {@code librbd.h}. A negative result is a negated
+ * errno.
+ *
+ * <p>Calls that may block are ordinary downcalls: a platform or virtual thread that makes one holds
+ * its carrier, which is why bulk I/O goes through the asynchronous calls.
+ */
+final class CephLibraries {
+  /** {@code RBD_IMAGE_OPTION_FEATURES}. */
+  static final int IMAGE_OPTION_FEATURES = 1;
+
+  /** {@code RBD_IMAGE_OPTION_CLONE_FORMAT}. */
+  static final int IMAGE_OPTION_CLONE_FORMAT = 12;
+
+  /**
+   * Layering, exclusive lock, object map, fast diff and deep flatten: what {@code rbd create}
+   * enables by default.
+   */
+  static final long DEFAULT_FEATURES = 1 | 4 | 8 | 16 | 32;
+
+  /** {@code EVENT_TYPE_EVENTFD}. */
+  static final int EVENT_TYPE_EVENTFD = 2;
+
+  /** {@code RBD_LOCK_MODE_EXCLUSIVE}. */
+  static final int LOCK_MODE_EXCLUSIVE = 0;
+
+  private static final AddressLayout POINTER = ADDRESS;
+  private static final MemoryLayout SIZE_T = JAVA_LONG;
+
+  final MethodHandle radosCreate2;
+  final MethodHandle radosConfReadFile;
+  final MethodHandle radosConfSet;
+  final MethodHandle radosConnect;
+  final MethodHandle radosShutdown;
+  final MethodHandle radosIoctxCreate;
+  final MethodHandle radosIoctxDestroy;
+  final MethodHandle radosClusterStat;
+  final MethodHandle radosIoctxPoolStat;
+
+  final MethodHandle imageOptionsCreate;
+  final MethodHandle imageOptionsDestroy;
+  final MethodHandle imageOptionsSetUint64;
+  final MethodHandle create4;
+  final MethodHandle clone3;
+  final MethodHandle list;
+  final MethodHandle remove;
+  final MethodHandle rename;
+  final MethodHandle trashMove;
+  final MethodHandle trashList;
+  final MethodHandle trashListCleanup;
+  final MethodHandle trashRemove;
+
+  final MethodHandle open;
+  final MethodHandle openById;
+  final MethodHandle openReadOnly;
+  final MethodHandle close;
+  final MethodHandle getSize;
+  final MethodHandle resize;
+  final MethodHandle flatten;
+  final MethodHandle diffIterate2;
+  final MethodHandle metadataGet;
+  final MethodHandle metadataSet;
+  final MethodHandle snapCreate;
+  final MethodHandle snapRemove;
+  final MethodHandle snapGetId;
+  final MethodHandle snapList;
+  final MethodHandle snapListEnd;
+  final MethodHandle lockAcquire;
+  final MethodHandle lockGetOwners;
+  final MethodHandle lockGetOwnersCleanup;
+  final MethodHandle lockBreak;
+
+  final MethodHandle setImageNotification;
+  final MethodHandle pollIoEvents;
+  final MethodHandle aioCreateCompletion;
+  final MethodHandle aioRelease;
+  final MethodHandle aioGetArg;
+  final MethodHandle aioGetReturnValue;
+  final MethodHandle aioRead;
+  final MethodHandle aioWrite;
+  final MethodHandle aioWriteZeroes;
+  final MethodHandle aioFlush;
+
+  private CephLibraries(SymbolLookup rados, SymbolLookup rbd) {
+    radosCreate2 = bind(rados, "rados_create2", JAVA_INT, POINTER, POINTER, POINTER, JAVA_LONG);
+    radosConfReadFile = bind(rados, "rados_conf_read_file", JAVA_INT, POINTER, POINTER);
+    radosConfSet = bind(rados, "rados_conf_set", JAVA_INT, POINTER, POINTER, POINTER);
+    radosConnect = bind(rados, "rados_connect", JAVA_INT, POINTER);
+    radosShutdown = bindVoid(rados, "rados_shutdown", POINTER);
+    radosIoctxCreate = bind(rados, "rados_ioctx_create", JAVA_INT, POINTER, POINTER, POINTER);
+    radosIoctxDestroy = bindVoid(rados, "rados_ioctx_destroy", POINTER);
+    radosClusterStat = bind(rados, "rados_cluster_stat", JAVA_INT, POINTER, POINTER);
+    radosIoctxPoolStat = bind(rados, "rados_ioctx_pool_stat", JAVA_INT, POINTER, POINTER);
+
+    imageOptionsCreate = bindVoid(rbd, "rbd_image_options_create", POINTER);
+    imageOptionsDestroy = bindVoid(rbd, "rbd_image_options_destroy", POINTER);
+    imageOptionsSetUint64 =
+        bind(rbd, "rbd_image_options_set_uint64", JAVA_INT, POINTER, JAVA_INT, JAVA_LONG);
+    create4 = bind(rbd, "rbd_create4", JAVA_INT, POINTER, POINTER, JAVA_LONG, POINTER);
+    clone3 =
+        bind(rbd, "rbd_clone3", JAVA_INT, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER);
+    list = bind(rbd, "rbd_list", JAVA_INT, POINTER, POINTER, POINTER);
+    remove = bind(rbd, "rbd_remove", JAVA_INT, POINTER, POINTER);
+    rename = bind(rbd, "rbd_rename", JAVA_INT, POINTER, POINTER, POINTER);
+    trashMove = bind(rbd, "rbd_trash_move", JAVA_INT, POINTER, POINTER, JAVA_LONG);
+    trashList = bind(rbd, "rbd_trash_list", JAVA_INT, POINTER, POINTER, POINTER);
+    trashListCleanup = bindVoid(rbd, "rbd_trash_list_cleanup", POINTER, SIZE_T);
+    trashRemove = bind(rbd, "rbd_trash_remove", JAVA_INT, POINTER, POINTER, JAVA_BYTE);
+
+    open = bind(rbd, "rbd_open", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
+    openById = bind(rbd, "rbd_open_by_id", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
+    openReadOnly = bind(rbd, "rbd_open_read_only", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
+    close = bind(rbd, "rbd_close", JAVA_INT, POINTER);
+    getSize = bind(rbd, "rbd_get_size", JAVA_INT, POINTER, POINTER);
+    resize = bind(rbd, "rbd_resize", JAVA_INT, POINTER, JAVA_LONG);
+    flatten = bind(rbd, "rbd_flatten", JAVA_INT, POINTER);
+    diffIterate2 =
+        bind(
+            rbd,
+            "rbd_diff_iterate2",
+            JAVA_INT,
+            POINTER,
+            POINTER,
+            JAVA_LONG,
+            JAVA_LONG,
+            JAVA_BYTE,
+            JAVA_BYTE,
+            POINTER,
+            POINTER);
+    metadataGet = bind(rbd, "rbd_metadata_get", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
+    metadataSet = bind(rbd, "rbd_metadata_set", JAVA_INT, POINTER, POINTER, POINTER);
+    snapCreate = bind(rbd, "rbd_snap_create", JAVA_INT, POINTER, POINTER);
+    snapRemove = bind(rbd, "rbd_snap_remove", JAVA_INT, POINTER, POINTER);
+    snapGetId = bind(rbd, "rbd_snap_get_id", JAVA_INT, POINTER, POINTER, POINTER);
+    snapList = bind(rbd, "rbd_snap_list", JAVA_INT, POINTER, POINTER, POINTER);
+    snapListEnd = bindVoid(rbd, "rbd_snap_list_end", POINTER);
+    lockAcquire = bind(rbd, "rbd_lock_acquire", JAVA_INT, POINTER, JAVA_INT);
+    lockGetOwners = bind(rbd, "rbd_lock_get_owners", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
+    lockGetOwnersCleanup = bindVoid(rbd, "rbd_lock_get_owners_cleanup", POINTER, SIZE_T);
+    lockBreak = bind(rbd, "rbd_lock_break", JAVA_INT, POINTER, JAVA_INT, POINTER);
+
+    setImageNotification =
+        bind(rbd, "rbd_set_image_notification", JAVA_INT, POINTER, JAVA_INT, JAVA_INT);
+    pollIoEvents = bind(rbd, "rbd_poll_io_events", JAVA_INT, POINTER, POINTER, JAVA_INT);
+    aioCreateCompletion =
+        bind(rbd, "rbd_aio_create_completion", JAVA_INT, POINTER, POINTER, POINTER);
+    aioRelease = bindVoid(rbd, "rbd_aio_release", POINTER);
+    aioGetArg = bind(rbd, "rbd_aio_get_arg", POINTER, POINTER);
+    aioGetReturnValue = bind(rbd, "rbd_aio_get_return_value", JAVA_LONG, POINTER);
+    aioRead = bind(rbd, "rbd_aio_read", JAVA_INT, POINTER, JAVA_LONG, SIZE_T, POINTER, POINTER);
+    aioWrite = bind(rbd, "rbd_aio_write", JAVA_INT, POINTER, JAVA_LONG, SIZE_T, POINTER, POINTER);
+    aioWriteZeroes =
+        bind(
+            rbd,
+            "rbd_aio_write_zeroes",
+            JAVA_INT,
+            POINTER,
+            JAVA_LONG,
+            SIZE_T,
+            POINTER,
+            JAVA_INT,
+            JAVA_INT);
+    aioFlush = bind(rbd, "rbd_aio_flush", JAVA_INT, POINTER, POINTER);
+  }
+
+  /**
+   * Loads both libraries for the life of the process; they cannot be unloaded safely.
+   *
+   * @throws IllegalStateException naming the library and the Debian package that brings it
+   */
+  static CephLibraries get() {
+    return Holder.INSTANCE;
+  }
+
+  private static final class Holder {
+    static final CephLibraries INSTANCE =
+        new CephLibraries(load("librados.so.2", "librados2"), load("librbd.so.1", "librbd1"));
+  }
+
+  private static SymbolLookup load(String soname, String debianPackage) {
+    try {
+      return SymbolLookup.libraryLookup(soname, Arena.global());
+    } catch (IllegalArgumentException e) {
+      throw new IllegalStateException(
+          soname
+              + " cannot be loaded, and the RBD store needs it: install the Debian package "
+              + debianPackage,
+          e);
+    }
+  }
+
+  private static MethodHandle bind(
+      SymbolLookup lookup, String name, MemoryLayout result, MemoryLayout... arguments) {
+    return Linker.nativeLinker()
+        .downcallHandle(lookup.findOrThrow(name), FunctionDescriptor.of(result, arguments));
+  }
+
+  private static MethodHandle bindVoid(
+      SymbolLookup lookup, String name, MemoryLayout... arguments) {
+    return Linker.nativeLinker()
+        .downcallHandle(lookup.findOrThrow(name), FunctionDescriptor.ofVoid(arguments));
+  }
+}

@@ -1,0 +1,86 @@
+package io.malleable.volume.rbd;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+
+/** A real one-node cluster on loopback, started and stopped by {@code script/ceph-cluster}. */
+final class CephCluster {
+  private final Path directory;
+
+  private CephCluster(Path directory) {
+    this.directory = directory;
+  }
+
+  static CephCluster start() throws IOException, InterruptedException {
+    // Ceph's admin sockets live here, and the path of a socket is limited to 107 bytes.
+    CephCluster cluster = new CephCluster(Files.createTempDirectory(Path.of("/tmp"), "m2-ceph"));
+    cluster.script("start");
+    return cluster;
+  }
+
+  Path conf() {
+    return directory.resolve("ceph.conf");
+  }
+
+  RbdConfig config(UUID instance) {
+    return new RbdConfig(conf(), "m2", "m2", Duration.ofSeconds(10), instance);
+  }
+
+  long pid(String role) throws IOException {
+    return Long.parseLong(Files.readString(directory.resolve(role + ".pid")).strip());
+  }
+
+  /** Sends a signal to a daemon of this cluster. */
+  void signal(String role, String signal) throws IOException, InterruptedException {
+    run(List.of("kill", "-" + signal, Long.toString(pid(role))));
+  }
+
+  /** Runs {@code ceph} as the administrator. */
+  String ceph(String... arguments) throws IOException, InterruptedException {
+    List<String> command =
+        new ArrayList<>(List.of("ceph", "-c", conf().toString(), "--connect-timeout", "10"));
+    command.addAll(List.of(arguments));
+    return run(command);
+  }
+
+  private void script(String action) throws IOException, InterruptedException {
+    run(List.of("../script/ceph-cluster", action, directory.toString()));
+  }
+
+  private static String run(List<String> command) throws IOException, InterruptedException {
+    Path output = Files.createTempFile("m2-ceph", ".out");
+    try {
+      Process process =
+          new ProcessBuilder(command)
+              .redirectErrorStream(true)
+              .redirectOutput(output.toFile())
+              .start();
+      if (!process.waitFor(120, TimeUnit.SECONDS)) {
+        process.destroyForcibly();
+        throw new IOException(command + " did not end within 120 s: " + Files.readString(output));
+      }
+      if (process.exitValue() != 0) {
+        throw new IOException(command + " failed: " + Files.readString(output));
+      }
+      return Files.readString(output);
+    } finally {
+      Files.delete(output);
+    }
+  }
+
+  void stop() throws IOException, InterruptedException {
+    script("stop");
+    try (var paths = Files.walk(directory)) {
+      for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(path);
+      }
+    }
+  }
+}
