@@ -1,0 +1,36 @@
+package io.malleable.hardware;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The {@code bmc} of a node, taken apart. Addresses never hold a password; the ones that name an
+ * account get theirs from {@link Credentials}.
+ */
+public sealed interface BmcAddress {
+  /** Nobody switches this machine. */
+  record None() implements BmcAddress {}
+
+  /** The lab's machine directory of this name. */
+  record Qemu(String name) implements BmcAddress {}
+
+  /** An IPMI 2.0 BMC over RMCP+. */
+  record Ipmi(String user, String host, int port) implements BmcAddress {}
+
+  /**
+   * A Redfish service.
+   *
+   * @param systemPath the ComputerSystem, or null for the only one there is
+   * @param insecure true when the certificate shall not be checked, which only the address can ask
+   */
+  record Redfish(String user, String host, int port, @Nullable String systemPath, boolean insecure)
+      implements BmcAddress {}
+
+  /**
+   * Reads an address; an absent or blank one means none.
+   *
+   * @throws BmcAddressException naming what is wrong and what would be right
+   */
+  static BmcAddress parse(@Nullable String text) {
+    return BmcAddressParser.parse(text);
+  }
+}

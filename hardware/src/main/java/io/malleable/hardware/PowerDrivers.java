@@ -1,0 +1,65 @@
+package io.malleable.hardware;
+
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Finds the driver for a node's {@code bmc} address. Drivers are cheap, hold no connection, and may
+ * be made for every use.
+ */
+public final class PowerDrivers {
+  /** One lock for each lab machine would grow for ever; a few shared ones do not. */
+  private static final int LOCKS = 64;
+
+  private final HardwareSettings settings;
+  private final Lock[] labLocks = new Lock[LOCKS];
+
+  public PowerDrivers(HardwareSettings settings) {
+    this.settings = settings;
+    Arrays.setAll(labLocks, i -> new ReentrantLock());
+  }
+
+  /**
+   * The driver of a machine. Nothing is contacted before the driver is used.
+   *
+   * @param bmc the node's address, null or blank for a machine that somebody else switches
+   * @param firmware how the machine boots; some BMCs must be told
+   * @throws BmcAddressException when the address is malformed
+   */
+  public PowerDriver driver(@Nullable String bmc, Firmware firmware) {
+    return switch (BmcAddress.parse(bmc)) {
+      case BmcAddress.None none -> new NoPower();
+      case BmcAddress.Qemu qemu -> {
+        Lock lock = labLocks[Math.floorMod(qemu.name().hashCode(), LOCKS)];
+        yield new QemuPower(directory(qemu), settings.qemuUser(), lock);
+      }
+      case BmcAddress.Ipmi ipmi -> throw notYet(String.valueOf(bmc));
+      case BmcAddress.Redfish redfish -> throw notYet(String.valueOf(bmc));
+    };
+  }
+
+  /**
+   * The serial console of a machine, or empty when its address leads to none.
+   *
+   * @throws BmcAddressException when the address is malformed
+   */
+  public Optional<NodeConsole> console(@Nullable String bmc) {
+    return switch (BmcAddress.parse(bmc)) {
+      case BmcAddress.Qemu qemu -> Optional.of(new QemuConsole(directory(qemu)));
+      case BmcAddress.None none -> Optional.empty();
+      case BmcAddress.Ipmi ipmi -> Optional.empty();
+      case BmcAddress.Redfish redfish -> Optional.empty();
+    };
+  }
+
+  private MachineDirectory directory(BmcAddress.Qemu qemu) {
+    return new MachineDirectory(MachineDefinition.directory(settings.labDirectory(), qemu.name()));
+  }
+
+  private static BmcAddressException notYet(String bmc) {
+    return new BmcAddressException("no driver for this address", bmc, "use none or qemu:NAME");
+  }
+}
