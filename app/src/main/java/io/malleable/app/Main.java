@@ -1,19 +1,15 @@
 package io.malleable.app;
 
-import picocli.CommandLine;
-import picocli.CommandLine.Command;
+import io.malleable.cli.M2Command;
+import java.util.Map;
 
 /** The {@code m2} program: the client's commands, the lab's, and the server. */
 public final class Main {
   private Main() {}
 
+  /** Runs one command and exits with its status: 0 done, 1 failed, 2 not understood. */
   public static void main(String[] arguments) {
     System.setProperty(LastingLogManager.PROPERTY, LastingLogManager.class.getName());
-    CommandLine commands = new CommandLine(new Root());
-    commands.addSubcommand(new CommandLine(ServeCommand.spec()));
-    System.exit(commands.execute(arguments));
+    System.exit(M2Command.run(arguments, Map.of("serve", ServeCommand::spec)));
   }
-
-  @Command(name = "m2", mixinStandardHelpOptions = true)
-  private static final class Root {}
 }

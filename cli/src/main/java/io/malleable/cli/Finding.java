@@ -1,0 +1,20 @@
+package io.malleable.cli;
+
+/**
+ * What one check found.
+ *
+ * @param remedy what to do; empty when all is well
+ */
+record Finding(String what, State state, String detail, String remedy) {
+
+  /** The names are what the user sees. A warning is about what only some need. */
+  enum State {
+    ok,
+    warning,
+    failed
+  }
+
+  static Finding ok(String what, String detail) {
+    return new Finding(what, State.ok, detail, "");
+  }
+}

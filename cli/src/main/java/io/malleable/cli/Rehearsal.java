@@ -1,0 +1,100 @@
+package io.malleable.cli;
+
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.Writer;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+
+/**
+ * Runs usual commands against a stand-in for a server, so that the Java runtime can record in its
+ * ahead-of-time cache what a command needs (JEP 514). {@code bin/m2} runs it once per build.
+ */
+public final class Rehearsal {
+  private static final String TIME = "\"2026-01-01T00:00:00.000Z\"";
+  private static final String RESOURCE =
+      "\"id\":\"0\",\"name\":\"a\",\"project\":\"default\",\"state\":\"ready\",\"createdAt\":"
+          + TIME
+          + ",\"sizeBytes\":1073741824,\"allocatedBytes\":0,\"nics\":[{\"mac\":\"52:54:00:00:00:01\"}],\"kind\":\"k\",\"progress\":1,"
+          + "\"bootTimeline\":[{\"stage\":\"power-on\",\"at\":"
+          + TIME
+          + "},{\"stage\":\"ready\",\"at\":"
+          + TIME
+          + "}],"
+          + "\"steps\":[{\"name\":\"s\",\"state\":\"succeeded\",\"startedAt\":"
+          + TIME
+          + "}]";
+
+  private Rehearsal() {}
+
+  /** Needs no arguments, leaves nothing behind. */
+  public static void main(String[] arguments) throws IOException {
+    HttpServer server =
+        HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+    server.createContext(
+        "/",
+        exchange -> {
+          boolean list = exchange.getRequestURI().getPath().endsWith("s");
+          String body = list ? "{\"items\":[{" + RESOURCE + "}]}" : "{" + RESOURCE + "}";
+          byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
+          exchange.getRequestBody().readAllBytes();
+          exchange.getResponseHeaders().add("Content-Type", "application/json");
+          exchange.sendResponseHeaders(200, bytes.length);
+          exchange.getResponseBody().write(bytes);
+          exchange.close();
+        });
+    server.start();
+    try {
+      rehearse("http://127.0.0.1:" + server.getAddress().getPort());
+    } finally {
+      server.stop(0);
+    }
+  }
+
+  private static void rehearse(String url) {
+    Terminal terminal = new Terminal(Map.of("M2_URL", url, "M2_TOKEN", "rehearsal"), true, 80);
+    PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
+    String[] lines = {
+      "--help",
+      "--version",
+      "status",
+      "status -o json",
+      "node list",
+      "node list -o json",
+      "node show a",
+      "node show a -o json",
+      "node add a --mac 52:54:00:00:00:01",
+      "node provision a --image a",
+      "node release a",
+      "node explain a",
+      "node failover a --to b",
+      "node power a",
+      "node --help",
+      "image list",
+      "image show a",
+      "image list -o json",
+      "image delete a",
+      "image rename a b",
+      "image import a http://127.0.0.1:1/",
+      "disk list",
+      "disk show a",
+      "disk create a --image a --size 20G",
+      "disk expose a -o json",
+      "disk delete a",
+      "snapshot list",
+      "snapshot create a --disk a",
+      "operation list",
+      "operation show a",
+      "project list",
+      "event list",
+      "no-such-command"
+    };
+    for (String line : lines) {
+      M2Command.run(line.split(" ", -1), Map.of(), terminal, nowhere, nowhere);
+    }
+    Terminal.ofProcess();
+  }
+}

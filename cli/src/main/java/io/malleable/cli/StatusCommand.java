@@ -1,0 +1,93 @@
+package io.malleable.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.time.Duration;
+import java.util.List;
+import picocli.CommandLine.Command;
+
+/** {@code m2 status}: the server and its machines at one glance. */
+@Command(
+    name = "status",
+    mixinStandardHelpOptions = true,
+    description = "Shows the server, how full it is, and the project's machines")
+final class StatusCommand extends ApiCommand {
+  private static final int BAR_COLUMNS = 20;
+
+  @Override
+  protected void run() {
+    JsonNode system = api().get("/v1/system");
+    List<JsonNode> nodes = api().list("/v1/nodes");
+    if (wantsJson()) {
+      ObjectNode both = api().object();
+      both.set("system", system);
+      both.putArray("nodes").addAll(nodes);
+      printJson(both);
+      return;
+    }
+    print(system);
+    out().println();
+    NodeCommands.table(nodes)
+        .print(
+            out(),
+            "There are no nodes in project "
+                + api().endpoint().project()
+                + ". Add one with: m2 node add NAME --mac MAC; or try: m2 lab up");
+  }
+
+  private void print(JsonNode system) {
+    JsonNode addresses = system.path("addresses");
+    JsonNode capacity = system.path("capacity");
+    JsonNode counts = system.path("counts");
+    String up = Times.rough(Duration.ofSeconds(system.path("uptimeSeconds").asLong()));
+    Details.fields(out(), system)
+        .line(
+            "server",
+            api().endpoint().url()
+                + ", version "
+                + Table.cell(system.path("version"))
+                + ", up "
+                + up)
+        .line(
+            "boot",
+            Table.cell(addresses.path("boot")) + ", iSCSI " + Table.cell(addresses.path("iscsi")))
+        .text("dataDirectory", "data")
+        .line("space", space(capacity))
+        .line(
+            "holds",
+            count(counts, "images", "image")
+                + ", "
+                + count(counts, "disks", "disk")
+                + ", "
+                + count(counts, "snapshots", "snapshot")
+                + ", "
+                + count(counts, "nodes", "node")
+                + " in "
+                + count(counts, "projects", "project"))
+        .line(
+            "busy",
+            count(counts, "operations", "operation") + ", " + count(counts, "sessions", "session"));
+  }
+
+  private static String count(JsonNode counts, String field, String noun) {
+    long number = counts.path(field).asLong();
+    return number + " " + noun + (number == 1 ? "" : "s");
+  }
+
+  private static String space(JsonNode capacity) {
+    long total = capacity.path("totalBytes").asLong();
+    long available = capacity.path("availableBytes").asLong();
+    int used =
+        total <= 0 ? 0 : (int) Math.round(BAR_COLUMNS * (double) (total - available) / total);
+    int full = Math.min(BAR_COLUMNS, Math.max(0, used));
+    return "["
+        + "#".repeat(full)
+        + ".".repeat(BAR_COLUMNS - full)
+        + "] "
+        + Sizes.format(available)
+        + " of "
+        + Sizes.format(total)
+        + " free, volumes occupy "
+        + Table.size(capacity.path("allocatedBytes"));
+  }
+}
