@@ -13,8 +13,8 @@ import picocli.CommandLine.Command;
     footerHeading = "%nEnvironment:%n",
     footer = {
       "  M2_URL         the server (default http://127.0.0.1:8480)",
-      "  M2_TOKEN_FILE  a file with the token; or M2_TOKEN, the token itself. Without either, the",
-      "                 admin token of this user's own server is used.",
+      "  M2_TOKEN_FILE  a file with the token; M2_TOKEN: the token itself. Without either",
+      "                 the admin token of this user's own server is used.",
       "  M2_PROJECT     the project to act in (default \"default\")",
       "  M2_DATA        the data directory of this user's own server",
       "",
