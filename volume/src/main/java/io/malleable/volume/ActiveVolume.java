@@ -1,0 +1,240 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Objects;
+import java.util.UUID;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.locks.StampedLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A volume in use: what a handle, a snapshot and a flatten of the same volume share.
+ *
+ * <p>Every read and write holds the gate for reading. A snapshot closes the gate only to put a new
+ * layer on top; so each write is wholly below or wholly above. Until the volume's record on disk
+ * names the new layer, the switch is <em>unsettled</em>: any flush settles it first, because what
+ * it promises about the new layer would otherwise not be found after a crash.
+ */
+final class ActiveVolume {
+  private final UUID id;
+  private final StoreFiles files;
+  private final SpaceGuard space;
+  private final StampedLock gate = new StampedLock();
+  private final ReentrantLock settling = new ReentrantLock();
+  private volatile State state;
+  private volatile @Nullable Switch unsettled;
+
+  // Guarded by the store's lock.
+  private int users;
+  private boolean handleOpen;
+
+  /** The writer is absent when the volume is sealed. */
+  private record State(Chain chain, Layer nearest, @Nullable LayerWriter writer) {}
+
+  private record Switch(LayerWriter frozen, VolumeRecord record) {}
+
+  ActiveVolume(VolumeRecord volume, Layer layer, StoreFiles files, SpaceGuard space) {
+    this.id = volume.id();
+    this.files = files;
+    this.space = space;
+    this.state =
+        volume.sealed()
+            ? new State(new Chain(volume.sizeBytes(), null, layer.view()), layer, null)
+            : writable(volume.sizeBytes(), layer);
+  }
+
+  private State writable(long sizeBytes, Layer layer) {
+    return new State(writableChain(sizeBytes, layer), layer, new LayerWriter(layer, files, space));
+  }
+
+  private static Chain writableChain(long sizeBytes, Layer layer) {
+    Layer parent = layer.parent();
+    return new Chain(sizeBytes, layer, parent == null ? null : parent.view());
+  }
+
+  UUID id() {
+    return id;
+  }
+
+  /** The layer nearest to the volume; changes only under the store's lock. */
+  Layer nearest() {
+    return state.nearest;
+  }
+
+  boolean sealed() {
+    return state.writer == null;
+  }
+
+  long sizeBytes() {
+    return state.chain.sizeBytes();
+  }
+
+  void read(long offsetBytes, ByteBuffer destination) throws IOException {
+    long stamp = gate.readLock();
+    try {
+      Chain chain = state.chain;
+      checkRange(offsetBytes, destination.remaining(), chain);
+      chain.read(offsetBytes, destination);
+    } finally {
+      gate.unlockRead(stamp);
+    }
+  }
+
+  void write(long offsetBytes, ByteBuffer source) throws IOException {
+    boolean flushNow;
+    long stamp = gate.readLock();
+    try {
+      State now = state;
+      checkRange(offsetBytes, source.remaining(), now.chain);
+      LayerWriter writer = writerOf(now);
+      flushNow = source.hasRemaining() && writer.write(offsetBytes, source, now.chain);
+    } finally {
+      gate.unlockRead(stamp);
+    }
+    if (flushNow) {
+      flush();
+    }
+  }
+
+  void zero(long offsetBytes, long lengthBytes) throws IOException {
+    boolean flushNow;
+    long stamp = gate.readLock();
+    try {
+      State now = state;
+      checkRange(offsetBytes, lengthBytes, now.chain);
+      LayerWriter writer = writerOf(now);
+      flushNow = lengthBytes > 0 && writer.zero(offsetBytes, lengthBytes, now.chain);
+    } finally {
+      gate.unlockRead(stamp);
+    }
+    if (flushNow) {
+      flush();
+    }
+  }
+
+  Volume.Extent extentAt(long offsetBytes) {
+    long stamp = gate.readLock();
+    try {
+      Chain chain = state.chain;
+      Objects.checkIndex(offsetBytes, chain.sizeBytes());
+      return chain.extentAt(offsetBytes);
+    } finally {
+      gate.unlockRead(stamp);
+    }
+  }
+
+  void flush() throws IOException {
+    // The order matters: a writer that a snapshot freezes after this line has all that was written
+    // before the call; one that was frozen before it shows up as unsettled.
+    LayerWriter writer = state.writer;
+    settle();
+    if (writer != null) {
+      writer.flush();
+    }
+  }
+
+  private LayerWriter writerOf(State now) throws VolumeException {
+    LayerWriter writer = now.writer;
+    if (writer == null) {
+      throw new VolumeException(
+          Reason.SEALED, "volume " + id + " is sealed; write to a clone of it");
+    }
+    return writer;
+  }
+
+  private void checkRange(long offsetBytes, long lengthBytes, Chain chain) {
+    Objects.checkFromIndexSize(offsetBytes, lengthBytes, chain.sizeBytes());
+    if (((offsetBytes | lengthBytes) & (LocalVolumeStore.SECTOR_BYTES - 1)) != 0) {
+      throw new IllegalArgumentException(
+          "offset %d and length %d must be multiples of %d"
+              .formatted(offsetBytes, lengthBytes, LocalVolumeStore.SECTOR_BYTES));
+    }
+  }
+
+  /** Finishes a switch of layers that an error interrupted, if there is one. */
+  void settle() throws IOException {
+    if (unsettled == null) {
+      return;
+    }
+    settling.lock();
+    try {
+      Switch open = unsettled;
+      if (open != null) {
+        open.frozen.flush();
+        open.record.publish(files);
+        unsettled = null;
+      }
+    } finally {
+      settling.unlock();
+    }
+  }
+
+  // The rest is called under the store's lock.
+
+  /** Freezes the present top layer, under an empty one that stands on it. */
+  void putOnTop(Layer top, VolumeRecord record) throws IOException {
+    LayerWriter frozen = writerOf(state);
+    State next = writable(record.sizeBytes(), top);
+    long stamp = gate.writeLock();
+    try {
+      unsettled = new Switch(frozen, record);
+      state = next;
+    } finally {
+      gate.unlockWrite(stamp);
+    }
+  }
+
+  void resize(long sizeBytes) {
+    long stamp = gate.writeLock();
+    try {
+      State now = state;
+      state =
+          new State(
+              new Chain(sizeBytes, now.chain.top(), now.chain.below()), now.nearest, now.writer);
+    } finally {
+      gate.unlockWrite(stamp);
+    }
+  }
+
+  /** What lies below the layers has changed its form, never its content. */
+  void rebase() {
+    long stamp = gate.writeLock();
+    try {
+      State now = state;
+      long size = now.chain.sizeBytes();
+      Chain chain =
+          now.writer == null
+              ? new Chain(size, null, now.nearest.view())
+              : writableChain(size, now.nearest);
+      state = new State(chain, now.nearest, now.writer);
+    } finally {
+      gate.unlockWrite(stamp);
+    }
+  }
+
+  LayerWriter writer() throws VolumeException {
+    return writerOf(state);
+  }
+
+  Chain chain() {
+    return state.chain;
+  }
+
+  int addUser() {
+    return ++users;
+  }
+
+  int removeUser() {
+    return --users;
+  }
+
+  boolean handleOpen() {
+    return handleOpen;
+  }
+
+  void setHandleOpen(boolean open) {
+    handleOpen = open;
+  }
+}

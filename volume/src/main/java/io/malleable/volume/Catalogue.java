@@ -1,0 +1,249 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/** The volume records and the layers they stand on. Guarded by the store's lock. */
+final class Catalogue {
+  private static final Logger LOG = System.getLogger(Catalogue.class.getName());
+
+  private final StoreFiles files;
+  private final LayerTable layers;
+  private final Map<UUID, VolumeRecord> records = new HashMap<>();
+
+  /** Volumes whose record cannot be read. */
+  private final Map<UUID, VolumeException> damaged = new HashMap<>();
+
+  private Catalogue(StoreFiles files) {
+    this.files = files;
+    this.layers = new LayerTable(files);
+  }
+
+  /** Reads what is there and removes what unfinished work left behind. */
+  static Catalogue load(StoreFiles files) throws IOException {
+    files.createDirectory(StoreLayout.VOLUMES);
+    files.createDirectory(StoreLayout.LAYERS);
+    Catalogue catalogue = new Catalogue(files);
+    catalogue.loadVolumes();
+    boolean complete = catalogue.loadLayers();
+    for (VolumeRecord volume : catalogue.records.values()) {
+      if (catalogue.layers.exists(volume.layer())) {
+        catalogue.layers.addVolume(volume.layer());
+      }
+    }
+    if (complete && catalogue.damaged.isEmpty()) {
+      catalogue.deleteFiles(catalogue.layers.collectAll());
+    } else {
+      LOG.log(Level.WARNING, "the store has damaged files: unused layers are kept");
+    }
+    return catalogue;
+  }
+
+  private void loadVolumes() throws IOException {
+    for (String name : files.list(StoreLayout.VOLUMES)) {
+      UUID id = idOrNull(name);
+      if (id == null) {
+        removeLeftover(StoreLayout.VOLUMES, name);
+        continue;
+      }
+      try {
+        records.put(id, VolumeRecord.read(files, id));
+      } catch (VolumeException e) {
+        LOG.log(Level.ERROR, "volume " + id + " cannot be used", e);
+        damaged.put(id, e);
+      }
+    }
+  }
+
+  /** Whether every layer's header could be read. */
+  private boolean loadLayers() throws IOException {
+    boolean complete = true;
+    Map<UUID, Optional<UUID>> parents = new HashMap<>();
+    List<String> names = files.list(StoreLayout.LAYERS);
+    for (String name : names) {
+      UUID id = idOrNull(stem(name));
+      if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
+        removeLeftover(StoreLayout.LAYERS, name);
+      } else if (name.endsWith(StoreLayout.MAP)) {
+        try {
+          parents.put(id, MapLog.Header.read(files, id).parent());
+        } catch (VolumeException e) {
+          LOG.log(Level.ERROR, "layer " + id + " cannot be used", e);
+          complete = false;
+        }
+      }
+    }
+    layers.load(parents);
+    if (complete) {
+      for (String name : names) {
+        UUID id = idOrNull(stem(name));
+        if (id != null && !name.endsWith(StoreLayout.TEMPORARY) && !parents.containsKey(id)) {
+          files.delete(StoreLayout.LAYERS + "/" + name);
+        }
+      }
+    }
+    return complete;
+  }
+
+  private void removeLeftover(String directory, String name) throws IOException {
+    if (name.endsWith(StoreLayout.TEMPORARY)) {
+      files.delete(directory + "/" + name);
+    } else {
+      LOG.log(Level.WARNING, "left alone, not a file of this store: {0}/{1}", directory, name);
+    }
+  }
+
+  private static String stem(String name) {
+    int dot = name.indexOf('.');
+    return dot < 0 ? name : name.substring(0, dot);
+  }
+
+  private static @Nullable UUID idOrNull(String name) {
+    try {
+      UUID id = UUID.fromString(name);
+      return id.toString().equals(name) ? id : null;
+    } catch (IllegalArgumentException e) {
+      return null;
+    }
+  }
+
+  LayerTable layers() {
+    return layers;
+  }
+
+  Optional<VolumeRecord> find(UUID id) throws VolumeException {
+    VolumeException damage = damaged.get(id);
+    if (damage != null) {
+      throw new VolumeException(
+          damage.reason(),
+          "volume %s cannot be used: %s".formatted(id, damage.getMessage()),
+          damage);
+    }
+    return Optional.ofNullable(records.get(id));
+  }
+
+  VolumeRecord get(UUID id) throws VolumeException {
+    return find(id)
+        .orElseThrow(() -> new VolumeException(Reason.NOT_FOUND, "there is no volume " + id));
+  }
+
+  List<VolumeRecord> all() {
+    return List.copyOf(records.values());
+  }
+
+  List<UUID> cloned(UUID parent) {
+    List<UUID> found = new ArrayList<>();
+    for (VolumeRecord volume : records.values()) {
+      if (volume.parent().isPresent() && volume.parent().get().equals(parent)) {
+        found.add(volume.id());
+      }
+    }
+    return found;
+  }
+
+  /** Publishes a new volume on a new, empty layer. */
+  void addOnNewLayer(VolumeRecord volume, Optional<UUID> below) throws IOException {
+    layers.create(volume.layer(), below);
+    try {
+      add(volume);
+    } catch (IOException e) {
+      collect(volume.layer());
+      throw e;
+    }
+  }
+
+  /** Publishes a new volume on a layer that exists. */
+  void add(VolumeRecord volume) throws IOException {
+    layers.addVolume(volume.layer());
+    try {
+      volume.publish(files);
+    } catch (IOException e) {
+      withdraw(volume, e);
+      throw e;
+    }
+    records.put(volume.id(), volume);
+  }
+
+  /** The record may be on disk or not; it must not come back after the next start. */
+  private void withdraw(VolumeRecord volume, IOException cause) {
+    StoreLayout.deleteQuietly(files, StoreLayout.volume(volume.id()), cause);
+    try {
+      deleteFiles(layers.removeVolume(volume.layer()));
+    } catch (IOException e) {
+      cause.addSuppressed(e);
+    }
+  }
+
+  /** Publishes a changed record. */
+  void replace(VolumeRecord volume) throws IOException {
+    volume.publish(files);
+    replaceInMemory(volume);
+  }
+
+  /** The same, but somebody else takes care of the file. */
+  void replaceInMemory(VolumeRecord volume) throws IOException {
+    VolumeRecord old = get(volume.id());
+    records.put(volume.id(), volume);
+    if (!old.layer().equals(volume.layer())) {
+      layers.addVolume(volume.layer());
+      deleteFiles(layers.removeVolume(old.layer()));
+    }
+  }
+
+  /**
+   * Removes a volume.
+   *
+   * @return files that nobody needs any more, for the caller to delete without the lock
+   */
+  List<String> remove(VolumeRecord volume) throws IOException {
+    files.delete(StoreLayout.volume(volume.id()));
+    files.syncDirectory(StoreLayout.VOLUMES);
+    records.remove(volume.id());
+    return layers.removeVolume(volume.layer());
+  }
+
+  void collect(UUID layer) {
+    deleteFiles(layers.collect(layer));
+  }
+
+  /** What is left over is removed at the next start. */
+  void deleteFiles(List<String> names) {
+    for (String name : names) {
+      try {
+        files.delete(name);
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "cannot delete " + name + ", which nobody needs any more", e);
+      }
+    }
+  }
+
+  /** What the volume's own layers occupy: down to the first on which others stand too. */
+  long allocatedBytes(VolumeRecord volume) throws IOException {
+    long sum = 0;
+    for (UUID layer : layers.exclusiveTo(volume.layer())) {
+      sum += layerBytes(layer);
+    }
+    return sum;
+  }
+
+  long layerBytes(UUID layer) throws IOException {
+    try (StoreFile data = files.open(StoreLayout.data(layer));
+        StoreFile map = files.open(StoreLayout.map(layer))) {
+      return data.allocatedBytes() + map.allocatedBytes();
+    }
+  }
+
+  VolumeInfo info(VolumeRecord volume) throws IOException {
+    return new VolumeInfo(
+        volume.id(), volume.sealed(), volume.sizeBytes(), allocatedBytes(volume), volume.parent());
+  }
+}

@@ -1,0 +1,75 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One step of a copy-on-write chain, open: a sparse data file (block i at the same offset), what it
+ * says about each block, and the layer below. {@link LayerTable} opens, counts and closes them;
+ * volumes that share a layer share this object.
+ */
+final class Layer {
+  final UUID id;
+  final BlockMap map;
+  final StoreFile data;
+
+  /** Guarded by the lock of the writer that owns the layer. */
+  MapLog log;
+
+  // Guarded by the catalogue's lock, read by it only.
+  private @Nullable Layer parent;
+  private @Nullable ChainView view;
+
+  Layer(UUID id, BlockMap map, StoreFile data, MapLog log, @Nullable Layer parent) {
+    this.id = id;
+    this.map = map;
+    this.data = data;
+    this.log = log;
+    this.parent = parent;
+  }
+
+  @Nullable Layer parent() {
+    return parent;
+  }
+
+  /** A merge took out what lay between. */
+  void reparent(@Nullable Layer newParent) {
+    parent = newParent;
+  }
+
+  /** This layer and everything below it, shared by all who stand on it. */
+  ChainView view() {
+    ChainView current = view;
+    if (current == null) {
+      current = new ChainView(this);
+      view = current;
+    }
+    return current;
+  }
+
+  void forgetView() {
+    view = null;
+  }
+
+  /** Reads blocks that the map says are here. */
+  void read(long positionBytes, ByteBuffer destination) throws IOException {
+    try {
+      data.read(positionBytes, destination);
+    } catch (EOFException e) {
+      throw new VolumeException(
+          Reason.CORRUPT,
+          "%s has fewer bytes than its map says".formatted(StoreLayout.data(id)),
+          e);
+    }
+  }
+
+  void close() throws IOException {
+    try (data) {
+      log.close();
+    }
+  }
+}

@@ -1,0 +1,283 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which layers there are, who stands on them, and which are open. Guarded by the catalogue's lock.
+ */
+final class LayerTable {
+  private final StoreFiles files;
+  private final Map<UUID, Node> nodes = new HashMap<>();
+
+  /** Nobody stands on these any more; their files go when the last user is gone. */
+  private final Map<UUID, Node> doomed = new HashMap<>();
+
+  LayerTable(StoreFiles files) {
+    this.files = files;
+  }
+
+  /** What is known of a layer without opening it. */
+  private static final class Node {
+    final UUID id;
+    @Nullable Node below;
+    // Those who stand on it, on disk.
+    int volumes;
+    int children;
+    // In memory: null when nobody has it open.
+    @Nullable Layer open;
+    int users;
+
+    Node(UUID id) {
+      this.id = id;
+    }
+  }
+
+  /** At start: the layers found on disk. */
+  void load(Map<UUID, Optional<UUID>> parents) throws IOException {
+    for (UUID id : parents.keySet()) {
+      nodes.put(id, new Node(id));
+    }
+    for (Map.Entry<UUID, Optional<UUID>> entry : parents.entrySet()) {
+      Optional<UUID> parent = entry.getValue();
+      if (parent.isPresent()) {
+        Node below = nodes.get(parent.get());
+        if (below == null) {
+          // Found missing when a volume needs it; kept, as nobody can say what it was.
+          continue;
+        }
+        nodeOf(entry.getKey()).below = below;
+        below.children++;
+      }
+    }
+  }
+
+  boolean exists(UUID id) {
+    return nodes.containsKey(id);
+  }
+
+  private Node nodeOf(UUID id) throws VolumeException {
+    Node node = nodes.get(id);
+    if (node == null) {
+      throw new VolumeException(Reason.CORRUPT, "layer " + id + " is missing");
+    }
+    return node;
+  }
+
+  /** An empty layer, durable when this returns. Nobody stands on it yet. */
+  void create(UUID id, Optional<UUID> parent) throws IOException {
+    Node node = new Node(id);
+    if (parent.isPresent()) {
+      node.below = nodeOf(parent.get());
+    }
+    try {
+      files.create(StoreLayout.data(id)).close();
+      MapLog.writeTemporary(files, id, parent, new RunList());
+      files.rename(StoreLayout.map(id) + StoreLayout.TEMPORARY, StoreLayout.map(id));
+      files.syncDirectory(StoreLayout.LAYERS);
+    } catch (IOException e) {
+      StoreLayout.deleteQuietly(files, StoreLayout.map(id), e);
+      StoreLayout.deleteQuietly(files, StoreLayout.data(id), e);
+      throw e;
+    }
+    if (node.below != null) {
+      node.below.children++;
+    }
+    nodes.put(id, node);
+  }
+
+  /** A volume stands on the layer from now on. */
+  void addVolume(UUID id) throws VolumeException {
+    nodeOf(id).volumes++;
+  }
+
+  /**
+   * A volume no longer stands on the layer.
+   *
+   * @return names of the files that nobody needs any more, for the caller to delete
+   */
+  List<String> removeVolume(UUID id) throws VolumeException {
+    nodeOf(id).volumes--;
+    return collect(id);
+  }
+
+  /** Forgets the layer and those below it, as far as nobody stands on them. */
+  List<String> collect(UUID id) {
+    List<String> garbage = new ArrayList<>();
+    Node node = nodes.get(id);
+    while (node != null && node.volumes == 0 && node.children == 0) {
+      nodes.remove(node.id);
+      if (node.users > 0) {
+        doomed.put(node.id, node);
+      } else {
+        garbage.addAll(filesOf(node.id));
+      }
+      node = node.below;
+      if (node != null) {
+        node.children--;
+      }
+    }
+    return garbage;
+  }
+
+  private static List<String> filesOf(UUID id) {
+    return List.of(StoreLayout.sums(id), StoreLayout.map(id), StoreLayout.data(id));
+  }
+
+  List<String> collectAll() {
+    List<String> garbage = new ArrayList<>();
+    for (UUID id : List.copyOf(nodes.keySet())) {
+      garbage.addAll(collect(id));
+    }
+    return garbage;
+  }
+
+  /** Opens the layer and those below it, or counts one more user. */
+  Layer acquire(UUID id) throws IOException {
+    Deque<Node> closed = new ArrayDeque<>();
+    Node node = nodeOf(id);
+    while (node != null && node.open == null) {
+      closed.push(node);
+      node = node.below;
+    }
+    Layer below = node == null ? null : node.open;
+    List<Node> opened = new ArrayList<>();
+    try {
+      while (!closed.isEmpty()) {
+        Node next = closed.pop();
+        if (next.below == null && below == null) {
+          requireGround(next.id);
+        }
+        below = open(next.id, below);
+        next.open = below;
+        opened.add(next);
+        if (next.below != null) {
+          next.below.users++;
+        }
+      }
+    } catch (IOException e) {
+      for (Node done : opened.reversed()) {
+        closeNode(done);
+      }
+      throw e;
+    }
+    Node top = nodeOf(id);
+    top.users++;
+    Layer layer = top.open;
+    if (layer == null) {
+      throw new IllegalStateException("layer " + id + " was just opened");
+    }
+    return layer;
+  }
+
+  /** A layer whose parent is missing must not pass for one that has none. */
+  private void requireGround(UUID id) throws IOException {
+    Optional<UUID> parent = MapLog.Header.read(files, id).parent();
+    if (parent.isPresent()) {
+      throw new VolumeException(
+          Reason.CORRUPT, "layer %s needs layer %s, which is missing".formatted(id, parent.get()));
+    }
+  }
+
+  private Layer open(UUID id, @Nullable Layer below) throws IOException {
+    BlockMap map = new BlockMap();
+    MapLog log = MapLog.open(files, id, map);
+    return new Layer(id, map, files.open(StoreLayout.data(id)), log, below);
+  }
+
+  private void closeNode(Node node) throws IOException {
+    Layer layer = node.open;
+    node.open = null;
+    if (node.below != null) {
+      node.below.users--;
+    }
+    if (layer != null) {
+      layer.close();
+    }
+  }
+
+  /**
+   * One user less; closes what nobody uses.
+   *
+   * @return files to delete, as {@link #removeVolume}
+   */
+  List<String> release(Layer layer) throws IOException {
+    List<String> garbage = new ArrayList<>();
+    Node node = nodeInUse(layer);
+    node.users--;
+    IOException failure = null;
+    while (node != null && node.users == 0 && node.open != null) {
+      try {
+        closeNode(node);
+      } catch (IOException e) {
+        failure = e;
+      }
+      if (doomed.remove(node.id) != null) {
+        garbage.addAll(filesOf(node.id));
+      }
+      node = node.below;
+    }
+    if (failure != null) {
+      throw failure;
+    }
+    return garbage;
+  }
+
+  List<UUID> all() {
+    return List.copyOf(nodes.keySet());
+  }
+
+  /** The layer and those below it, down to the first on which somebody else stands. */
+  List<UUID> exclusiveTo(UUID id) {
+    List<UUID> found = new ArrayList<>();
+    Node node = nodes.get(id);
+    if (node != null) {
+      found.add(id);
+      node = node.below;
+    }
+    while (node != null && node.volumes == 0 && node.children == 1) {
+      found.add(node.id);
+      node = node.below;
+    }
+    return found;
+  }
+
+  /**
+   * The open layer, whose map on disk says so already, stands on nothing any more.
+   *
+   * @return files to delete, as {@link #removeVolume}
+   */
+  List<String> putOnGround(Layer layer) throws IOException {
+    Node node = nodeInUse(layer);
+    Node below = node.below;
+    if (below == null) {
+      return List.of();
+    }
+    node.below = null;
+    below.children--;
+    Layer oldParent = layer.parent();
+    layer.reparent(null);
+    List<String> garbage = new ArrayList<>(collect(below.id));
+    if (oldParent != null) {
+      garbage.addAll(release(oldParent));
+    }
+    return garbage;
+  }
+
+  private Node nodeInUse(Layer layer) {
+    Node node = nodes.getOrDefault(layer.id, doomed.get(layer.id));
+    if (node == null || node.open != layer) {
+      throw new IllegalStateException("layer " + layer.id + " is not open");
+    }
+    return node;
+  }
+}

@@ -1,0 +1,416 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Writes to one layer. Called from many threads.
+ *
+ * <p>Overwriting blocks that the layer has takes no lock. Everything that changes the map (first
+ * writes, zeroes) is serialised by one lock per layer, and each block is written completely before
+ * the map in memory says that it is here. The map on disk follows at {@link #flush}: first the data
+ * file is synced, then the new runs are appended to the map's log and synced; so after a crash a
+ * block whose run was not appended is simply not here, whatever bytes lie at its place.
+ */
+final class LayerWriter {
+  private static final Logger LOG = System.getLogger(LayerWriter.class.getName());
+  private static final int BLOCK_BYTES = BlockMap.BLOCK_BYTES;
+  private static final int BLOCK_MASK = BLOCK_BYTES - 1;
+
+  /** A guest that never flushes shall not make us remember more than this. */
+  private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
+
+  private static final long COMPACT_RUNS = 1 << 17;
+
+  private final Layer layer;
+  private final StoreFiles files;
+  private final SpaceGuard space;
+
+  private final ReentrantLock allocation = new ReentrantLock();
+  // Guarded by allocation.
+  private final ByteBuffer scratch = ByteBuffer.allocateDirect(BLOCK_BYTES);
+  private RunList pending = new RunList();
+  private boolean punchFailed;
+
+  private final ReentrantLock flushing = new ReentrantLock();
+  private final AtomicLong flushesStarted = new AtomicLong();
+  // Guarded by flushing.
+  private long flushesDone;
+  private long runsAfterCompaction;
+  private Optional<UUID> parentOnDisk;
+
+  /** The data file has bytes that were never synced. */
+  private final AtomicBoolean dirty = new AtomicBoolean();
+
+  private volatile @Nullable IOException failure;
+
+  LayerWriter(Layer layer, StoreFiles files, SpaceGuard space) {
+    this.layer = layer;
+    this.files = files;
+    this.space = space;
+    this.parentOnDisk = Optional.ofNullable(layer.parent()).map(parent -> parent.id);
+  }
+
+  Layer layer() {
+    return layer;
+  }
+
+  /**
+   * Writes.
+   *
+   * @return whether so much waits for a flush that the caller should do one now
+   */
+  boolean write(long offsetBytes, ByteBuffer source, Chain chain) throws IOException {
+    refuseAfterFailure();
+    long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
+    long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
+    if (allHere(firstBlock, lastBlock)) {
+      layer.data.write(offsetBytes, source);
+      dirty.set(true);
+      return false;
+    }
+    int limit = source.limit();
+    allocation.lock();
+    try {
+      writeAllocating(offsetBytes, source, chain);
+      return pending.size() > MAX_PENDING_RUNS;
+    } catch (IOException e) {
+      throw outOfSpaceOr(e);
+    } finally {
+      source.limit(limit);
+      allocation.unlock();
+    }
+  }
+
+  private boolean allHere(long firstBlock, long lastBlock) {
+    for (long block = firstBlock; block <= lastBlock; block++) {
+      if (layer.map.stateOf(block) != BlockMap.DATA) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void writeAllocating(long offsetBytes, ByteBuffer source, Chain chain)
+      throws IOException {
+    long position = offsetBytes;
+    long end = offsetBytes + source.remaining();
+    while (position < end) {
+      long runEnd = position;
+      long missing = 0;
+      while (runEnd < end) {
+        boolean here = layer.map.stateOf(runEnd >>> BlockMap.BLOCK_SHIFT) == BlockMap.DATA;
+        boolean whole = (runEnd & BLOCK_MASK) == 0 && end - runEnd >= BLOCK_BYTES;
+        if (!here && !whole) {
+          break;
+        }
+        missing += here ? 0 : 1;
+        runEnd = Math.min(end, (runEnd | BLOCK_MASK) + 1);
+      }
+      if (runEnd == position) {
+        runEnd = Math.min(end, (position | BLOCK_MASK) + 1);
+        source.limit(source.position() + (int) (runEnd - position));
+        writePart(position, source, chain);
+      } else {
+        space.claim(missing * BLOCK_BYTES);
+        source.limit(source.position() + (int) (runEnd - position));
+        layer.data.write(position, source);
+        dirty.set(true);
+        if (missing > 0) {
+          long first = position >>> BlockMap.BLOCK_SHIFT;
+          mark(first, ((runEnd - 1) >>> BlockMap.BLOCK_SHIFT) - first + 1, BlockMap.DATA);
+        }
+      }
+      source.limit(source.position() + (int) (end - runEnd));
+      position = runEnd;
+    }
+  }
+
+  /** Writes less than a block where the layer has none yet: the rest comes from below. */
+  private void writePart(long position, ByteBuffer source, Chain chain) throws IOException {
+    long block = position >>> BlockMap.BLOCK_SHIFT;
+    space.claim(BLOCK_BYTES);
+    scratch.clear();
+    chain.read(block << BlockMap.BLOCK_SHIFT, scratch);
+    scratch.position((int) (position & BLOCK_MASK)).put(source).rewind();
+    layer.data.write(block << BlockMap.BLOCK_SHIFT, scratch);
+    dirty.set(true);
+    mark(block, 1, BlockMap.DATA);
+  }
+
+  private void mark(long firstBlock, long count, int state) {
+    layer.map.set(firstBlock, count, state);
+    pending.add(firstBlock, count, state);
+  }
+
+  /**
+   * The range reads as zeroes; whole blocks give their space back.
+   *
+   * @return as {@link #write}
+   */
+  boolean zero(long offsetBytes, long lengthBytes, Chain chain) throws IOException {
+    refuseAfterFailure();
+    long end = offsetBytes + lengthBytes;
+    long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
+    // The last block of a volume that is no multiple of the block size counts as whole.
+    long endWhole = (end == chain.sizeBytes() ? end + BLOCK_MASK : end) >>> BlockMap.BLOCK_SHIFT;
+    allocation.lock();
+    try {
+      if (firstWhole > endWhole) {
+        zeroPart(offsetBytes, end, chain);
+        return false;
+      }
+      zeroPart(offsetBytes, Math.min(end, firstWhole << BlockMap.BLOCK_SHIFT), chain);
+      zeroBlocks(firstWhole, endWhole, chain);
+      zeroPart(Math.max(offsetBytes, endWhole << BlockMap.BLOCK_SHIFT), end, chain);
+      return pending.size() > MAX_PENDING_RUNS;
+    } catch (IOException e) {
+      throw outOfSpaceOr(e);
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  private void zeroPart(long from, long to, Chain chain) throws IOException {
+    if (from >= to) {
+      return;
+    }
+    long block = from >>> BlockMap.BLOCK_SHIFT;
+    Layer source = chain.sourceOf(block);
+    if (source == null) {
+      return;
+    }
+    ByteBuffer zeroes = Chain.ZEROES.duplicate().limit((int) (to - from));
+    if (source == layer) {
+      layer.data.write(from, zeroes);
+      dirty.set(true);
+    } else {
+      writePart(from, zeroes, chain);
+    }
+  }
+
+  private void zeroBlocks(long firstBlock, long endBlock, Chain chain) {
+    if (firstBlock >= endBlock) {
+      return;
+    }
+    boolean[] stored = new boolean[1];
+    layer.map.forEachRun(
+        firstBlock, endBlock, (first, count, state) -> stored[0] |= state == BlockMap.DATA);
+    boolean onGround = chain.below() == null;
+    if (stored[0] || !onGround) {
+      mark(firstBlock, endBlock - firstBlock, onGround ? BlockMap.ABSENT : BlockMap.ZERO);
+    }
+    if (stored[0]) {
+      punch(firstBlock, endBlock);
+    }
+  }
+
+  private void punch(long firstBlock, long endBlock) {
+    try {
+      layer.data.punchHole(
+          firstBlock << BlockMap.BLOCK_SHIFT, (endBlock - firstBlock) << BlockMap.BLOCK_SHIFT);
+      dirty.set(true);
+    } catch (IOException e) {
+      // The blocks read as zeroes all the same; only their space is not given back.
+      if (!punchFailed) {
+        LOG.log(Level.WARNING, "cannot free discarded space of " + StoreLayout.data(layer.id), e);
+        punchFailed = true;
+      }
+    }
+  }
+
+  /** Copies blocks that come from below into the layer, unless somebody writes them first. */
+  void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
+    refuseAfterFailure();
+    long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
+    allocation.lock();
+    try {
+      long block = firstBlock;
+      while (block < end) {
+        long first = block;
+        while (block < end && inherited(block, chain)) {
+          block++;
+        }
+        if (block > first) {
+          int length = (int) ((block - first) << BlockMap.BLOCK_SHIFT);
+          space.claim(length);
+          buffer.clear().limit(length);
+          chain.read(first << BlockMap.BLOCK_SHIFT, buffer);
+          layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
+          dirty.set(true);
+          mark(first, block - first, BlockMap.DATA);
+        } else {
+          block++;
+        }
+      }
+    } catch (IOException e) {
+      throw outOfSpaceOr(e);
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  private boolean inherited(long block, Chain chain) {
+    Layer source = chain.sourceOf(block);
+    return source != null && source != layer;
+  }
+
+  /**
+   * Makes durable what was written before the call. Callers that come while a flush is under way
+   * share the next one.
+   */
+  void flush() throws IOException {
+    long needed = flushesStarted.get() + 1;
+    flushing.lock();
+    try {
+      refuseAfterFailure();
+      if (flushesDone >= needed) {
+        return;
+      }
+      long mine = flushesStarted.incrementAndGet();
+      if (layer.log.runs() > COMPACT_RUNS && layer.log.runs() > 4 * runsAfterCompaction) {
+        rewriteMap(parentOnDisk);
+      } else {
+        flushNow();
+      }
+      flushesDone = mine;
+    } finally {
+      flushing.unlock();
+    }
+  }
+
+  private void flushNow() throws IOException {
+    RunList batch = takePending();
+    if (!dirty.getAndSet(false) && batch.size() == 0) {
+      return;
+    }
+    try {
+      syncData();
+      if (batch.size() > 0) {
+        layer.log.append(batch);
+      }
+    } catch (SyncFailedException e) {
+      throw failed(e);
+    } catch (IOException e) {
+      giveBack(batch);
+      throw outOfSpaceOr(e);
+    }
+  }
+
+  private void syncData() throws SyncFailedException {
+    try {
+      layer.data.sync();
+    } catch (IOException e) {
+      throw new SyncFailedException(StoreLayout.data(layer.id), e);
+    }
+  }
+
+  private RunList takePending() {
+    allocation.lock();
+    try {
+      RunList taken = pending;
+      pending = new RunList();
+      return taken;
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  /** Not durable after all: the next flush tries again, in the same order. */
+  private void giveBack(RunList batch) {
+    allocation.lock();
+    try {
+      RunList later = pending;
+      pending = batch;
+      for (int i = 0; i < later.size(); i++) {
+        long run = later.run(i);
+        pending.add(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
+      }
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  /**
+   * Replaces the map's log by one without history, in one step; with another parent if need be.
+   * Includes a flush.
+   */
+  void rewriteMap(Optional<UUID> parent) throws IOException {
+    flushing.lock();
+    try {
+      refuseAfterFailure();
+      RunList all = new RunList();
+      RunList taken;
+      allocation.lock();
+      try {
+        layer.map.forEachRun(all::add);
+        taken = pending;
+        pending = new RunList();
+      } finally {
+        allocation.unlock();
+      }
+      dirty.set(false);
+      try {
+        syncData();
+        MapLog.writeTemporary(files, layer.id, parent, all);
+      } catch (SyncFailedException e) {
+        throw failed(e);
+      } catch (IOException e) {
+        giveBack(taken);
+        throw outOfSpaceOr(e);
+      }
+      replaceLog();
+      parentOnDisk = parent;
+      runsAfterCompaction = layer.log.runs();
+    } finally {
+      flushing.unlock();
+    }
+  }
+
+  private void replaceLog() throws IOException {
+    String name = StoreLayout.map(layer.id);
+    try {
+      files.rename(name + StoreLayout.TEMPORARY, name);
+      files.syncDirectory(StoreLayout.LAYERS);
+      MapLog old = layer.log;
+      layer.log = MapLog.open(files, layer.id, new BlockMap());
+      old.close();
+    } catch (IOException e) {
+      // Which of the two a crash would leave is not known.
+      throw failed(e);
+    }
+  }
+
+  private IOException failed(IOException e) {
+    failure = e;
+    return e;
+  }
+
+  private void refuseAfterFailure() throws IOException {
+    IOException cause = failure;
+    if (cause != null) {
+      throw new IOException(
+          "layer %s failed and takes no more writes until its volume is opened again: %s"
+              .formatted(layer.id, cause.getMessage()),
+          cause);
+    }
+  }
+
+  private static IOException outOfSpaceOr(IOException e) {
+    String message = e.getMessage();
+    if (message != null && message.contains("No space left on device")) {
+      return new VolumeException(
+          Reason.OUT_OF_SPACE, "the file system of the store is full: " + message, e);
+    }
+    return e;
+  }
+}

@@ -1,0 +1,78 @@
+package io.malleable.volume;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** A handle on a volume of the local store. */
+final class LocalVolume implements Volume {
+  private final LocalVolumeStore store;
+  private final ActiveVolume active;
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  LocalVolume(LocalVolumeStore store, ActiveVolume active) {
+    this.store = store;
+    this.active = active;
+  }
+
+  private ActiveVolume active() throws ClosedChannelException {
+    if (closed.get()) {
+      throw new ClosedChannelException();
+    }
+    return active;
+  }
+
+  @Override
+  public UUID id() {
+    return active.id();
+  }
+
+  @Override
+  public long sizeBytes() {
+    return active.sizeBytes();
+  }
+
+  @Override
+  public boolean sealed() {
+    return active.sealed();
+  }
+
+  @Override
+  public void read(long offsetBytes, ByteBuffer destination) throws IOException {
+    active().read(offsetBytes, destination);
+  }
+
+  @Override
+  public void write(long offsetBytes, ByteBuffer source) throws IOException {
+    active().write(offsetBytes, source);
+  }
+
+  @Override
+  public void flush() throws IOException {
+    active().flush();
+  }
+
+  @Override
+  public void discard(long offsetBytes, long lengthBytes) throws IOException {
+    active().zero(offsetBytes, lengthBytes);
+  }
+
+  @Override
+  public void writeZeroes(long offsetBytes, long lengthBytes) throws IOException {
+    active().zero(offsetBytes, lengthBytes);
+  }
+
+  @Override
+  public Extent extentAt(long offsetBytes) throws IOException {
+    return active().extentAt(offsetBytes);
+  }
+
+  @Override
+  public void close() throws IOException {
+    if (closed.compareAndSet(false, true)) {
+      store.closeHandle(this, active);
+    }
+  }
+}

@@ -1,0 +1,561 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Volumes as chains of copy-on-write layers in a directory of the local file system; the format is
+ * described in {@code docs/formats/local-volume-store.md}.
+ *
+ * <p>One lock guards the catalogue. It is held for the constant-time part of each call only, never
+ * while volumes' data is read, written or synced in bulk. Only one process can have a store open.
+ */
+public final class LocalVolumeStore implements VolumeStore {
+  static final int SECTOR_BYTES = 512;
+
+  /** 2^40 blocks of 4 KiB would fit the format; this is what fits in an int of map pages. */
+  static final long MAX_SIZE_BYTES = 1L << 50;
+
+  private static final int COPY_BYTES = 1 << 18;
+  private static final int FLATTEN_ATTEMPTS = 4;
+
+  private final StoreFiles files;
+  private final SpaceGuard space;
+  private final @Nullable FileChannel lockChannel;
+  private final ReentrantLock lock = new ReentrantLock();
+
+  // Guarded by lock.
+  private final Catalogue catalogue;
+  private final Map<UUID, ActiveVolume> active = new HashMap<>();
+  private final Set<LocalVolume> handles = new HashSet<>();
+  private boolean closed;
+
+  /**
+   * How a store behaves.
+   *
+   * @param reserveBytes growth is refused when less than this is left on the file system
+   */
+  public record Settings(long reserveBytes) {
+    /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
+    public static Settings defaults() {
+      return new Settings(256L << 20);
+    }
+  }
+
+  private LocalVolumeStore(
+      StoreFiles files, Settings settings, Catalogue catalogue, @Nullable FileChannel lockChannel) {
+    this.files = files;
+    this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
+    this.catalogue = catalogue;
+    this.lockChannel = lockChannel;
+  }
+
+  /** Opens the store in a directory, which is created when absent. */
+  public static LocalVolumeStore open(Path directory) throws IOException {
+    return open(directory, Settings.defaults());
+  }
+
+  /**
+   * Opens the store in a directory, which is created when absent.
+   *
+   * @throws VolumeException {@code UNAVAILABLE} when another process has it open
+   */
+  public static LocalVolumeStore open(Path directory, Settings settings) throws IOException {
+    Files.createDirectories(directory);
+    FileChannel channel = lock(directory);
+    try {
+      StoreFiles files = new LocalFiles(directory);
+      return new LocalVolumeStore(files, settings, Catalogue.load(files), channel);
+    } catch (IOException | RuntimeException e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  /** For tests: without a lock, on any files. */
+  static LocalVolumeStore open(StoreFiles files, Settings settings) throws IOException {
+    return new LocalVolumeStore(files, settings, Catalogue.load(files), null);
+  }
+
+  private static FileChannel lock(Path directory) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            directory.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    try {
+      FileLock taken = channel.tryLock();
+      if (taken != null) {
+        return channel;
+      }
+    } catch (OverlappingFileLockException e) {
+      // This very process has it; the message below says what to do about either.
+    } catch (IOException e) {
+      channel.close();
+      throw e;
+    }
+    channel.close();
+    throw new VolumeException(
+        Reason.UNAVAILABLE,
+        "the volume store in %s is in use by a running server; stop it or choose another directory"
+            .formatted(directory));
+  }
+
+  @Override
+  public VolumeInfo create(UUID id, long sizeBytes) throws IOException {
+    checkSize(sizeBytes);
+    Held held = hold();
+    try (held) {
+      Optional<VolumeRecord> existing = catalogue.find(id);
+      if (existing.isPresent()) {
+        return sameOrRefuse(existing.get(), sizeBytes, Optional.empty());
+      }
+      VolumeRecord volume =
+          new VolumeRecord(
+              id, false, sizeBytes, UUID.randomUUID(), Optional.empty(), Optional.empty());
+      catalogue.addOnNewLayer(volume, Optional.empty());
+      return catalogue.info(volume);
+    }
+  }
+
+  @Override
+  public VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
+    checkSize(sizeBytes);
+    Held held = hold();
+    try (held) {
+      Optional<VolumeRecord> existing = catalogue.find(id);
+      if (existing.isPresent()) {
+        return sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent));
+      }
+      VolumeRecord origin = catalogue.get(parent);
+      if (!origin.sealed()) {
+        throw new VolumeException(
+            Reason.NOT_SEALED,
+            "volume " + parent + " can still be written; take a snapshot and clone that");
+      }
+      if (sizeBytes < origin.sizeBytes()) {
+        throw new VolumeException(
+            Reason.INVALID_SIZE,
+            "size %d is less than the %d of volume %s"
+                .formatted(sizeBytes, origin.sizeBytes(), parent));
+      }
+      VolumeRecord volume =
+          new VolumeRecord(
+              id, false, sizeBytes, UUID.randomUUID(), Optional.of(parent), Optional.empty());
+      catalogue.addOnNewLayer(volume, Optional.of(origin.layer()));
+      return catalogue.info(volume);
+    }
+  }
+
+  private VolumeInfo sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
+      throws IOException {
+    if (existing.sizeBytes() != sizeBytes
+        || !existing.parent().equals(parent)
+        || existing.disk().isPresent()) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already, with other properties".formatted(existing.id()));
+    }
+    return catalogue.info(existing);
+  }
+
+  private static void checkSize(long sizeBytes) throws VolumeException {
+    if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
+      throw new VolumeException(
+          Reason.INVALID_SIZE,
+          "size %d must be a positive multiple of %d, at most %d"
+              .formatted(sizeBytes, SECTOR_BYTES, MAX_SIZE_BYTES));
+    }
+  }
+
+  @Override
+  public VolumeInfo snapshot(UUID id, UUID disk) throws IOException {
+    ActiveVolume source;
+    Held held = hold();
+    try (held) {
+      Optional<VolumeRecord> existing = catalogue.find(id);
+      if (existing.isPresent()) {
+        return sameSnapshotOrRefuse(existing.get(), disk);
+      }
+      refuseSealed(catalogue.get(disk));
+      source = activate(disk);
+    }
+    try {
+      // The bulk of what is not durable yet, while writes go on; the rest below is little.
+      source.flush();
+      Held again = hold();
+      try (again) {
+        Optional<VolumeRecord> existing = catalogue.find(id);
+        return existing.isPresent()
+            ? sameSnapshotOrRefuse(existing.get(), disk)
+            : snapshotNow(id, source);
+      }
+    } finally {
+      deactivate(source);
+    }
+  }
+
+  private VolumeInfo snapshotNow(UUID id, ActiveVolume source) throws IOException {
+    source.settle();
+    VolumeRecord before = catalogue.get(source.id());
+    UUID frozen = before.layer();
+    UUID fresh = UUID.randomUUID();
+    catalogue.layers().create(fresh, Optional.of(frozen));
+    VolumeRecord after = before.withLayer(fresh);
+    try {
+      Layer top = catalogue.layers().acquire(fresh);
+      catalogue.layers().release(source.nearest());
+      source.putOnTop(top, after);
+    } catch (IOException e) {
+      catalogue.collect(fresh);
+      throw e;
+    }
+    catalogue.replaceInMemory(after);
+    source.settle();
+    VolumeRecord snapshot =
+        new VolumeRecord(
+            id, true, before.sizeBytes(), frozen, before.parent(), Optional.of(before.id()));
+    catalogue.add(snapshot);
+    return catalogue.info(snapshot);
+  }
+
+  private VolumeInfo sameSnapshotOrRefuse(VolumeRecord existing, UUID disk) throws IOException {
+    if (!existing.disk().equals(Optional.of(disk))) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already and is no snapshot of %s".formatted(existing.id(), disk));
+    }
+    return catalogue.info(existing);
+  }
+
+  @Override
+  public VolumeInfo seal(UUID id) throws IOException {
+    Held held = hold();
+    try (held) {
+      VolumeRecord volume = catalogue.get(id);
+      if (!volume.sealed()) {
+        refuseInUse(id);
+        volume = volume.asSealed();
+        catalogue.replace(volume);
+      }
+      return catalogue.info(volume);
+    }
+  }
+
+  @Override
+  public VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException {
+    Held held = hold();
+    try (held) {
+      VolumeRecord volume = catalogue.get(disk);
+      VolumeRecord origin = catalogue.get(snapshot);
+      if (!origin.disk().equals(Optional.of(disk))) {
+        throw new VolumeException(
+            Reason.NOT_A_SNAPSHOT_OF_DISK,
+            "volume %s is not a snapshot of disk %s; create a disk from it instead"
+                .formatted(snapshot, disk));
+      }
+      refuseSealed(volume);
+      refuseInUse(disk);
+      UUID fresh = UUID.randomUUID();
+      catalogue.layers().create(fresh, Optional.of(origin.layer()));
+      VolumeRecord after =
+          new VolumeRecord(disk, false, origin.sizeBytes(), fresh, origin.parent(), volume.disk());
+      try {
+        catalogue.replace(after);
+      } catch (IOException e) {
+        // Which of the two records a crash would leave is not known: both layers stay until then.
+        throw new IOException("cannot roll back " + disk + ": " + e.getMessage(), e);
+      }
+      return catalogue.info(after);
+    }
+  }
+
+  @Override
+  public VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
+    checkSize(sizeBytes);
+    Held held = hold();
+    try (held) {
+      VolumeRecord volume = catalogue.get(disk);
+      refuseSealed(volume);
+      if (sizeBytes < volume.sizeBytes()) {
+        throw new VolumeException(
+            Reason.INVALID_SIZE,
+            "size %d is less than the present %d; disks only grow"
+                .formatted(sizeBytes, volume.sizeBytes()));
+      }
+      ActiveVolume open = active.get(disk);
+      if (open != null) {
+        open.settle();
+      }
+      VolumeRecord after = volume.withSize(sizeBytes);
+      catalogue.replace(after);
+      if (open != null) {
+        open.resize(sizeBytes);
+      }
+      return catalogue.info(after);
+    }
+  }
+
+  @Override
+  public void flatten(UUID disk) throws IOException {
+    ActiveVolume target;
+    Held held = hold();
+    try (held) {
+      refuseSealed(catalogue.get(disk));
+      target = activate(disk);
+    }
+    try {
+      for (int attempt = 0; attempt < FLATTEN_ATTEMPTS; attempt++) {
+        Layer top = target.nearest();
+        copyUp(target);
+        target.flush();
+        Held again = hold();
+        try (again) {
+          // A snapshot in between froze the layer that we copied to: once more, to its successor.
+          if (target.nearest() == top) {
+            detach(target);
+            return;
+          }
+        }
+      }
+      throw new VolumeException(
+          Reason.IN_USE,
+          "disk %s is snapshot faster than it can be flattened; try again".formatted(disk));
+    } finally {
+      deactivate(target);
+    }
+  }
+
+  private static void copyUp(ActiveVolume target) throws IOException {
+    ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
+    LayerWriter writer = target.writer();
+    Chain chain = target.chain();
+    long position = 0;
+    while (position < chain.sizeBytes()) {
+      Volume.Extent extent = chain.extentAt(position);
+      long end = position + extent.lengthBytes();
+      if (extent.origin() == Volume.Origin.INHERITED) {
+        for (long at = position; at < end; at += COPY_BYTES) {
+          writer.copyUp(at >>> BlockMap.BLOCK_SHIFT, buffer, chain);
+        }
+      }
+      position = end;
+    }
+  }
+
+  /** The disk's top layer has everything: it needs nothing below. */
+  private void detach(ActiveVolume target) throws IOException {
+    target.settle();
+    target.writer().rewriteMap(Optional.empty());
+    catalogue.deleteFiles(catalogue.layers().putOnGround(target.nearest()));
+    target.rebase();
+    VolumeRecord volume = catalogue.get(target.id());
+    catalogue.replace(volume.withParent(Optional.empty()));
+  }
+
+  @Override
+  public void delete(UUID id) throws IOException {
+    List<String> garbage;
+    Held held = hold();
+    try (held) {
+      Optional<VolumeRecord> volume = catalogue.find(id);
+      if (volume.isEmpty()) {
+        return;
+      }
+      refuseInUse(id);
+      List<UUID> clones = catalogue.cloned(id);
+      if (!clones.isEmpty()) {
+        throw new VolumeException(
+            Reason.HAS_DEPENDANTS,
+            "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
+      }
+      garbage = catalogue.remove(volume.get());
+    }
+    catalogue.deleteFiles(garbage);
+  }
+
+  @Override
+  public Optional<VolumeInfo> find(UUID id) throws IOException {
+    Held held = hold();
+    try (held) {
+      Optional<VolumeRecord> volume = catalogue.find(id);
+      return volume.isPresent() ? Optional.of(catalogue.info(volume.get())) : Optional.empty();
+    }
+  }
+
+  @Override
+  public List<VolumeInfo> list() throws IOException {
+    Held held = hold();
+    try (held) {
+      List<VolumeInfo> infos = new ArrayList<>();
+      for (VolumeRecord volume : catalogue.all()) {
+        infos.add(catalogue.info(volume));
+      }
+      return infos;
+    }
+  }
+
+  @Override
+  public Volume open(UUID id) throws IOException {
+    Held held = hold();
+    try (held) {
+      VolumeRecord volume = catalogue.get(id);
+      if (!volume.sealed()) {
+        ActiveVolume open = active.get(id);
+        if (open != null && open.handleOpen()) {
+          throw inUse(id);
+        }
+      }
+      ActiveVolume opened = activate(id);
+      opened.setHandleOpen(true);
+      LocalVolume handle = new LocalVolume(this, opened);
+      handles.add(handle);
+      return handle;
+    }
+  }
+
+  @Override
+  public Capacity capacity() throws IOException {
+    Held held = hold();
+    try (held) {
+      long allocated = 0;
+      for (UUID layer : catalogue.layers().all()) {
+        allocated += catalogue.layerBytes(layer);
+      }
+      long available = Math.max(0, files.availableBytes() - space.reserveBytes());
+      return new Capacity(files.totalBytes(), available, allocated);
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    List<LocalVolume> open;
+    lock.lock();
+    try {
+      if (closed) {
+        return;
+      }
+      open = List.copyOf(handles);
+    } finally {
+      lock.unlock();
+    }
+    IOException failure = null;
+    for (LocalVolume handle : open) {
+      try {
+        handle.close();
+      } catch (IOException e) {
+        failure = e;
+      }
+    }
+    lock.lock();
+    try {
+      closed = true;
+      if (lockChannel != null) {
+        lockChannel.close();
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  void closeHandle(LocalVolume handle, ActiveVolume volume) throws IOException {
+    lock.lock();
+    try {
+      handles.remove(handle);
+    } finally {
+      lock.unlock();
+    }
+    try {
+      volume.flush();
+    } finally {
+      deactivateHandle(volume);
+    }
+  }
+
+  private void deactivateHandle(ActiveVolume volume) throws IOException {
+    lock.lock();
+    try {
+      if (!volume.sealed()) {
+        volume.setHandleOpen(false);
+      }
+    } finally {
+      lock.unlock();
+    }
+    deactivate(volume);
+  }
+
+  /** Under the lock. */
+  private ActiveVolume activate(UUID id) throws IOException {
+    ActiveVolume open = active.get(id);
+    if (open == null) {
+      VolumeRecord volume = catalogue.get(id);
+      Layer layer = catalogue.layers().acquire(volume.layer());
+      open = new ActiveVolume(volume, layer, files, space);
+      active.put(id, open);
+    }
+    open.addUser();
+    return open;
+  }
+
+  private void deactivate(ActiveVolume volume) throws IOException {
+    lock.lock();
+    try {
+      if (volume.removeUser() == 0) {
+        active.remove(volume.id());
+        catalogue.deleteFiles(catalogue.layers().release(volume.nearest()));
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private static void refuseSealed(VolumeRecord volume) throws VolumeException {
+    if (volume.sealed()) {
+      throw new VolumeException(
+          Reason.SEALED, "volume " + volume.id() + " is sealed; clone it to change it");
+    }
+  }
+
+  private void refuseInUse(UUID id) throws VolumeException {
+    if (active.containsKey(id)) {
+      throw inUse(id);
+    }
+  }
+
+  private static VolumeException inUse(UUID id) {
+    return new VolumeException(Reason.IN_USE, "volume " + id + " is in use; close it first");
+  }
+
+  private Held hold() throws VolumeException {
+    lock.lock();
+    if (closed) {
+      lock.unlock();
+      throw new VolumeException(Reason.UNAVAILABLE, "the volume store is closed");
+    }
+    return lock::unlock;
+  }
+
+  /** The lock, for try-with-resources. */
+  private interface Held extends AutoCloseable {
+    @Override
+    void close();
+  }
+}

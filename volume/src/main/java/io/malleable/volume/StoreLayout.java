@@ -1,0 +1,45 @@
+package io.malleable.volume;
+
+import java.io.IOException;
+import java.util.UUID;
+
+/** Where the files of a local store lie. */
+final class StoreLayout {
+  static final String VOLUMES = "volumes";
+  static final String LAYERS = "layers";
+  static final String TEMPORARY = ".tmp";
+  static final String MAP = ".map";
+  static final String DATA = ".data";
+  static final String SUMS = ".sums";
+
+  private StoreLayout() {}
+
+  static String volume(UUID id) {
+    return VOLUMES + "/" + id;
+  }
+
+  static String map(UUID layer) {
+    return LAYERS + "/" + layer + MAP;
+  }
+
+  static String data(UUID layer) {
+    return LAYERS + "/" + layer + DATA;
+  }
+
+  static String sums(UUID layer) {
+    return LAYERS + "/" + layer + SUMS;
+  }
+
+  static String directoryOf(String name) {
+    return name.substring(0, name.lastIndexOf('/'));
+  }
+
+  /** For cleaning up on the way out with another error, which stays the one that is told. */
+  static void deleteQuietly(StoreFiles files, String name, IOException cause) {
+    try {
+      files.delete(name);
+    } catch (IOException e) {
+      cause.addSuppressed(e);
+    }
+  }
+}
