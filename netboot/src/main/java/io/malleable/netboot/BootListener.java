@@ -28,6 +28,16 @@ public interface BootListener {
     return false;
   }
 
+  /** A machine and the DHCP server exchanged a message; repetitions included. */
+  default void onDhcp(DhcpExchange event) {}
+
+  /**
+   * Another DHCP server answers on the segment. Reported once for each, and again after an hour.
+   *
+   * @param expected whether the mode is made for it
+   */
+  default void onOtherDhcpServer(Ipv4 server, boolean expected) {}
+
   /** How a machine was reached: its address and the address of ours that it used. */
   record Link(InetAddress remote, InetAddress local) {}
 
@@ -50,6 +60,20 @@ public interface BootListener {
 
   /** A loader over one of the transports, {@code http} or {@code tftp}. */
   record LoaderServed(String file, String transport, Link link) {}
+
+  /**
+   * One message of DHCP, from the machine or to it.
+   *
+   * @param node as the directory names it; empty for a stranger
+   * @param client {@code ipxe}, {@code pxe}, {@code http} or {@code other}
+   * @param address the machine's, offered or bound, where there is one
+   */
+  record DhcpExchange(
+      MacAddress mac,
+      Optional<String> node,
+      DhcpMessageType type,
+      String client,
+      Optional<Ipv4> address) {}
 
   /** See {@link #onDriveFailed}. */
   record DriveFailed(MacAddress mac, int attempt, Link link) {}
