@@ -1,0 +1,37 @@
+package io.malleable.control;
+
+import java.util.Optional;
+import java.util.UUID;
+
+/**
+ * Who may log in to a disk's target; there is one per attached or exposed disk.
+ *
+ * @param node the node that boots from it; absent for a disk that is only exposed
+ * @param phoneHomeToken with which the booted system says that it is ready
+ */
+public record Binding(
+    UUID disk, Optional<UUID> node, State state, ChapCredentials chap, String phoneHomeToken) {
+  /** Whether the target is there. */
+  public enum State {
+    /** Claimed; the target is not there yet. */
+    PREPARING,
+    /** The target is there, also after a restart. */
+    DEFINED,
+    /** The target is going, or gone. */
+    WITHDRAWING
+  }
+
+  /** The name of a disk's target. */
+  public static String targetName(UUID disk) {
+    return "iqn.2026-11.io.malleable:" + disk;
+  }
+
+  Binding withState(State newState) {
+    return new Binding(disk, node, newState, chap, phoneHomeToken);
+  }
+
+  @Override
+  public String toString() {
+    return "Binding[disk=" + disk + ", node=" + node + ", state=" + state + "]";
+  }
+}

@@ -1,0 +1,226 @@
+package io.malleable.control;
+
+import io.malleable.volume.VolumeException;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The control plane. In the order of a start: {@link #open}, {@link #start} (targets of all bound
+ * disks are there again), then the caller opens the iSCSI portal, the boot listener and the API,
+ * then {@link #resume} (unfinished operations go on). In the order of a stop: the caller closes the
+ * API, calls {@link #close}, closes the portal and the store.
+ */
+public final class Control implements AutoCloseable {
+  private static final System.Logger LOG = System.getLogger(Control.class.getName());
+  private static final long TICK_MILLIS = 500;
+  private static final long STOP_MILLIS = 10_000;
+  private static final Duration HOUSEKEEPING = Duration.ofMinutes(1);
+
+  private final Ports ports;
+  private final ControlSettings settings;
+  private final Engine engine;
+  private final BootTimeline timeline;
+  private final Projects projects;
+  private final Images images;
+  private final Disks disks;
+  private final Snapshots snapshots;
+  private final Nodes nodes;
+  private final Operations operations;
+  private final Events events;
+  private final ScheduledExecutorService ticker =
+      Executors.newSingleThreadScheduledExecutor(
+          Thread.ofPlatform().name("control-tick").daemon().factory());
+  private volatile Instant housekeepingDue = Instant.MIN;
+
+  private Control(Ports bare, ControlSettings settings, FaultPoints faults) {
+    Signal signal = new Signal();
+    this.ports = bare.withDatabase(new SignallingDatabase(bare.database(), signal));
+    this.settings = settings;
+    this.engine = new Engine(ports, faults);
+    this.timeline = new BootTimeline(ports, engine, settings.bootsKept());
+    this.projects = new Projects(ports);
+    this.images = new Images(ports, engine);
+    this.disks = new Disks(ports, engine);
+    this.snapshots = new Snapshots(ports, engine);
+    this.nodes = new Nodes(ports, engine, timeline, new BootExplainer(ports, settings.deadlines()));
+    this.operations = new Operations(ports, engine, signal);
+    this.events = new Events(ports, signal);
+    projects.ensureDefault();
+  }
+
+  /** Uses the ports, which stay the caller's to close. */
+  public static Control open(Ports ports, ControlSettings settings) {
+    return open(ports, settings, FaultPoints.fromEnvironment());
+  }
+
+  static Control open(Ports ports, ControlSettings settings, FaultPoints faults) {
+    return new Control(ports, settings, faults);
+  }
+
+  /**
+   * Defines the targets of all bound disks. Call it before the portal opens: a machine that finds
+   * its target missing gives its drive up.
+   *
+   * @throws ControlException when a target cannot be defined; the others are defined all the same
+   */
+  public void start() {
+    List<Targets.Definition> definitions =
+        ports
+            .database()
+            .read(rows ->
+                rows.bindings().all().stream()
+                    .filter(binding -> binding.state() == Binding.State.DEFINED)
+                    .map(binding -> TargetSteps.definition(rows, binding.disk()))
+                    .toList());
+    for (Targets.Definition definition : definitions) {
+      try {
+        ports.targets().define(definition);
+      } catch (VolumeException e) {
+        // One damaged disk must not keep all other machines from theirs.
+        LOG.log(System.Logger.Level.ERROR, "no target for disk " + definition.disk(), e);
+        events.report(
+            "disk.damaged",
+            "The disk " + definition.disk() + " has no target: " + Failures.message(e));
+      } catch (IOException e) {
+        throw Failures.of(e);
+      }
+    }
+  }
+
+  /** Goes on with unfinished operations and starts the clockwork. */
+  public void resume() {
+    engine.resume();
+    // Ends with the executor; tickSafely sees to it that nothing is thrown.
+    var unused =
+        ticker.scheduleWithFixedDelay(
+            this::tickSafely, TICK_MILLIS, TICK_MILLIS, TimeUnit.MILLISECONDS);
+  }
+
+  private void tickSafely() {
+    try {
+      tick();
+    } catch (RuntimeException e) {
+      LOG.log(System.Logger.Level.ERROR, "the clockwork of the control plane stumbled", e);
+    }
+  }
+
+  /** Deadlines, retries, retention. */
+  void tick() {
+    engine.tick();
+    Instant now = ports.clock().instant();
+    if (now.isBefore(housekeepingDue)) {
+      return;
+    }
+    housekeepingDue = now.plus(HOUSEKEEPING);
+    disks.purgeTrashedBefore(now.minus(settings.trashRetention()));
+    ports
+        .database()
+        .change(rows -> {
+          rows.operations().deleteFinishedBefore(now.minus(settings.operationRetention()), 1_000);
+          rows.events().trim(settings.eventsKept());
+        });
+  }
+
+  public Projects projects() {
+    return projects;
+  }
+
+  public Images images() {
+    return images;
+  }
+
+  public Disks disks() {
+    return disks;
+  }
+
+  public Snapshots snapshots() {
+    return snapshots;
+  }
+
+  public Nodes nodes() {
+    return nodes;
+  }
+
+  public Operations operations() {
+    return operations;
+  }
+
+  public Events events() {
+    return events;
+  }
+
+  /** What the rooms below report to. */
+  public BootEvents bootEvents() {
+    return timeline;
+  }
+
+  /** How many there are over all projects. */
+  public Rows.Counts counts() {
+    return ports.database().read(Rows::counts);
+  }
+
+  /**
+   * What should not be there: volumes and targets without a row, rows without a volume. Empty
+   * unless there is a defect; operations under way may show up.
+   */
+  public List<String> inconsistencies() throws IOException {
+    Set<UUID> volumes = new HashSet<>();
+    ports.volumes().list().forEach(volume -> volumes.add(volume.id()));
+    Set<UUID> owned = new HashSet<>();
+    Set<UUID> bound = new HashSet<>();
+    ports
+        .database()
+        .read(rows -> {
+          owned.addAll(rows.images().ids());
+          owned.addAll(rows.disks().ids());
+          owned.addAll(rows.snapshots().ids());
+          rows.bindings().all().forEach(binding -> bound.add(binding.disk()));
+          return true;
+        });
+    List<String> found = new ArrayList<>();
+    volumes.stream()
+        .filter(id -> !owned.contains(id))
+        .forEach(id -> found.add("volume " + id + " belongs to nothing"));
+    owned.stream()
+        .filter(id -> !volumes.contains(id))
+        .forEach(id -> found.add("volume " + id + " is missing"));
+    ports.targets().defined().stream()
+        .filter(id -> !bound.contains(id))
+        .forEach(id -> found.add("target of disk " + id + " belongs to nothing"));
+    bound.stream()
+        .filter(id -> !ports.targets().defined().contains(id))
+        .forEach(id -> found.add("target of disk " + id + " is missing"));
+    return found;
+  }
+
+  /** Lets running steps end, for a bounded time; what is unfinished goes on at the next start. */
+  @Override
+  public void close() {
+    ticker.shutdownNow();
+    engine.close();
+    try {
+      if (!engine.awaitIdle(STOP_MILLIS)) {
+        LOG.log(
+            System.Logger.Level.WARNING,
+            "a step did not end in time; its operation goes on at the next start");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    timeline.close();
+  }
+
+  /** For tests. */
+  BootTimeline timeline() {
+    return timeline;
+  }
+}

@@ -1,0 +1,24 @@
+package io.malleable.control;
+
+import java.time.Duration;
+
+/**
+ * What an operator may want to choose.
+ *
+ * @param trashRetention how long a deleted disk can be brought back
+ * @param operationRetention how long finished operations are kept
+ * @param eventsKept how many events are kept
+ * @param bootsKept how many boots are kept per node
+ * @param deadlines how long a boot may take from stage to stage
+ */
+public record ControlSettings(
+    Duration trashRetention,
+    Duration operationRetention,
+    int eventsKept,
+    int bootsKept,
+    BootDeadlines deadlines) {
+  public static ControlSettings defaults() {
+    return new ControlSettings(
+        Duration.ofDays(7), Duration.ofDays(30), 50_000, 20, BootDeadlines.defaults());
+  }
+}

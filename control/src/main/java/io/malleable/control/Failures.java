@@ -1,0 +1,73 @@
+package io.malleable.control;
+
+import io.malleable.volume.VolumeException;
+import java.io.IOException;
+
+/** The one mapping from what fails below to our codes. */
+final class Failures {
+  private Failures() {}
+
+  static ControlException of(Throwable cause) {
+    return switch (cause) {
+      case ControlException known -> known;
+      case VolumeException volume -> ofVolume(volume).causedBy(volume);
+      case IOException io ->
+          ControlException.of(
+                  ErrorCode.IO_FAILED,
+                  "Input or output failed: " + message(io),
+                  "Check the data directory, its disk and the server's log, then repeat.")
+              .causedBy(io);
+      default ->
+          ControlException.of(
+                  ErrorCode.INTERNAL,
+                  "A defect of the server: " + cause.getClass().getSimpleName() + ".",
+                  "Please report it together with the server's log.")
+              .causedBy(cause);
+    };
+  }
+
+  private static ControlException ofVolume(VolumeException e) {
+    String message = message(e);
+    return switch (e.reason()) {
+      case OUT_OF_SPACE ->
+          ControlException.of(
+              ErrorCode.OUT_OF_SPACE,
+              "The store has no space left: " + message,
+              "Delete disks, snapshots or images that are not needed, or add space.");
+      case IN_USE ->
+          ControlException.of(
+              ErrorCode.DISK_IN_USE,
+              "The volume is in use: " + message,
+              "Withdraw the disk or release its node, then repeat.");
+      case INVALID_SIZE ->
+          ControlException.of(
+              ErrorCode.SIZE_INVALID,
+              "The size cannot be used: " + message,
+              "Use a multiple of 512 that is not smaller than the size now.");
+      case NOT_A_SNAPSHOT_OF_DISK ->
+          ControlException.of(
+              ErrorCode.SNAPSHOT_OF_OTHER_DISK,
+              "The snapshot is not one of this disk: " + message,
+              "Choose a snapshot of the disk itself.");
+      case HAS_DEPENDANTS ->
+          ControlException.of(
+              ErrorCode.IMAGE_HAS_CLONES,
+              "Something was cloned from it: " + message,
+              "Delete or flatten the clones first.");
+      case CORRUPT, NOT_FOUND, ALREADY_EXISTS, NOT_SEALED, SEALED ->
+          ControlException.of(
+              ErrorCode.STORE_CORRUPT,
+              "The store and the database disagree: " + message,
+              "Run 'm2 doctor --verify' and keep the server's log.");
+      case FORMAT_TOO_OLD, FORMAT_TOO_NEW, UNAVAILABLE ->
+          ControlException.of(
+              ErrorCode.STORE_UNAVAILABLE,
+              "The store cannot be used: " + message,
+              "Run 'm2 doctor' on the server.");
+    };
+  }
+
+  static String message(Throwable e) {
+    return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+  }
+}

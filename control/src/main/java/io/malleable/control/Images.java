@@ -1,0 +1,265 @@
+package io.malleable.control;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+
+/** Golden images. */
+public final class Images {
+  private static final Set<String> FORMATS = Set.of("raw", "qcow2", "vmdk", "vhdx");
+
+  private final Ports ports;
+  private final Engine engine;
+
+  Images(Ports ports, Engine engine) {
+    this.ports = ports;
+    this.engine = engine;
+    engine.register(OperationKind.IMAGE_IMPORT, new Import());
+    engine.register(OperationKind.IMAGE_DELETE, new Delete());
+  }
+
+  /**
+   * Finds an own or a public image by name or id.
+   *
+   * @throws ControlException NOT_FOUND
+   */
+  public Image get(UUID project, String reference) {
+    return measured(ports.database().read(rows -> Lookup.image(rows, project, reference)));
+  }
+
+  /** Own and public images in the order of names. */
+  public Page<Image> list(UUID project, PageRequest request) {
+    Page<Image> page =
+        ports
+            .database()
+            .read(rows ->
+                request.page(
+                    rows.images().pageVisible(project, request.afterKey(), request.limit() + 1),
+                    image -> image.name() + "/" + image.id()));
+    return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+  }
+
+  private Image measured(Image image) {
+    return image.withAllocatedBytes(Measure.allocatedBytes(ports.volumes(), image.id()));
+  }
+
+  /**
+   * Makes an image of a file. What can be seen at once to be wrong is refused at once; the rest
+   * fails the operation and leaves nothing behind.
+   *
+   * @param format raw, qcow2, vmdk or vhdx; absent means find out
+   * @return the operation; its subject is the image
+   * @throws ControlException NAME_INVALID, NAME_TAKEN, FIELD_INVALID, IMAGE_SOURCE_MISSING,
+   *     IMAGE_INVALID, IMAGE_SOURCE_UNSUPPORTED, OUT_OF_SPACE
+   */
+  public Operation importImage(
+      UUID project,
+      String name,
+      ImageSource source,
+      Optional<String> format,
+      Image.Visibility visibility) {
+    ResourceName.check("name", name);
+    format.ifPresent(Images::checkFormat);
+    ports.imports().check(source, format);
+    return engine.submit(rows -> {
+      requireNameFree(rows, project, name);
+      Image image =
+          new Image(
+              UUID.randomUUID(),
+              project,
+              "",
+              name,
+              Image.State.CREATING,
+              ports.clock().instant(),
+              0,
+              0,
+              Optional.empty(),
+              visibility,
+              format,
+              Optional.empty(),
+              Optional.of(source.description()),
+              1);
+      rows.images().insert(image);
+      Map<String, String> input = new HashMap<>();
+      input.put("image", image.id().toString());
+      ImageSources.write(input, source);
+      format.ifPresent(f -> input.put("format", f));
+      return new Submission(
+          UUID.randomUUID(), OperationKind.IMAGE_IMPORT, project, image.ref(), input);
+    });
+  }
+
+  private static void checkFormat(String format) {
+    if (!FORMATS.contains(format)) {
+      throw ControlException.ofField(
+          ErrorCode.FIELD_INVALID,
+          "format",
+          format,
+          "'" + format + "' is not an image format that we read.",
+          "Use raw, qcow2, vmdk or vhdx, or leave it out.");
+    }
+  }
+
+  static void requireNameFree(Rows rows, UUID project, String name) {
+    if (rows.images().findByName(project, name).isPresent()) {
+      throw Lookup.taken(ResourceKind.IMAGE, name);
+    }
+  }
+
+  /**
+   * Renames an image or changes who may clone it; an absent part stays.
+   *
+   * @throws ControlException NOT_FOUND, NAME_INVALID, NAME_TAKEN, IMAGE_NOT_OWNED, REVISION_CHANGED
+   */
+  public Image change(
+      UUID project,
+      String reference,
+      Optional<String> name,
+      Optional<Image.Visibility> visibility,
+      Optional<Long> expectedRevision) {
+    name.ifPresent(n -> ResourceName.check("name", n));
+    return measured(
+        ports
+            .database()
+            .write(rows -> {
+              Image image = Lookup.ownImage(rows, project, reference);
+              Lookup.requireRevision(expectedRevision, image.revision());
+              String newName = name.orElse(image.name());
+              if (!newName.equals(image.name())) {
+                requireNameFree(rows, project, newName);
+              }
+              rows.images().update(image.with(newName, visibility.orElse(image.visibility())));
+              return Lookup.image(rows, project, image.id().toString());
+            }));
+  }
+
+  /**
+   * Deletes an image.
+   *
+   * @throws ControlException NOT_FOUND, IMAGE_NOT_OWNED, IMAGE_BUSY, IMAGE_HAS_CLONES naming them
+   */
+  public Operation delete(UUID project, String reference) {
+    return engine.submit(rows -> {
+      Image image = Lookup.ownImage(rows, project, reference);
+      Claims.requireFree(rows, image.ref());
+      requireNoDependants(rows, image.ref(), ErrorCode.IMAGE_HAS_CLONES);
+      rows.images().update(image.withState(Image.State.DELETING));
+      return new Submission(
+          UUID.randomUUID(),
+          OperationKind.IMAGE_DELETE,
+          project,
+          image.ref(),
+          Map.of("image", image.id().toString()));
+    });
+  }
+
+  static void requireNoDependants(Rows rows, Ref volume, ErrorCode code) {
+    List<Ref> dependants = rows.dependants(volume.id());
+    if (!dependants.isEmpty()) {
+      throw ControlException.of(
+          code,
+          "The "
+              + volume
+              + " is what these live on: "
+              + String.join(", ", dependants.stream().map(Ref::toString).toList())
+              + ".",
+          "Delete or flatten them first; a deleted disk lives on in the trash until it is purged.");
+    }
+  }
+
+  private final class Import implements Procedure {
+    @Override
+    public List<Step> steps(Operation operation) {
+      return List.of(
+          Step.Action.of("import", this::fill)
+              .undoneBy(run -> ports.volumes().delete(run.operation().inputId("image"))));
+    }
+
+    private Step.Outcome fill(Run run) throws IOException {
+      Operation operation = run.operation();
+      UUID id = operation.inputId("image");
+      ImageSource source = ImageSources.read(operation.input());
+      // Half of an earlier attempt may be there; a copy cannot be continued, only repeated.
+      ports.volumes().delete(id);
+      ImageFacts facts =
+          ports
+              .imports()
+              .importInto(
+                  id,
+                  source,
+                  Optional.ofNullable(operation.input().get("format")),
+                  new ImageImports.ImportProgress() {
+                    @Override
+                    public void onProgress(double done) {
+                      run.progress(done);
+                    }
+
+                    @Override
+                    public boolean isCancelled() {
+                      return run.isCancelled();
+                    }
+                  });
+      return Step.Outcome.done(
+          facts.sizeBytes() + " bytes",
+          rows -> rows.images().find(id).ifPresent(i -> rows.images().update(i.imported(facts))));
+    }
+
+    @Override
+    public Set<UUID> claims(Operation operation) {
+      return Set.of(operation.inputId("image"));
+    }
+
+    @Override
+    public void rolledBack(Rows rows, Operation operation) {
+      rows.images().delete(operation.inputId("image"));
+    }
+
+    @Override
+    public void ended(Operation operation) throws IOException {
+      if (ImageSources.read(operation.input()) instanceof ImageSource.Upload upload) {
+        Files.deleteIfExists(upload.path());
+      }
+    }
+
+    @Override
+    public Pace pace() {
+      return Pace.LONG;
+    }
+  }
+
+  private final class Delete implements Procedure {
+    @Override
+    public List<Step> steps(Operation operation) {
+      UUID id = operation.inputId("image");
+      return List.of(
+          Step.Action.of(
+              "delete",
+              _ -> {
+                ports.volumes().delete(id);
+                return Step.Outcome.done(rows -> rows.images().delete(id));
+              }));
+    }
+
+    @Override
+    public Set<UUID> claims(Operation operation) {
+      return Set.of(operation.inputId("image"));
+    }
+
+    @Override
+    public void rolledBack(Rows rows, Operation operation) {
+      rows.images()
+          .find(operation.inputId("image"))
+          .ifPresent(image -> rows.images().update(image.withState(Image.State.READY)));
+    }
+
+    @Override
+    public Pace pace() {
+      return Pace.INSTANT;
+    }
+  }
+}

@@ -1,0 +1,86 @@
+package io.malleable.control;
+
+import io.malleable.hardware.PowerState;
+import java.time.Instant;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.UUID;
+
+/**
+ * A machine. Its state follows from its binding to a disk and is never stored, so it cannot get
+ * stuck.
+ *
+ * @param nics MAC addresses, the boot NIC first
+ * @param arch such as x86_64
+ * @param bmc address of its power driver without a password; absent means that somebody else
+ *     switches it
+ * @param power as last seen
+ * @param disk the disk that it boots from
+ * @param operation the unfinished operation that holds it
+ * @param latestBoot number of its latest boot; 0 before the first
+ * @param revision grows with every change, for optimistic locking
+ */
+public record Node(
+    UUID id,
+    UUID projectId,
+    String project,
+    String name,
+    State state,
+    Instant createdAt,
+    List<MacAddress> nics,
+    Firmware firmware,
+    String arch,
+    Optional<String> bmc,
+    PowerState power,
+    Optional<Ref> disk,
+    Optional<UUID> operation,
+    long latestBoot,
+    long revision)
+    implements Resource {
+  /** Which part of its way to a disk and back it is on. */
+  public enum State {
+    FREE,
+    PROVISIONING,
+    PROVISIONED,
+    RELEASING
+  }
+
+  public Node {
+    nics = List.copyOf(nics);
+  }
+
+  @Override
+  public String stateWord() {
+    return state.name().toLowerCase(Locale.ROOT);
+  }
+
+  @Override
+  public Ref ref() {
+    return new Ref(ResourceKind.NODE, id, name);
+  }
+
+  /** The initiator name that its firmware and its operating system log in with. */
+  public String initiatorName() {
+    return "iqn.2026-11.io.malleable.node:" + id;
+  }
+
+  Node with(NodeSpec spec) {
+    return new Node(
+        id,
+        projectId,
+        project,
+        spec.name(),
+        state,
+        createdAt,
+        spec.nics(),
+        spec.firmware(),
+        spec.arch(),
+        spec.bmc(),
+        power,
+        disk,
+        operation,
+        latestBoot,
+        revision);
+  }
+}

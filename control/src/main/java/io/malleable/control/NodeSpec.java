@@ -1,0 +1,17 @@
+package io.malleable.control;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What a caller says of a machine.
+ *
+ * @param nics the boot NIC first
+ * @param bmc address of the power driver, without a password
+ */
+public record NodeSpec(
+    String name, List<MacAddress> nics, Firmware firmware, String arch, Optional<String> bmc) {
+  public NodeSpec {
+    nics = List.copyOf(nics);
+  }
+}

@@ -1,0 +1,465 @@
+package io.malleable.control;
+
+import io.malleable.hardware.PowerState;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.regex.Pattern;
+
+/** Machines and what they boot from. */
+public final class Nodes {
+  private static final int MAX_NICS = 16;
+  private static final Pattern ARCH = Pattern.compile("[a-z0-9_]{1,32}");
+
+  private final Ports ports;
+  private final Engine engine;
+  private final BootTimeline timeline;
+  private final BootExplainer explainer;
+
+  Nodes(Ports ports, Engine engine, BootTimeline timeline, BootExplainer explainer) {
+    this.ports = ports;
+    this.engine = engine;
+    this.timeline = timeline;
+    this.explainer = explainer;
+    NodeProcedures.register(ports, engine, explainer);
+  }
+
+  /** What becomes of the disk of a node that is released. */
+  public enum ReleasedDisk {
+    KEEP,
+    /** Into the trash, from where it can be brought back. */
+    TRASH
+  }
+
+  /**
+   * Adds a machine.
+   *
+   * @throws ControlException NAME_INVALID, NAME_TAKEN, MAC_TAKEN, BMC_INVALID, FIELD_INVALID
+   */
+  public Node add(UUID project, NodeSpec spec) {
+    check(spec);
+    return ports
+        .database()
+        .write(rows -> {
+          requireNameFree(rows, project, spec.name());
+          requireMacsFree(rows, project, spec.nics(), Optional.empty());
+          UUID id = UUID.randomUUID();
+          rows.nodes()
+              .insert(
+                  new Node(
+                      id,
+                      project,
+                      "",
+                      spec.name(),
+                      Node.State.FREE,
+                      ports.clock().instant(),
+                      spec.nics(),
+                      spec.firmware(),
+                      spec.arch(),
+                      spec.bmc(),
+                      PowerState.UNKNOWN,
+                      Optional.empty(),
+                      Optional.empty(),
+                      0,
+                      1));
+          spec.nics().forEach(timeline::forgetUnknown);
+          return Lookup.node(rows, project, id.toString());
+        });
+  }
+
+  /**
+   * Changes what is known of a machine. Its NICs and power driver can only change while it is free.
+   *
+   * @throws ControlException as {@link #add}, and NOT_FOUND, NODE_BUSY, NODE_PROVISIONED,
+   *     REVISION_CHANGED
+   */
+  public Node change(
+      UUID project, String reference, NodeSpec spec, Optional<Long> expectedRevision) {
+    check(spec);
+    return ports
+        .database()
+        .write(rows -> {
+          Node node = Lookup.node(rows, project, reference);
+          Lookup.requireRevision(expectedRevision, node.revision());
+          if (!spec.name().equals(node.name())) {
+            requireNameFree(rows, project, spec.name());
+          }
+          if (!spec.nics().equals(node.nics()) || !spec.bmc().equals(node.bmc())) {
+            requireFree(rows, node);
+          }
+          requireMacsFree(rows, project, spec.nics(), Optional.of(node.id()));
+          rows.nodes().update(node.with(spec));
+          return Lookup.node(rows, project, node.id().toString());
+        });
+  }
+
+  private void check(NodeSpec spec) {
+    ResourceName.check("name", spec.name());
+    if (spec.nics().isEmpty() || spec.nics().size() > MAX_NICS) {
+      throw ControlException.ofField(
+          ErrorCode.FIELD_INVALID,
+          "nics",
+          Integer.toString(spec.nics().size()),
+          "A node has 1 to " + MAX_NICS + " NICs.",
+          "Give the MAC address of the NIC that it boots from first.");
+    }
+    Set<MacAddress> seen = new HashSet<>();
+    for (MacAddress mac : spec.nics()) {
+      if (!seen.add(mac)) {
+        throw ControlException.ofField(
+            ErrorCode.FIELD_INVALID,
+            "nics",
+            mac.text(),
+            "The MAC address " + mac + " is given twice.",
+            "Give each NIC once.");
+      }
+    }
+    if (!ARCH.matcher(spec.arch()).matches()) {
+      throw ControlException.ofField(
+          ErrorCode.FIELD_INVALID,
+          "arch",
+          spec.arch(),
+          "'" + spec.arch() + "' is not an architecture.",
+          "Use a word such as x86_64 or aarch64.");
+    }
+    spec.bmc().ifPresent(ports.power()::checkAddress);
+  }
+
+  private static void requireNameFree(Rows rows, UUID project, String name) {
+    if (rows.nodes().findByName(project, name).isPresent()) {
+      throw Lookup.taken(ResourceKind.NODE, name);
+    }
+  }
+
+  private static void requireMacsFree(
+      Rows rows, UUID project, List<MacAddress> macs, Optional<UUID> except) {
+    for (MacAddress mac : macs) {
+      Optional<Node> other =
+          rows.nodes().findByMac(mac).filter(node -> !Optional.of(node.id()).equals(except));
+      if (other.isPresent()) {
+        String whose =
+            other.get().projectId().equals(project)
+                ? "the node '" + other.get().name() + "'"
+                : "a node of another project";
+        throw ControlException.ofField(
+            ErrorCode.MAC_TAKEN,
+            "nics",
+            mac.text(),
+            "The MAC address " + mac + " belongs to " + whose + ".",
+            "Check the address, or delete that node first.");
+      }
+    }
+  }
+
+  private static void requireFree(Rows rows, Node node) {
+    Claims.requireFree(rows, node.ref());
+    node.disk()
+        .ifPresent(disk -> {
+          throw ControlException.of(
+              ErrorCode.NODE_PROVISIONED,
+              "The node '" + node.name() + "' is provisioned with the " + disk + ".",
+              "Release it first: m2 node release " + node.name());
+        });
+  }
+
+  /**
+   * Finds a node by name or id.
+   *
+   * @throws ControlException NOT_FOUND
+   */
+  public Node get(UUID project, String reference) {
+    return ports.database().read(rows -> Lookup.node(rows, project, reference));
+  }
+
+  /** In the order of names. */
+  public Page<Node> list(UUID project, PageRequest request) {
+    return ports
+        .database()
+        .read(rows ->
+            request.page(
+                rows.nodes().page(project, request.afterKey(), request.limit() + 1), Node::name));
+  }
+
+  /**
+   * Forgets a free machine.
+   *
+   * @throws ControlException NOT_FOUND, NODE_BUSY, NODE_PROVISIONED
+   */
+  public void delete(UUID project, String reference) {
+    ports
+        .database()
+        .change(rows -> {
+          Node node = Lookup.node(rows, project, reference);
+          requireFree(rows, node);
+          rows.nodes().delete(node.id());
+        });
+  }
+
+  /**
+   * Asks the machine whether it is on, and remembers the answer.
+   *
+   * @throws ControlException NOT_FOUND, POWER_FAILED
+   */
+  public PowerState power(UUID project, String reference) {
+    Node node = get(project, reference);
+    if (!ports.power().isAutomatic(node)) {
+      return PowerState.UNKNOWN;
+    }
+    PowerState state;
+    try {
+      state = ports.power().driver(node).state();
+    } catch (IOException e) {
+      throw NodeProcedures.powerFailed(node, e);
+    }
+    if (state != node.power()) {
+      ports.database().change(rows -> rows.nodes().setPower(node.id(), state));
+    }
+    return state;
+  }
+
+  /**
+   * Switches the machine. A provisioned one is told to boot from the network. While a provision
+   * waits for the machine this is allowed and helps.
+   *
+   * @throws ControlException NOT_FOUND, NODE_BUSY, NODE_HAS_NO_POWER_DRIVER
+   */
+  public Operation switchPower(UUID project, String reference, PowerAction action) {
+    return engine.submit(rows -> {
+      Node node = Lookup.node(rows, project, reference);
+      if (!ports.power().isAutomatic(node)) {
+        throw ControlException.of(
+            ErrorCode.NODE_HAS_NO_POWER_DRIVER,
+            "The node '" + node.name() + "' has no power driver.",
+            "Switch it by hand, or give it one: m2 node set " + node.name() + " --bmc URL");
+      }
+      Optional<Operation> holder = Claims.holder(rows, node.id());
+      if (holder.isPresent() && holder.get().state() != OperationState.WAITING) {
+        throw Claims.busy(node.ref(), holder.get());
+      }
+      return new Submission(
+          UUID.randomUUID(),
+          OperationKind.NODE_POWER,
+          project,
+          node.ref(),
+          Map.of(
+              "node", node.id().toString(),
+              "action", action.name(),
+              "claims", Boolean.toString(holder.isEmpty())));
+    });
+  }
+
+  /**
+   * Binds a node to a drive and starts it. The operation ends when the operating system has its
+   * drive; when a stage of the boot is late it fails and says why, and everything stays in place
+   * for a machine that is only slow. Aborted, it takes everything back.
+   *
+   * @return the operation; its subject is the node
+   * @throws ControlException NOT_FOUND, NODE_BUSY, NODE_PROVISIONED, IMAGE_NOT_READY,
+   *     SNAPSHOT_NOT_READY, DISK_NOT_READY, DISK_BUSY, DISK_ATTACHED, DISK_EXPOSED
+   */
+  public Operation provision(UUID project, String reference, BootDrive drive) {
+    return engine.submit(rows -> {
+      Node node = Lookup.node(rows, project, reference);
+      requireFree(rows, node);
+      Map<String, String> input = new HashMap<>();
+      Disk disk =
+          switch (drive) {
+            case BootDrive.OfDisk(String name) -> {
+              Disk existing = Lookup.disk(rows, project, name);
+              Claims.requireFree(rows, existing.ref());
+              Lookup.requireReady(existing);
+              Lookup.requireIdle(existing);
+              yield existing;
+            }
+            case BootDrive.OfImage(String name) -> {
+              input.put("cloned", "true");
+              yield clone(rows, node, new DiskOrigin.OfImage(name));
+            }
+            case BootDrive.OfSnapshot(String name) -> {
+              input.put("cloned", "true");
+              yield clone(rows, node, new DiskOrigin.OfSnapshot(name));
+            }
+          };
+      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.of(node.id())));
+      input.put("disk", disk.id().toString());
+      input.put("node", node.id().toString());
+      input.put("bootsBefore", Long.toString(node.latestBoot()));
+      return new Submission(
+          UUID.randomUUID(), OperationKind.NODE_PROVISION, project, node.ref(), input);
+    });
+  }
+
+  private Disk clone(Rows rows, Node node, DiskOrigin origin) {
+    return Disks.insertClone(
+        rows,
+        node.projectId(),
+        freeDiskName(rows, node),
+        origin,
+        Optional.empty(),
+        ports.clock().instant());
+  }
+
+  /** The node's name, or that name and the first free number. */
+  private static String freeDiskName(Rows rows, Node node) {
+    String name = node.name();
+    for (int i = 2; rows.disks().findByName(node.projectId(), name).isPresent(); i++) {
+      String suffix = "-" + i;
+      String stem = node.name();
+      name = stem.substring(0, Math.min(stem.length(), 63 - suffix.length())) + suffix;
+    }
+    return name;
+  }
+
+  /**
+   * Stops a node and takes its drive away. A machine that cannot be switched off loses its drive
+   * all the same: the sessions are cut. Supersedes a provision that still waits for the machine.
+   *
+   * @throws ControlException NOT_FOUND, NODE_NOT_PROVISIONED, NODE_BUSY, DISK_BUSY
+   */
+  public Operation release(UUID project, String reference, ReleasedDisk releasedDisk) {
+    return engine.submit(rows -> {
+      Node node = Lookup.node(rows, project, reference);
+      Binding binding = takeOver(rows, node, "release");
+      rows.bindings().update(binding.withState(Binding.State.WITHDRAWING));
+      return new Submission(
+          UUID.randomUUID(),
+          OperationKind.NODE_RELEASE,
+          project,
+          node.ref(),
+          Map.of(
+              "node", node.id().toString(),
+              "disk", binding.disk().toString(),
+              "trash", Boolean.toString(releasedDisk == ReleasedDisk.TRASH)));
+    });
+  }
+
+  /**
+   * Moves the drive of a node to another machine and starts that one. The first machine is cut off
+   * from the drive before the other can log in, whether it could be switched off or not.
+   *
+   * @return the operation; its subject is the other node
+   * @throws ControlException NOT_FOUND, NODE_NOT_PROVISIONED, NODE_PROVISIONED, NODE_BUSY,
+   *     DISK_BUSY, FIELD_INVALID
+   */
+  public Operation failover(UUID project, String reference, String toReference) {
+    return engine.submit(rows -> {
+      Node from = Lookup.node(rows, project, reference);
+      Node to = Lookup.node(rows, project, toReference);
+      if (from.id().equals(to.id())) {
+        throw ControlException.ofField(
+            ErrorCode.FIELD_INVALID,
+            "to",
+            toReference,
+            "A node cannot take over from itself.",
+            "Name another, free node; to restart this one: m2 node power "
+                + from.name()
+                + " cycle");
+      }
+      requireFree(rows, to);
+      Binding binding = takeOver(rows, from, "failover");
+      rows.bindings().update(binding.withState(Binding.State.WITHDRAWING));
+      return new Submission(
+          UUID.randomUUID(),
+          OperationKind.NODE_FAILOVER,
+          project,
+          to.ref(),
+          Map.of(
+              "from", from.id().toString(),
+              "node", to.id().toString(),
+              "disk", binding.disk().toString(),
+              "bootsBefore", Long.toString(to.latestBoot())));
+    });
+  }
+
+  /** The binding of a provisioned node, whose waiting operation ends here. */
+  private Binding takeOver(Rows rows, Node node, String by) {
+    Optional<Operation> holder = Claims.holder(rows, node.id());
+    if (holder.isPresent()) {
+      if (holder.get().state() != OperationState.WAITING) {
+        throw Claims.busy(node.ref(), holder.get());
+      }
+      engine.supersede(rows, holder.get(), by);
+    }
+    Binding binding =
+        rows.bindings()
+            .ofNode(node.id())
+            .orElseThrow(() ->
+                ControlException.of(
+                    ErrorCode.NODE_NOT_PROVISIONED,
+                    "The node '" + node.name() + "' is not provisioned.",
+                    "There is nothing to take away; see: m2 node show " + node.name()));
+    rows.disks().find(binding.disk()).ifPresent(disk -> Claims.requireFree(rows, disk.ref()));
+    return binding;
+  }
+
+  /** What a machine that asks for its boot script shall be told. */
+  public BootDecision bootDecision(MacAddress mac) {
+    return ports
+        .database()
+        .read(rows -> {
+          Optional<Node> node = rows.nodes().findByMac(mac);
+          return node.isEmpty() ? new BootDecision.Unknown(mac) : decide(rows, node.get());
+        });
+  }
+
+  private static BootDecision decide(Rows rows, Node node) {
+    Optional<Binding> found = rows.bindings().ofNode(node.id());
+    if (found.isEmpty()) {
+      return new BootDecision.NotProvisioned(node);
+    }
+    Binding binding = found.get();
+    return switch (binding.state()) {
+      case PREPARING -> new BootDecision.NotYet(node, "its drive is being prepared");
+      case WITHDRAWING -> new BootDecision.NotYet(node, "its drive is being taken away");
+      case DEFINED ->
+          new BootDecision.Provisioned(
+              node,
+              binding.disk(),
+              Binding.targetName(binding.disk()),
+              0,
+              node.initiatorName(),
+              binding.chap(),
+              binding.phoneHomeToken());
+    };
+  }
+
+  /** The node that boots from the disk, for the identity that it gets beside its drive. */
+  public Optional<Node> ofDisk(UUID disk) {
+    return ports
+        .database()
+        .read(rows ->
+            rows.bindings()
+                .ofDisk(disk)
+                .flatMap(Binding::node)
+                .flatMap(id -> rows.nodes().find(id)));
+  }
+
+  /** The node with this MAC, of whatever project. */
+  public Optional<Node> ofMac(MacAddress mac) {
+    return ports.database().read(rows -> rows.nodes().findByMac(mac));
+  }
+
+  /** Newest first. */
+  public List<Boot> boots(UUID project, String reference, int limit) {
+    return ports
+        .database()
+        .read(rows -> rows.boots().list(Lookup.node(rows, project, reference).id(), limit));
+  }
+
+  /** Where the latest boot stands and, if it stopped, why and what to do. */
+  public Explanation explain(UUID project, String reference) {
+    return ports
+        .database()
+        .read(rows -> explainer.explain(rows, Lookup.node(rows, project, reference)));
+  }
+
+  /** Machines that asked for a boot script and that nobody added, the latest first; bounded. */
+  public List<UnknownMachine> unknownMachines() {
+    return timeline.unknownMachines();
+  }
+}

@@ -1,0 +1,66 @@
+package io.malleable.control;
+
+import java.time.Instant;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.UUID;
+
+/**
+ * An immutable point in time of a disk. Its volume has the same id. It outlives its disk.
+ *
+ * @param disk the disk that it was taken of; the name is the disk's name now, or the one it had
+ * @param parent the image or snapshot that its content builds on
+ */
+public record Snapshot(
+    UUID id,
+    UUID projectId,
+    String project,
+    String name,
+    State state,
+    Instant createdAt,
+    long sizeBytes,
+    long allocatedBytes,
+    Ref disk,
+    Optional<Ref> parent)
+    implements Resource {
+  /** Its life; a snapshot that could not be taken leaves nothing behind. */
+  public enum State {
+    CREATING,
+    READY,
+    DELETING
+  }
+
+  @Override
+  public String stateWord() {
+    return state.name().toLowerCase(Locale.ROOT);
+  }
+
+  @Override
+  public Ref ref() {
+    return new Ref(ResourceKind.SNAPSHOT, id, name);
+  }
+
+  Snapshot withAllocatedBytes(long bytes) {
+    return new Snapshot(
+        id, projectId, project, name, state, createdAt, sizeBytes, bytes, disk, parent);
+  }
+
+  Snapshot withState(State newState) {
+    return new Snapshot(
+        id, projectId, project, name, newState, createdAt, sizeBytes, allocatedBytes, disk, parent);
+  }
+
+  Snapshot taken(long newSizeBytes) {
+    return new Snapshot(
+        id,
+        projectId,
+        project,
+        name,
+        State.READY,
+        createdAt,
+        newSizeBytes,
+        allocatedBytes,
+        disk,
+        parent);
+  }
+}

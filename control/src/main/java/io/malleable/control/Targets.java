@@ -1,0 +1,58 @@
+package io.malleable.control;
+
+import java.io.IOException;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+
+/**
+ * The iSCSI target as this room needs it. All methods may be called from any thread and may be
+ * repeated.
+ */
+public interface Targets {
+  /**
+   * Opens the disk's volume and makes its target known; sessions may come from then on. A target
+   * that is there with the same definition is left alone, one with another is replaced as by {@link
+   * #withdraw} first.
+   */
+  void define(Definition definition) throws IOException;
+
+  /**
+   * Cuts the target's sessions and forgets it. Returns when no I/O is in flight any more and the
+   * volume is flushed and closed: from then on another node may have the disk. An absent target is
+   * fine.
+   */
+  void withdraw(UUID disk) throws IOException;
+
+  /** The disks whose targets are there. */
+  Set<UUID> defined();
+
+  /** What goes on at the disk's target; {@link Use#NONE} when there is none. */
+  Use use(UUID disk);
+
+  /**
+   * A target.
+   *
+   * @param name {@link Binding#targetName}
+   * @param initiator the only initiator that is let in; absent means any that knows the secret
+   * @param node what boots from it
+   */
+  record Definition(
+      UUID disk,
+      String name,
+      Optional<String> initiator,
+      ChapCredentials chap,
+      Optional<Ref> node) {}
+
+  /**
+   * Use of a target.
+   *
+   * @param sessions logged in now
+   * @param readBytes since the target was defined
+   * @param writtenBytes since the target was defined
+   * @param failedLogins since the target was defined: unknown initiators and wrong secrets
+   */
+  record Use(int sessions, long readBytes, long writtenBytes, long failedLogins) {
+    public static final Use NONE = new Use(0, 0, 0, 0);
+  }
+}

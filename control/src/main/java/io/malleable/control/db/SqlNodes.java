@@ -1,0 +1,149 @@
+package io.malleable.control.db;
+
+import io.malleable.control.Binding;
+import io.malleable.control.Firmware;
+import io.malleable.control.MacAddress;
+import io.malleable.control.Node;
+import io.malleable.control.Ref;
+import io.malleable.control.ResourceKind;
+import io.malleable.control.Rows;
+import io.malleable.hardware.PowerState;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import org.jdbi.v3.core.Handle;
+import org.jdbi.v3.core.mapper.RowMapper;
+import org.jdbi.v3.core.statement.Query;
+import org.jdbi.v3.core.statement.Update;
+import org.jspecify.annotations.Nullable;
+
+/** Nodes with their NICs, binding, claim and latest boot. */
+final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
+  private static final String SELECT =
+      """
+      SELECT t.*, p.name AS project_name, b.disk_id AS disk_id, b.state AS binding_state,
+        d.name AS disk_name, c.operation_id AS operation_id,
+        (SELECT max(number) FROM boot WHERE node_id = t.id) AS latest_boot
+      FROM node t JOIN project p ON p.id = t.project_id
+      LEFT JOIN binding b ON b.node_id = t.id
+      LEFT JOIN disk d ON d.id = b.disk_id
+      LEFT JOIN claim c ON c.resource_id = t.id\
+      """;
+
+  SqlNodes(Handle handle) {
+    super(handle, "node", SELECT, "1 = 1");
+  }
+
+  @Override
+  RowMapper<Node> mapper() {
+    return (row, _) -> {
+      UUID id = Columns.uuid(row, "id");
+      Optional<UUID> disk = Columns.optionalUuid(row, "disk_id");
+      return new Node(
+          id,
+          Columns.uuid(row, "project_id"),
+          Columns.string(row, "project_name"),
+          Columns.string(row, "name"),
+          state(row),
+          Columns.instant(row, "created_at"),
+          nics(id),
+          Columns.constant(Firmware.class, row, "firmware"),
+          Columns.string(row, "arch"),
+          Columns.optionalString(row, "bmc"),
+          Columns.constant(PowerState.class, row, "power"),
+          disk.isEmpty()
+              ? Optional.empty()
+              : Optional.of(
+                  new Ref(ResourceKind.DISK, disk.get(), Columns.string(row, "disk_name"))),
+          Columns.optionalUuid(row, "operation_id"),
+          row.getLong("latest_boot"),
+          row.getLong("revision"));
+    };
+  }
+
+  private static Node.State state(ResultSet row) throws SQLException {
+    if (Columns.optionalString(row, "binding_state").isEmpty()) {
+      return Node.State.FREE;
+    }
+    return switch (Columns.constant(Binding.State.class, row, "binding_state")) {
+      case PREPARING -> Node.State.PROVISIONING;
+      case DEFINED -> Node.State.PROVISIONED;
+      case WITHDRAWING -> Node.State.RELEASING;
+    };
+  }
+
+  private List<MacAddress> nics(UUID node) {
+    try (Query query =
+        handle.createQuery("SELECT mac FROM nic WHERE node_id = :node ORDER BY position")) {
+      return query
+          .bind("node", node.toString())
+          .map((row, _) -> new MacAddress(Columns.string(row, "mac")))
+          .list();
+    }
+  }
+
+  @Override
+  Map<String, @Nullable Object> values(Node node) {
+    Map<String, @Nullable Object> values = columns();
+    values.put("id", node.id().toString());
+    values.put("project_id", node.projectId().toString());
+    values.put("name", node.name());
+    values.put("created_at", node.createdAt().toEpochMilli());
+    values.put("firmware", node.firmware().name());
+    values.put("arch", node.arch());
+    values.put("bmc", node.bmc().orElse(null));
+    values.put("power", node.power().name());
+    return values;
+  }
+
+  @Override
+  boolean hasRevision() {
+    return true;
+  }
+
+  @Override
+  public void insert(Node node) {
+    super.insert(node);
+    insertNics(node);
+  }
+
+  @Override
+  public void update(Node node) {
+    super.update(node);
+    try (Update update = handle.createUpdate("DELETE FROM nic WHERE node_id = :node")) {
+      update.bind("node", node.id().toString()).execute();
+    }
+    insertNics(node);
+  }
+
+  private void insertNics(Node node) {
+    for (int i = 0; i < node.nics().size(); i++) {
+      try (Update update =
+          handle.createUpdate(
+              "INSERT INTO nic (mac, node_id, position) VALUES (:mac, :node, :position)")) {
+        update
+            .bind("mac", node.nics().get(i).text())
+            .bind("node", node.id().toString())
+            .bind("position", i)
+            .execute();
+      }
+    }
+  }
+
+  @Override
+  public Optional<Node> findByMac(MacAddress mac) {
+    return one(
+        " WHERE t.id = (SELECT node_id FROM nic WHERE mac = :mac)", Map.of("mac", mac.text()));
+  }
+
+  @Override
+  public void setPower(UUID node, PowerState power) {
+    try (Update update =
+        handle.createUpdate("UPDATE node SET power = :power WHERE id = :id AND power <> :power")) {
+      update.bind("id", node.toString()).bind("power", power.name()).execute();
+    }
+  }
+}

@@ -1,0 +1,125 @@
+package io.malleable.control.db;
+
+import io.malleable.control.Project;
+import io.malleable.control.Ref;
+import io.malleable.control.ResourceKind;
+import io.malleable.control.Rows;
+import io.malleable.control.Snapshot;
+import java.util.List;
+import java.util.UUID;
+import org.jdbi.v3.core.Handle;
+import org.jdbi.v3.core.statement.Query;
+
+/** The rows of one transaction. */
+final class SqlRows implements Rows {
+  private final Handle handle;
+
+  SqlRows(Handle handle) {
+    this.handle = handle;
+  }
+
+  @Override
+  public Table<Project> projects() {
+    return new SqlProjects(handle);
+  }
+
+  @Override
+  public Images images() {
+    return new SqlImages(handle);
+  }
+
+  @Override
+  public Disks disks() {
+    return new SqlDisks(handle);
+  }
+
+  @Override
+  public Table<Snapshot> snapshots() {
+    return new SqlSnapshots(handle);
+  }
+
+  @Override
+  public Nodes nodes() {
+    return new SqlNodes(handle);
+  }
+
+  @Override
+  public Bindings bindings() {
+    return new SqlBindings(handle);
+  }
+
+  @Override
+  public Operations operations() {
+    return new SqlOperations(handle);
+  }
+
+  @Override
+  public Events events() {
+    return new SqlEvents(handle);
+  }
+
+  @Override
+  public Boots boots() {
+    return new SqlBoots(handle);
+  }
+
+  @Override
+  public List<Ref> dependants(UUID volume) {
+    try (Query query =
+        handle.createQuery(
+            """
+            SELECT 'DISK' AS kind, id, name FROM disk WHERE parent_id = :id
+            UNION ALL SELECT 'SNAPSHOT', id, name FROM snapshot WHERE parent_id = :id
+            UNION ALL SELECT 'IMAGE', id, name FROM image WHERE parent_id = :id
+            ORDER BY kind, name LIMIT 20\
+            """)) {
+      return query
+          .bind("id", volume.toString())
+          .map((row, _) ->
+              new Ref(
+                  Columns.constant(ResourceKind.class, row, "kind"),
+                  Columns.uuid(row, "id"),
+                  Columns.string(row, "name")))
+          .list();
+    }
+  }
+
+  @Override
+  public Counts counts() {
+    try (Query query =
+        handle.createQuery(
+            """
+            SELECT (SELECT count(*) FROM project) AS projects,
+              (SELECT count(*) FROM image) AS images,
+              (SELECT count(*) FROM disk) AS disks,
+              (SELECT count(*) FROM snapshot) AS snapshots,
+              (SELECT count(*) FROM node) AS nodes,
+              (SELECT count(*) FROM operation WHERE finished_at IS NULL) AS operations\
+            """)) {
+      return query
+          .map((row, _) ->
+              new Counts(
+                  row.getLong("projects"),
+                  row.getLong("images"),
+                  row.getLong("disks"),
+                  row.getLong("snapshots"),
+                  row.getLong("nodes"),
+                  row.getLong("operations")))
+          .one();
+    }
+  }
+
+  @Override
+  public long owned(UUID project) {
+    try (Query query =
+        handle.createQuery(
+            """
+            SELECT (SELECT count(*) FROM image WHERE project_id = :id)
+              + (SELECT count(*) FROM disk WHERE project_id = :id)
+              + (SELECT count(*) FROM snapshot WHERE project_id = :id)
+              + (SELECT count(*) FROM node WHERE project_id = :id)\
+            """)) {
+      return query.bind("id", project.toString()).mapTo(Long.class).one();
+    }
+  }
+}
