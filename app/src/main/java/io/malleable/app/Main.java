@@ -1,7 +1,11 @@
 package io.malleable.app;
 
 import io.malleable.cli.M2Command;
+import io.malleable.lab.ImageBuildCommand;
+import io.malleable.lab.LabCommand;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /** The {@code m2} program: the client's commands, the lab's, and the server. */
 public final class Main {
@@ -10,6 +14,10 @@ public final class Main {
   /** Runs one command and exits with its status: 0 done, 1 failed, 2 not understood. */
   public static void main(String[] arguments) {
     System.setProperty(LastingLogManager.PROPERTY, LastingLogManager.class.getName());
-    System.exit(M2Command.run(arguments, Map.of("serve", ServeCommand::spec)));
+    Map<String, Supplier<Object>> more = new LinkedHashMap<>();
+    more.put("serve", ServeCommand::spec);
+    more.put("lab", LabCommand::new);
+    more.put("image build", ImageBuildCommand::new);
+    System.exit(M2Command.run(arguments, more));
   }
 }

@@ -19,8 +19,8 @@ public final class M2Command {
   /**
    * Runs one command of the process.
    *
-   * @param more further top-level commands by name; one is made only when it is needed, since a
-   *     command shall answer at once
+   * @param more further commands by name, "noun" or "noun verb"; one is made only when it is
+   *     needed, since a command shall answer at once
    * @return the exit status: 0 done, 1 failed, 2 not understood
    */
   public static int run(String[] arguments, Map<String, Supplier<Object>> more) {
@@ -45,8 +45,11 @@ public final class M2Command {
     // needed.
     boolean known = commands.containsKey(first) && !first.equals("completion");
     CommandLine line = new CommandLine(new Root(terminal));
-    (known ? Map.of(first, commands.getOrDefault(first, Object::new)) : commands)
-        .forEach((name, command) -> line.addSubcommand(name, command.get()));
+    commands.forEach((name, command) -> {
+      if (!known || name.equals(first) || name.startsWith(first + " ")) {
+        add(line, name, command.get());
+      }
+    });
     line.setOut(out).setErr(err);
     line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setExecutionExceptionHandler((e, failed, _) -> explain(e, failed));
@@ -54,6 +57,14 @@ public final class M2Command {
     line.setUsageHelpAutoWidth(false)
         .setUsageHelpWidth(Math.min(Math.max(terminal.columns(), 80), 120));
     return line.execute(arguments);
+  }
+
+  /** A name of two words is a verb of a noun that was added before. */
+  private static void add(CommandLine line, String name, Object command) {
+    int space = name.indexOf(' ');
+    CommandLine parent =
+        space < 0 ? line : line.getSubcommands().getOrDefault(name.substring(0, space), line);
+    parent.addSubcommand(name.substring(space + 1), command);
   }
 
   private static Map<String, Supplier<Object>> commands(Map<String, Supplier<Object>> more) {
