@@ -192,8 +192,8 @@ final class RbdImage implements AutoCloseable {
   record Run(long offsetBytes, long lengthBytes) {}
 
   /**
-   * The runs within the range that hold data of this image, or of it and its ancestors, rounded to
-   * whole objects where the cluster keeps an object map.
+   * The runs within the range that hold data of this image, or of it and its ancestors. An image
+   * owns whole objects: the first write to one copies the rest of it up.
    */
   List<Run> allocated(long offsetBytes, long lengthBytes, boolean ancestors) throws IOException {
     List<Run> runs = new ArrayList<>();
@@ -209,7 +209,7 @@ final class RbdImage implements AutoCloseable {
                       offsetBytes,
                       lengthBytes,
                       (byte) (ancestors ? 1 : 0),
-                      (byte) 1,
+                      (byte) 0,
                       DiffCallback.STUB,
                       MemorySegment.ofAddress(id)));
     } finally {

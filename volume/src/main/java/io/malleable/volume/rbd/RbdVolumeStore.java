@@ -115,6 +115,10 @@ public final class RbdVolumeStore implements VolumeStore {
       return new Lineage(Optional.empty(), Optional.empty());
     }
 
+    static Lineage cloneOf(UUID parent) {
+      return new Lineage(Optional.of(parent), Optional.empty());
+    }
+
     String format() {
       return VERSION + " " + format(parent) + " " + format(snapshotOf);
     }
@@ -153,7 +157,7 @@ public final class RbdVolumeStore implements VolumeStore {
     requireSize(sizeBytes);
     Optional<VolumeInfo> existing = existing(id);
     if (existing.isPresent()) {
-      return sameOrThrow(existing.get(), Optional.empty(), sizeBytes);
+      return sameOrThrow(existing.get(), Lineage.root(), sizeBytes);
     }
     translate(id, () -> cluster.create(id.toString(), sizeBytes));
     publish(id, Lineage.root());
@@ -166,7 +170,7 @@ public final class RbdVolumeStore implements VolumeStore {
     VolumeInfo from = require(parent);
     Optional<VolumeInfo> existing = existing(id);
     if (existing.isPresent()) {
-      return sameOrThrow(existing.get(), Optional.of(parent), sizeBytes);
+      return sameOrThrow(existing.get(), Lineage.cloneOf(parent), sizeBytes);
     }
     if (!from.sealed()) {
       throw new VolumeException(
@@ -188,7 +192,7 @@ public final class RbdVolumeStore implements VolumeStore {
         image.resize(sizeBytes);
       }
     }
-    publish(id, new Lineage(Optional.of(parent), Optional.empty()));
+    publish(id, Lineage.cloneOf(parent));
     return require(id);
   }
 
@@ -546,13 +550,14 @@ public final class RbdVolumeStore implements VolumeStore {
     }
   }
 
-  private static VolumeInfo sameOrThrow(VolumeInfo existing, Optional<UUID> parent, long sizeBytes)
-      throws VolumeException {
-    if (existing.parent().equals(parent) && existing.sizeBytes() == sizeBytes) {
+  /** A repeated call finds its own result; anything else under that id is somebody else's. */
+  private VolumeInfo sameOrThrow(VolumeInfo existing, Lineage lineage, long sizeBytes)
+      throws IOException {
+    if (requireLineage(existing.id()).equals(lineage) && existing.sizeBytes() == sizeBytes) {
       return existing;
     }
     throw new VolumeException(
-        Reason.ALREADY_EXISTS, "volume " + existing.id() + " exists with another size or parent");
+        Reason.ALREADY_EXISTS, "volume " + existing.id() + " exists with another size or origin");
   }
 
   private static Optional<UUID> parseId(String name) {

@@ -11,14 +11,14 @@ import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 
 /** A real one-node cluster on loopback, started and stopped by {@code script/ceph-cluster}. */
-final class CephCluster {
+public final class CephCluster {
   private final Path directory;
 
   private CephCluster(Path directory) {
     this.directory = directory;
   }
 
-  static CephCluster start() throws IOException, InterruptedException {
+  public static CephCluster start() throws IOException, InterruptedException {
     // Ceph's admin sockets live here, and the path of a socket is limited to 107 bytes.
     CephCluster cluster = new CephCluster(Files.createTempDirectory(Path.of("/tmp"), "m2-ceph"));
     cluster.script("start");
@@ -30,7 +30,19 @@ final class CephCluster {
   }
 
   RbdConfig config(UUID instance) {
-    return new RbdConfig(conf(), "m2", "m2", Duration.ofSeconds(10), instance);
+    return config("m2", instance);
+  }
+
+  private RbdConfig config(String pool, UUID instance) {
+    return new RbdConfig(conf(), "m2", pool, Duration.ofSeconds(10), instance);
+  }
+
+  /** A store in an empty pool of its own. */
+  public RbdConfig emptyPool() throws IOException, InterruptedException {
+    String pool = "m2-" + UUID.randomUUID();
+    ceph("osd", "pool", "create", pool, "1");
+    run(List.of("rbd", "-c", conf().toString(), "pool", "init", pool));
+    return config(pool, UUID.randomUUID());
   }
 
   long pid(String role) throws IOException {
@@ -75,7 +87,7 @@ final class CephCluster {
     }
   }
 
-  void stop() throws IOException, InterruptedException {
+  public void stop() throws IOException, InterruptedException {
     script("stop");
     try (var paths = Files.walk(directory)) {
       for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {

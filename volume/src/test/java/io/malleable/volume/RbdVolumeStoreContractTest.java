@@ -1,0 +1,42 @@
+package io.malleable.volume;
+
+import io.malleable.volume.rbd.CephCluster;
+import io.malleable.volume.rbd.RbdConfig;
+import io.malleable.volume.rbd.RbdVolumeStore;
+import java.io.IOException;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+
+/** The contract on a real cluster, each test in a pool of its own. */
+final class RbdVolumeStoreContractTest extends VolumeStoreContract {
+  private static CephCluster cluster;
+  private @Nullable RbdConfig config;
+
+  @BeforeAll
+  static void startCluster() throws IOException, InterruptedException {
+    cluster = CephCluster.start();
+  }
+
+  @AfterAll
+  static void stopCluster() throws IOException, InterruptedException {
+    cluster.stop();
+  }
+
+  @Override
+  int granularityBytes() {
+    return 4 * MIB; // RBD's object size
+  }
+
+  @Override
+  VolumeStore openStore() throws IOException {
+    if (config == null) {
+      try {
+        config = cluster.emptyPool();
+      } catch (InterruptedException e) {
+        throw new IOException("interrupted while a pool was created", e);
+      }
+    }
+    return RbdVolumeStore.open(config);
+  }
+}
