@@ -100,7 +100,7 @@ public final class Control implements AutoCloseable {
   public void resume() {
     engine.resume();
     // Ends with the executor; tickSafely sees to it that nothing is thrown.
-    var unused =
+    var _ =
         ticker.scheduleWithFixedDelay(
             this::tickSafely, TICK_MILLIS, TICK_MILLIS, TimeUnit.MILLISECONDS);
   }
