@@ -14,6 +14,8 @@ public final class PowerDrivers {
   /** One lock for each lab machine would grow for ever; a few shared ones do not. */
   private static final int LOCKS = 64;
 
+  private static final BmcLimits LIMITS = BmcLimits.standard();
+
   private final HardwareSettings settings;
   private final Lock[] labLocks = new Lock[LOCKS];
 
@@ -36,7 +38,7 @@ public final class PowerDrivers {
         Lock lock = labLocks[Math.floorMod(qemu.name().hashCode(), LOCKS)];
         yield new QemuPower(directory(qemu), settings.qemuUser(), lock);
       }
-      case BmcAddress.Ipmi ipmi -> throw notYet(String.valueOf(bmc));
+      case BmcAddress.Ipmi ipmi -> new VerifiedPower(new IpmiBmc(tool(ipmi), firmware), LIMITS);
       case BmcAddress.Redfish redfish -> throw notYet(String.valueOf(bmc));
     };
   }
@@ -50,9 +52,13 @@ public final class PowerDrivers {
     return switch (BmcAddress.parse(bmc)) {
       case BmcAddress.Qemu qemu -> Optional.of(new QemuConsole(directory(qemu)));
       case BmcAddress.None none -> Optional.empty();
-      case BmcAddress.Ipmi ipmi -> Optional.empty();
+      case BmcAddress.Ipmi ipmi -> Optional.of(new SolConsole(tool(ipmi), LIMITS.call()));
       case BmcAddress.Redfish redfish -> Optional.empty();
     };
+  }
+
+  private IpmiTool tool(BmcAddress.Ipmi ipmi) {
+    return new IpmiTool(ipmi, settings.credentials(), LIMITS.call());
   }
 
   private MachineDirectory directory(BmcAddress.Qemu qemu) {
