@@ -35,6 +35,8 @@ class DhcpCodecTest {
               + "61 11 00 0b2f1a567a0e4b539f2e000000000003"
               + "ff");
 
+  private static final DhcpEngine FUZZED = new DhcpRig().host(1, "").engine();
+
   private static byte[] hex(String text) {
     return HexFormat.of().parseHex(text.replace(" ", ""));
   }
@@ -163,7 +165,7 @@ class DhcpCodecTest {
     }
     DhcpClient.of(packet);
     packet.options().relayAddress(5);
-    DhcpEngine engine = new DhcpRig().host(1, "").engine();
+    DhcpEngine engine = FUZZED;
     engine.onServerPort(packet).ifPresent(reply -> DhcpCodec.encode(reply.packet()));
     engine.onProxyPort(packet).ifPresent(DhcpCodec::encode);
   }
