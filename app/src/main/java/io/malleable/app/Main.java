@@ -1,7 +1,6 @@
 package io.malleable.app;
 
 import io.malleable.cli.M2Command;
-import io.malleable.lab.ImageBuildCommand;
 import io.malleable.lab.LabCommand;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -16,8 +15,7 @@ public final class Main {
     System.setProperty(LastingLogManager.PROPERTY, LastingLogManager.class.getName());
     Map<String, Supplier<Object>> more = new LinkedHashMap<>();
     more.put("serve", ServeCommand::spec);
-    more.put("lab", LabCommand::new);
-    more.put("image build", ImageBuildCommand::new);
+    LabCommand.addTo(more);
     System.exit(M2Command.run(arguments, more));
   }
 }

@@ -3,108 +3,81 @@ package io.malleable.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Instant;
+import java.util.Map;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.ArgGroup;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 /** {@code m2 disk}. */
-@Command(
-    name = "disk",
-    mixinStandardHelpOptions = true,
-    description = "Writable copy-on-write clones of images and snapshots",
-    subcommands = {
-      DiskCommands.Create.class,
-      DiskCommands.ListAll.class,
-      DiskCommands.Show.class,
-      DiskCommands.Expose.class,
-      DiskCommands.Withdraw.class,
-      DiskCommands.Resize.class,
-      DiskCommands.Rollback.class,
-      DiskCommands.Flatten.class,
-      DiskCommands.Delete.class,
-      DiskCommands.Undelete.class
-    })
 final class DiskCommands {
   private static final String DISK = "/v1/disks/{}";
 
+  private DiskCommands() {}
+
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put("disk", () -> new Noun("Writable copy-on-write clones of images and snapshots"));
+    commands.put("disk create", Create::new);
+    commands.put("disk list", ListAll::new);
+    commands.put("disk show", Show::new);
+    commands.put("disk expose", Expose::new);
+    commands.put("disk withdraw", Withdraw::new);
+    commands.put("disk resize", Resize::new);
+    commands.put("disk rollback", Rollback::new);
+    commands.put("disk flatten", Flatten::new);
+    commands.put("disk delete", Delete::new);
+    commands.put("disk undelete", Undelete::new);
+  }
+
   /** One named disk and something that is done to it. */
   abstract static class OneDisk extends LongCommand {
-    @Parameters(paramLabel = "DISK")
-    protected String name;
+    final Argument name = arguments.parameter("DISK", "");
+
+    OneDisk(String description, String... footer) {
+      super(description, footer);
+    }
 
     final JsonNode disk() {
-      return api().get(DISK, name);
+      return api().get(DISK, name.text());
     }
 
     /** POSTs the action and prints the sentence. */
     final void act(@Nullable ObjectNode body, String action, String done) {
       conclude(
-          api().post(body, DISK + action, name),
+          api().post(body, DISK + action, name.text()),
           this::disk,
-          _ -> out().println("disk " + name + done));
+          _ -> out().println("disk " + name.text() + done));
     }
   }
 
-  /** What a disk is cloned from. */
-  static final class Origin {
-    @Option(
-        names = "--image",
-        paramLabel = "IMAGE",
-        required = true,
-        description = "clone this image")
-    private @Nullable String image;
-
-    @Option(
-        names = "--snapshot",
-        paramLabel = "SNAPSHOT",
-        required = true,
-        description = "clone this snapshot")
-    private @Nullable String snapshot;
-
-    void addTo(ObjectNode request) {
-      if (image != null) {
-        request.put("image", image);
-      }
-      if (snapshot != null) {
-        request.put("snapshot", snapshot);
-      }
-    }
-  }
-
-  @Command(
-      name = "create",
-      mixinStandardHelpOptions = true,
-      description = "Clones an image or a snapshot, in constant time")
   static final class Create extends LongCommand {
-    @Parameters(paramLabel = "NAME", description = "of the new disk")
-    private String name;
+    private final Argument name = arguments.parameter("NAME", "of the new disk");
+    private final Argument image = arguments.option("--image", "IMAGE", "clone this image");
+    private final Argument snapshot =
+        arguments.option("--snapshot", "SNAPSHOT", "clone this snapshot");
 
-    @ArgGroup(multiplicity = "1")
-    private Origin origin;
+    Create() {
+      super("Clones an image or a snapshot, in constant time");
+    }
 
-    @Option(
-        names = "--size",
-        paramLabel = "SIZE",
-        description = "such as 20G; at least that of what is cloned (default: the same)")
-    private @Nullable String size;
+    private final Argument size =
+        arguments.option(
+            "--size", "SIZE", "such as 20G; at least that of what is cloned (default: the same)");
 
     @Override
     protected void run() {
-      ObjectNode request = api().object().put("name", name);
-      origin.addTo(request);
-      if (size != null) {
-        request.put("sizeBytes", Sizes.parse("--size", size));
+      ObjectNode request = api().object().put("name", name.text());
+      Argument origin = exactlyOne(image, snapshot);
+      request.put(origin == image ? "image" : "snapshot", origin.text());
+      if (size.orNull() != null) {
+        request.put("sizeBytes", Sizes.parse("--size", size.text()));
       }
       conclude(
           api().post(request, "/v1/disks"),
-          () -> api().get(DISK, name),
+          () -> api().get(DISK, name.text()),
           disk ->
               out()
                   .println(
                       "disk "
-                          + name
+                          + name.text()
                           + " is created: "
                           + Table.size(disk.path("sizeBytes"))
                           + " from "
@@ -112,14 +85,16 @@ final class DiskCommands {
     }
   }
 
-  @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists disks")
-  static final class ListAll extends ApiCommand {
-    @Option(names = "--deleted", description = "those in the trash instead")
-    private boolean deleted;
+  static final class ListAll extends ServerCommand {
+    private final Argument deleted = arguments.flag("--deleted", "those in the trash instead");
+
+    ListAll() {
+      super("Lists disks");
+    }
 
     @Override
     protected void run() {
-      var disks = api().list(deleted ? "/v1/disks?deleted=true" : "/v1/disks");
+      var disks = api().list(deleted.isSet() ? "/v1/disks?deleted=true" : "/v1/disks");
       if (wantsJson()) {
         printJson(disks);
         return;
@@ -138,23 +113,22 @@ final class DiskCommands {
       }
       table.print(
           out(),
-          deleted
+          deleted.isSet()
               ? "The trash is empty."
               : "There are no disks. Create one with: m2 disk create NAME --image IMAGE");
     }
   }
 
-  @Command(
-      name = "show",
-      mixinStandardHelpOptions = true,
-      description = "Shows a disk, and how to reach it while it is exposed")
-  static final class Show extends ApiCommand {
-    @Parameters(paramLabel = "DISK")
-    private String name;
+  static final class Show extends ServerCommand {
+    private final Argument name = arguments.parameter("DISK", "");
+
+    Show() {
+      super("Shows a disk, and how to reach it while it is exposed");
+    }
 
     @Override
     protected void run() {
-      JsonNode disk = api().get(DISK, name);
+      JsonNode disk = api().get(DISK, name.text());
       if (wantsJson()) {
         printJson(disk);
         return;
@@ -173,27 +147,26 @@ final class DiskCommands {
     }
   }
 
-  @Command(
-      name = "expose",
-      mixinStandardHelpOptions = true,
-      description = "Opens an iSCSI target for a disk without a node",
-      footer = {
-        "",
-        "The secret, if there is one, is only shown with -o json (iscsi.username, iscsi.password)."
-      })
   static final class Expose extends OneDisk {
+    Expose() {
+      super(
+          "Opens an iSCSI target for a disk without a node",
+          "",
+          "The secret, if there is one, is only shown with -o json (iscsi.username, iscsi.password).");
+    }
+
     @Override
     protected void run() {
       conclude(
-          api().post(null, DISK + "/expose", name),
+          api().post(null, DISK + "/expose", name.text()),
           this::disk,
           disk -> {
-            out().println("disk " + name + " is exposed");
+            out().println("disk " + name.text() + " is exposed");
             printTarget(this, disk);
           });
     }
 
-    static void printTarget(ApiCommand command, JsonNode disk) {
+    static void printTarget(ServerCommand command, JsonNode disk) {
       JsonNode iscsi = disk.path("iscsi");
       if (iscsi.isObject()) {
         String secret = iscsi.has("password") ? " (see -o json for the secret)" : "-";
@@ -209,86 +182,90 @@ final class DiskCommands {
     }
   }
 
-  @Command(
-      name = "withdraw",
-      mixinStandardHelpOptions = true,
-      description = "Takes the target away; its sessions are cut")
   static final class Withdraw extends OneDisk {
+    Withdraw() {
+      super("Takes the target away; its sessions are cut");
+    }
+
     @Override
     protected void run() {
       act(null, "/withdraw", " is withdrawn");
     }
   }
 
-  @Command(name = "resize", mixinStandardHelpOptions = true, description = "Makes a disk larger")
   static final class Resize extends OneDisk {
-    @Parameters(paramLabel = "SIZE", description = "such as 20G")
-    private String size;
+    private final Argument size = arguments.parameter("SIZE", "such as 20G");
+
+    Resize() {
+      super("Makes a disk larger");
+    }
 
     @Override
     protected void run() {
-      ObjectNode request = api().object().put("sizeBytes", Sizes.parse("SIZE", size));
+      ObjectNode request = api().object().put("sizeBytes", Sizes.parse("SIZE", size.text()));
       conclude(
-          api().patch(request, DISK, name),
+          api().patch(request, DISK, name.text()),
           this::disk,
-          disk -> out().println("disk " + name + " has " + Table.size(disk.path("sizeBytes"))));
+          disk ->
+              out().println("disk " + name.text() + " has " + Table.size(disk.path("sizeBytes"))));
     }
   }
 
-  @Command(
-      name = "rollback",
-      mixinStandardHelpOptions = true,
-      description = "Gives a disk the content of one of its snapshots again")
   static final class Rollback extends OneDisk {
-    @Option(
-        names = "--snapshot",
-        paramLabel = "SNAPSHOT",
-        required = true,
-        description = "whose content it gets")
-    private String snapshot;
+    private final Argument snapshot =
+        arguments.requiredOption("--snapshot", "SNAPSHOT", "whose content it gets");
+
+    Rollback() {
+      super("Gives a disk the content of one of its snapshots again");
+    }
 
     @Override
     protected void run() {
       act(
-          api().object().put("snapshot", snapshot),
+          api().object().put("snapshot", snapshot.text()),
           "/rollback",
-          " is as it was at snapshot " + snapshot);
+          " is as it was at snapshot " + snapshot.text());
     }
   }
 
-  @Command(
-      name = "flatten",
-      mixinStandardHelpOptions = true,
-      description = "Copies what a disk shares with its parents into it")
   static final class Flatten extends OneDisk {
+    Flatten() {
+      super("Copies what a disk shares with its parents into it");
+    }
+
     @Override
     protected void run() {
       act(null, "/flatten", " shares nothing any more");
     }
   }
 
-  @Command(
-      name = "delete",
-      mixinStandardHelpOptions = true,
-      description = "Puts a disk into the trash")
   static final class Delete extends OneDisk {
-    @Option(names = "--purge", description = "free its space now; nothing brings it back")
-    private boolean purge;
+    Delete() {
+      super("Puts a disk into the trash");
+    }
+
+    private final Argument purge =
+        arguments.flag("--purge", "free its space now; nothing brings it back");
 
     @Override
     protected void run() {
-      String path = purge ? DISK + "?purge=true" : DISK;
+      String path = purge.isSet() ? DISK + "?purge=true" : DISK;
       String done =
-          purge ? " is gone" : " is in the trash; bring it back with: m2 disk undelete " + name;
-      conclude(api().delete(path, name), api()::nothing, _ -> out().println("disk " + name + done));
+          purge.isSet()
+              ? " is gone"
+              : " is in the trash; bring it back with: m2 disk undelete " + name.text();
+      conclude(
+          api().delete(path, name.text()),
+          api()::nothing,
+          _ -> out().println("disk " + name.text() + done));
     }
   }
 
-  @Command(
-      name = "undelete",
-      mixinStandardHelpOptions = true,
-      description = "Brings a disk back from the trash")
   static final class Undelete extends OneDisk {
+    Undelete() {
+      super("Brings a disk back from the trash");
+    }
+
     @Override
     protected void run() {
       act(null, "/undelete", " is back");

@@ -2,14 +2,13 @@ package io.malleable.cli;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import java.util.List;
-import picocli.CommandLine.Command;
 
 /** {@code m2 doctor}: what is missing here, and what to do about it. */
-@Command(
-    name = "doctor",
-    mixinStandardHelpOptions = true,
-    description = "Checks this machine and the server; exit status 1 when something does not work")
-final class DoctorCommand extends ApiCommand {
+final class DoctorCommand extends ServerCommand {
+
+  DoctorCommand() {
+    super("Checks this machine and the server; exit status 1 when something does not work");
+  }
 
   @Override
   protected void run() {

@@ -7,6 +7,7 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -63,16 +64,15 @@ public record Endpoint(URI url, @Nullable String token, String project) {
     return isThisMachine(url);
   }
 
+  /** The same in another project, if one is given. */
   Endpoint withProject(@Nullable String other) {
     return other == null ? this : new Endpoint(url, token, other);
   }
 
-  Endpoint withUrl(@Nullable String other, Map<String, String> environment) {
-    if (other == null) {
-      return this;
-    }
-    var changed = new java.util.HashMap<>(environment);
-    changed.put("M2_URL", other);
+  /** The same at another address; the token is looked up anew. */
+  Endpoint at(String address, Map<String, String> environment) {
+    Map<String, String> changed = new HashMap<>(environment);
+    changed.put("M2_URL", address);
     return of(changed).withProject(project);
   }
 

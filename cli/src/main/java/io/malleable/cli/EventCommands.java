@@ -2,30 +2,30 @@ package io.malleable.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 event}. */
-@Command(
-    name = "event",
-    mixinStandardHelpOptions = true,
-    description = "What happened in the project",
-    subcommands = EventCommands.ListAll.class)
 final class EventCommands {
 
-  @Command(
-      name = "list",
-      mixinStandardHelpOptions = true,
-      description = "Lists events, the oldest first")
-  static final class ListAll extends ApiCommand {
-    @Option(
-        names = {"-f", "--follow"},
-        description = "print what happens from now on; end with Ctrl-C")
-    private boolean follow;
+  private EventCommands() {}
+
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put("event", () -> new Noun("What happened in the project"));
+    commands.put("event list", ListAll::new);
+  }
+
+  static final class ListAll extends ServerCommand {
+    ListAll() {
+      super("Lists events, the oldest first");
+    }
+
+    private final Argument follow =
+        arguments.flag("-f --follow", "print what happens from now on; end with Ctrl-C");
 
     @Override
     protected void run() {
-      if (follow) {
+      if (follow.isSet()) {
         api().events(this::print, "/v1/events");
         return;
       }

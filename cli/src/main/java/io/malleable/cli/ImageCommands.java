@@ -3,76 +3,66 @@ package io.malleable.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Instant;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 image}. */
-@Command(
-    name = "image",
-    mixinStandardHelpOptions = true,
-    description = "Golden images, which never change",
-    subcommands = {
-      ImageCommands.Import.class,
-      ImageCommands.ListAll.class,
-      ImageCommands.Show.class,
-      ImageCommands.Rename.class,
-      ImageCommands.Share.class,
-      ImageCommands.Delete.class
-    })
 final class ImageCommands {
   private static final String IMAGE = "/v1/images/{}";
 
-  @Command(
-      name = "import",
-      mixinStandardHelpOptions = true,
-      description = "Imports an image from a file or a URL",
-      footer = {
-        "",
-        "A server on this machine reads the file itself. To another one, or with --upload, the",
-        "file is sent; a broken transfer is taken up again where it ended by the same command."
-      })
+  private ImageCommands() {}
+
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put("image", () -> new Noun("Golden images, which never change"));
+    commands.put("image import", Import::new);
+    commands.put("image list", ListAll::new);
+    commands.put("image show", Show::new);
+    commands.put("image rename", Rename::new);
+    commands.put("image share", Share::new);
+    commands.put("image delete", Delete::new);
+  }
+
   static final class Import extends LongCommand {
-    @Parameters(paramLabel = "NAME", description = "of the new image")
-    private String name;
+    private final Argument name = arguments.parameter("NAME", "of the new image");
 
-    @Parameters(
-        paramLabel = "FILE|URL",
-        description = "raw, qcow2, vmdk or vhdx; an http or https URL")
-    private String source;
+    Import() {
+      super(
+          "Imports an image from a file or a URL",
+          "",
+          "A server on this machine reads the file itself. To another one, or with --upload, the",
+          "file is sent; a broken transfer is taken up again where it ended by the same command.");
+    }
 
-    @Option(
-        names = "--format",
-        paramLabel = "FORMAT",
-        description = "raw, qcow2, vmdk or vhdx (default: found out)")
-    private @Nullable String format;
+    private final Argument source =
+        arguments.parameter("FILE|URL", "raw, qcow2, vmdk or vhdx; an http or https URL");
 
-    @Option(names = "--public", description = "let every project use it")
-    private boolean shared;
+    private final Argument format =
+        arguments.option("--format", "FORMAT", "raw, qcow2, vmdk or vhdx (default: found out)");
 
-    @Option(names = "--upload", description = "send the file even if the server is on this machine")
-    private boolean upload;
+    private final Argument shared = arguments.flag("--public", "let every project use it");
+
+    private final Argument upload =
+        arguments.flag("--upload", "send the file even if the server is on this machine");
 
     @Override
     protected void run() {
-      conclude(begin(), () -> api().get(IMAGE, name), this::print);
+      conclude(begin(), () -> api().get(IMAGE, name.text()), this::print);
     }
 
     private ApiClient.Answer begin() {
-      boolean remote = source.matches("(?i)https?://.*");
-      if (!remote && (upload || !api().endpoint().isThisMachine())) {
+      boolean remote = source.text().matches("(?i)https?://.*");
+      if (!remote && (upload.isSet() || !api().endpoint().isThisMachine())) {
         return new ImageUpload(api(), terminal(), err())
-            .send(name, ImageUpload.file(source), format, shared);
+            .send(name.text(), ImageUpload.file(source.text()), format.orNull(), shared.isSet());
       }
-      ObjectNode request = api().object().put("name", name).put("public", shared);
-      if (format != null) {
-        request.put("format", format);
+      ObjectNode request = api().object().put("name", name.text()).put("public", shared.isSet());
+      if (format.orNull() != null) {
+        request.put("format", format.text());
       }
       if (remote) {
-        request.putObject("source").put("url", source);
+        request.putObject("source").put("url", source.text());
       } else {
-        request.putObject("source").put("path", ImageUpload.file(source).toString());
+        request.putObject("source").put("path", ImageUpload.file(source.text()).toString());
       }
       return api().post(request, "/v1/images");
     }
@@ -81,7 +71,7 @@ final class ImageCommands {
       out()
           .println(
               "image "
-                  + name
+                  + name.text()
                   + " is imported: "
                   + Table.size(image.path("sizeBytes"))
                   + ", "
@@ -90,11 +80,11 @@ final class ImageCommands {
     }
   }
 
-  @Command(
-      name = "list",
-      mixinStandardHelpOptions = true,
-      description = "Lists images, the public ones included")
-  static final class ListAll extends ApiCommand {
+  static final class ListAll extends ServerCommand {
+    ListAll() {
+      super("Lists images, the public ones included");
+    }
+
     @Override
     protected void run() {
       var images = api().list("/v1/images");
@@ -118,14 +108,16 @@ final class ImageCommands {
     }
   }
 
-  @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows an image")
-  static final class Show extends ApiCommand {
-    @Parameters(paramLabel = "IMAGE")
-    private String name;
+  static final class Show extends ServerCommand {
+    private final Argument name = arguments.parameter("IMAGE", "");
+
+    Show() {
+      super("Shows an image");
+    }
 
     @Override
     protected void run() {
-      JsonNode image = api().get(IMAGE, name);
+      JsonNode image = api().get(IMAGE, name.text());
       if (wantsJson()) {
         printJson(image);
         return;
@@ -145,70 +137,65 @@ final class ImageCommands {
     }
   }
 
-  @Command(
-      name = "rename",
-      mixinStandardHelpOptions = true,
-      description = "Gives an image another name")
-  static final class Rename extends ApiCommand {
-    @Parameters(paramLabel = "IMAGE")
-    private String name;
+  static final class Rename extends ServerCommand {
+    private final Argument name = arguments.parameter("IMAGE", "");
+    private final Argument newName = arguments.parameter("NEW-NAME", "");
 
-    @Parameters(paramLabel = "NEW-NAME")
-    private String newName;
+    Rename() {
+      super("Gives an image another name");
+    }
 
     @Override
     protected void run() {
-      JsonNode image = api().patch(api().object().put("name", newName), IMAGE, name).body();
+      JsonNode image =
+          api().patch(api().object().put("name", newName.text()), IMAGE, name.text()).body();
       if (wantsJson()) {
         printJson(image);
       } else {
-        out().println("image " + name + " is now " + newName);
+        out().println("image " + name.text() + " is now " + newName.text());
       }
     }
   }
 
-  @Command(
-      name = "share",
-      mixinStandardHelpOptions = true,
-      description = "Makes an image public, or private again")
-  static final class Share extends ApiCommand {
-    @Parameters(paramLabel = "IMAGE")
-    private String name;
+  static final class Share extends ServerCommand {
+    private final Argument name = arguments.parameter("IMAGE", "");
+    private final Argument unshare = arguments.flag("--private", "keep it to its project again");
 
-    @Option(names = "--private", description = "keep it to its project again")
-    private boolean unshare;
+    Share() {
+      super("Makes an image public, or private again");
+    }
 
     @Override
     protected void run() {
-      JsonNode image = api().patch(api().object().put("public", !unshare), IMAGE, name).body();
+      JsonNode image =
+          api().patch(api().object().put("public", !unshare.isSet()), IMAGE, name.text()).body();
       if (wantsJson()) {
         printJson(image);
       } else {
         out()
             .println(
                 "image "
-                    + name
-                    + (unshare
+                    + name.text()
+                    + (unshare.isSet()
                         ? " is private to its project"
                         : " is public: every project may use it"));
       }
     }
   }
 
-  @Command(
-      name = "delete",
-      mixinStandardHelpOptions = true,
-      description = "Deletes an image on which nothing lives")
   static final class Delete extends LongCommand {
-    @Parameters(paramLabel = "IMAGE")
-    private String name;
+    private final Argument name = arguments.parameter("IMAGE", "");
+
+    Delete() {
+      super("Deletes an image on which nothing lives");
+    }
 
     @Override
     protected void run() {
       conclude(
-          api().delete(IMAGE, name),
+          api().delete(IMAGE, name.text()),
           api()::nothing,
-          _ -> out().println("image " + name + " is deleted"));
+          _ -> out().println("image " + name.text() + " is deleted"));
     }
   }
 }

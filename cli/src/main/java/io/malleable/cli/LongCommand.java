@@ -4,27 +4,35 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Duration;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
-import picocli.CommandLine.Option;
 
 /**
  * A command whose work may go on in the server as an operation, for which it waits unless it is
  * told not to.
  */
-public abstract class LongCommand extends ApiCommand {
-  @Option(
-      names = "--wait",
-      negatable = true,
-      defaultValue = "true",
-      fallbackValue = "true",
-      description = "wait for the end (the default), or print the operation and return at once")
-  private boolean wait;
+public abstract class LongCommand extends ServerCommand {
+  private final Argument noWait =
+      arguments.flag("--no-wait", "print the operation and return at once");
+  private final Argument wait = arguments.flag("--wait", "wait for the end, which is the default");
+  private final Argument timeout =
+      arguments.option(
+          "--timeout",
+          "SECONDS",
+          "1800",
+          "how long to wait (default 1800); the work goes on after that");
 
-  @Option(
-      names = "--timeout",
-      paramLabel = "SECONDS",
-      defaultValue = "1800",
-      description = "how long to wait (default ${DEFAULT-VALUE}); the operation goes on after that")
-  private long timeoutSeconds;
+  /** A command that does what the description says; the footer tells the rest. */
+  protected LongCommand(String description, String... footer) {
+    super(description, footer);
+  }
+
+  @Override
+  void check() {
+    super.check();
+    if (noWait.isSet() && wait.isSet()) {
+      throw misused("give only one of --wait, --no-wait");
+    }
+    timeout.number(1, 1_000_000);
+  }
 
   /**
    * Waits for the end if there is something to wait for, then prints.
@@ -37,11 +45,12 @@ public abstract class LongCommand extends ApiCommand {
       ApiClient.Answer answer, Supplier<JsonNode> resource, Consumer<JsonNode> print) {
     JsonNode result = answer.body();
     if (answer.isAccepted()) {
-      if (!wait) {
+      if (noWait.isSet()) {
         printOperation(result);
         return;
       }
-      Operations.await(api(), result, terminal(), err(), Duration.ofSeconds(timeoutSeconds));
+      Operations.await(
+          api(), result, terminal(), err(), Duration.ofSeconds(timeout.number(1, 1_000_000)));
       result = resource.get();
     }
     if (!wantsJson()) {

@@ -14,13 +14,16 @@ import picocli.CommandLine;
  */
 public final class M2Command {
 
+  private static final String COMPLETION = "completion";
+
   private M2Command() {}
 
   /**
    * Runs one command of the process.
    *
    * @param more further commands by name, "noun" or "noun verb"; one is made only when it is
-   *     needed, since a command shall answer at once
+   *     needed, since a command shall answer at once. Each is a {@link BaseCommand} or what picocli
+   *     takes for a command
    * @return the exit status: 0 done, 1 failed, 2 not understood
    */
   public static int run(String[] arguments, Map<String, Supplier<Object>> more) {
@@ -39,17 +42,8 @@ public final class M2Command {
       Terminal terminal,
       PrintWriter out,
       PrintWriter err) {
-    Map<String, Supplier<Object>> commands = commands(more);
-    String first = arguments.length == 0 ? "" : arguments[0];
-    // Making a command costs time, so a known one is made alone. For help and completion all are
-    // needed.
-    boolean known = commands.containsKey(first) && !first.equals("completion");
-    CommandLine line = new CommandLine(new Root(terminal));
-    commands.forEach((name, command) -> {
-      if (!known || name.equals(first) || name.startsWith(first + " ")) {
-        add(line, name, command.get());
-      }
-    });
+    CommandLine line = new CommandLine(new Root(terminal).spec());
+    needed(commands(more), arguments).forEach((name, command) -> add(line, name, command.get()));
     line.setOut(out).setErr(err);
     line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setExecutionExceptionHandler((e, failed, _) -> explain(e, failed));
@@ -70,17 +64,55 @@ public final class M2Command {
   private static Map<String, Supplier<Object>> commands(Map<String, Supplier<Object>> more) {
     Map<String, Supplier<Object>> commands = new LinkedHashMap<>();
     commands.put("status", StatusCommand::new);
-    commands.put("image", ImageCommands::new);
-    commands.put("disk", DiskCommands::new);
-    commands.put("snapshot", SnapshotCommands::new);
-    commands.put("node", NodeCommands::new);
-    commands.put("project", ProjectCommands::new);
-    commands.put("operation", OperationCommands::new);
-    commands.put("event", EventCommands::new);
+    ImageCommands.addTo(commands);
+    DiskCommands.addTo(commands);
+    SnapshotCommands.addTo(commands);
+    NodeCommands.addTo(commands);
+    ProjectCommands.addTo(commands);
+    OperationCommands.addTo(commands);
+    EventCommands.addTo(commands);
     commands.put("doctor", DoctorCommand::new);
     commands.putAll(more);
-    commands.put("completion", AutoComplete.GenerateCompletion::new);
+    commands.put("rehearse", () -> new Rehearsal(more));
+    commands.put(COMPLETION, AutoComplete.GenerateCompletion::new);
     return commands;
+  }
+
+  /**
+   * Making a command costs time, so of those that are not called only the ones are made that help
+   * would list: none beside a known verb, all verbs beside an unknown one, everything without a
+   * known noun.
+   */
+  private static Map<String, Supplier<Object>> needed(
+      Map<String, Supplier<Object>> commands, String[] arguments) {
+    String noun = arguments.length == 0 ? "" : arguments[0];
+    if (!commands.containsKey(noun) || noun.equals(COMPLETION)) {
+      return commands;
+    }
+    String verb = arguments.length == 1 ? "" : noun + " " + arguments[1];
+    Map<String, Supplier<Object>> needed = new LinkedHashMap<>();
+    commands.forEach((name, command) -> {
+      boolean wanted = commands.containsKey(verb) ? name.equals(verb) : name.startsWith(noun + " ");
+      if (wanted || name.equals(noun)) {
+        needed.put(name, command);
+      }
+    });
+    return needed;
+  }
+
+  /** A name of two words is a verb of a noun that was added before. */
+  private static void add(CommandLine line, String name, Object command) {
+    int space = name.indexOf(' ');
+    CommandLine parent =
+        space < 0 ? line : line.getSubcommands().getOrDefault(name.substring(0, space), line);
+    String last = name.substring(space + 1);
+    parent.addSubcommand(
+        last,
+        switch (command) {
+          case BaseCommand ours -> ours.spec(last);
+          case Noun noun -> noun.spec(last);
+          default -> command;
+        });
   }
 
   private static int explain(Exception e, CommandLine failed) {

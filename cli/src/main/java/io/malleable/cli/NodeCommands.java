@@ -10,74 +10,59 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 node}. */
-@Command(
-    name = "node",
-    mixinStandardHelpOptions = true,
-    description = "Machines that boot their drives over the network",
-    subcommands = {
-      NodeCommands.Add.class,
-      NodeCommands.ListAll.class,
-      NodeCommands.Show.class,
-      NodeLifecycle.Provision.class,
-      NodeLifecycle.Release.class,
-      NodeLifecycle.Failover.class,
-      NodeCommands.Power.class,
-      NodeCommands.Console.class,
-      NodeCommands.Explain.class,
-      NodeCommands.Delete.class
-    })
 final class NodeCommands {
   static final String NODE = "/v1/nodes/{}";
 
-  @Command(
-      name = "add",
-      mixinStandardHelpOptions = true,
-      description = "Makes a machine known",
-      footer = {
-        "",
-        "The BMC's password is not given here: see the server's configuration.",
-        "A machine without a BMC is switched on by hand; provision then waits for it to appear."
-      })
-  static final class Add extends ApiCommand {
-    @Parameters(paramLabel = "NAME", description = "of the new node")
-    private String name;
+  private NodeCommands() {}
 
-    @Option(
-        names = "--mac",
-        paramLabel = "MAC",
-        required = true,
-        description = "of the NIC that boots; repeat it for further NICs")
-    private List<String> macs = new ArrayList<>();
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put("node", () -> new Noun("Machines that boot their drives over the network"));
+    commands.put("node add", Add::new);
+    commands.put("node list", ListAll::new);
+    commands.put("node show", Show::new);
+    commands.put("node provision", NodeLifecycle.Provision::new);
+    commands.put("node release", NodeLifecycle.Release::new);
+    commands.put("node failover", NodeLifecycle.Failover::new);
+    commands.put("node power", Power::new);
+    commands.put("node console", Console::new);
+    commands.put("node explain", Explain::new);
+    commands.put("node delete", Delete::new);
+  }
 
-    @Option(
-        names = "--bmc",
-        paramLabel = "URL",
-        description = "how to switch it: ipmi://USER@HOST, redfish://USER@HOST, qemu:NAME")
-    private @Nullable String bmc;
+  static final class Add extends ServerCommand {
+    private final Argument name = arguments.parameter("NAME", "of the new node");
 
-    @Option(
-        names = "--firmware",
-        paramLabel = "bios|uefi",
-        description = "how it boots (default: bios)")
-    private @Nullable String firmware;
+    Add() {
+      super(
+          "Makes a machine known",
+          "",
+          "The BMC's password is not given here: see the server's configuration.",
+          "A machine without a BMC is switched on by hand; provision then waits for it to appear.");
+    }
 
-    @Option(
-        names = "--arch",
-        paramLabel = "ARCH",
-        description = "of its processor (default: x86_64)")
-    private @Nullable String arch;
+    private final Argument macs =
+        arguments.repeatedOption(
+            "--mac", "MAC", "of the NIC that boots; repeat it for further NICs");
+
+    private final Argument bmc =
+        arguments.option(
+            "--bmc", "URL", "how to switch it: ipmi://USER@HOST, redfish://USER@HOST, qemu:NAME");
+
+    private final Argument firmware =
+        arguments.option("--firmware", "bios|uefi", "how it boots (default: bios)");
+
+    private final Argument arch =
+        arguments.option("--arch", "ARCH", "of its processor (default: x86_64)");
 
     @Override
     protected void run() {
-      ObjectNode request = api().object().put("name", name);
+      ObjectNode request = api().object().put("name", name.text());
       ArrayNode nics = request.putArray("nics");
-      macs.forEach(mac -> nics.addObject().put("mac", mac));
+      macs.all().forEach(mac -> nics.addObject().put("mac", mac));
       putIfGiven(request, "bmc", bmc);
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
@@ -88,33 +73,35 @@ final class NodeCommands {
         out()
             .println(
                 "node "
-                    + name
+                    + name.text()
                     + " is added; boot it with: m2 node provision "
-                    + name
+                    + name.text()
                     + " --image IMAGE");
       }
     }
 
-    private static void putIfGiven(ObjectNode request, String field, @Nullable String value) {
-      if (value != null) {
-        request.put(field, value);
+    private static void putIfGiven(ObjectNode request, String field, Argument argument) {
+      if (argument.orNull() != null) {
+        request.put(field, argument.text());
       }
     }
   }
 
-  @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists nodes")
-  static final class ListAll extends ApiCommand {
-    @Option(
-        names = "--unknown",
-        description = "machines that asked for a boot script and are no node yet, instead")
-    private boolean unknown;
+  static final class ListAll extends ServerCommand {
+    private final Argument unknown =
+        arguments.flag(
+            "--unknown", "machines that asked for a boot script and are no node yet, instead");
+
+    ListAll() {
+      super("Lists nodes");
+    }
 
     @Override
     protected void run() {
-      List<JsonNode> items = api().list(unknown ? "/v1/machines" : "/v1/nodes");
+      List<JsonNode> items = api().list(unknown.isSet() ? "/v1/machines" : "/v1/nodes");
       if (wantsJson()) {
         printJson(items);
-      } else if (unknown) {
+      } else if (unknown.isSet()) {
         printMachines(items);
       } else {
         table(items)
@@ -153,17 +140,16 @@ final class NodeCommands {
     return table;
   }
 
-  @Command(
-      name = "show",
-      mixinStandardHelpOptions = true,
-      description = "Shows a node and draws its latest boot")
-  static final class Show extends ApiCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+  static final class Show extends ServerCommand {
+    private final Argument name = arguments.parameter("NODE", "");
+
+    Show() {
+      super("Shows a node and draws its latest boot");
+    }
 
     @Override
     protected void run() {
-      JsonNode node = api().get(NODE, name);
+      JsonNode node = api().get(NODE, name.text());
       if (wantsJson()) {
         printJson(node);
       } else {
@@ -171,7 +157,7 @@ final class NodeCommands {
       }
     }
 
-    static void print(ApiCommand command, JsonNode node) {
+    static void print(ServerCommand command, JsonNode node) {
       List<String> macs = new ArrayList<>();
       node.path("nics").forEach(nic -> macs.add(Table.cell(nic.path("mac"))));
       Details.of(command.out(), node)
@@ -193,43 +179,30 @@ final class NodeCommands {
     }
   }
 
-  @Command(
-      name = "power",
-      mixinStandardHelpOptions = true,
-      description = "Shows whether a machine is on, or switches it")
   static final class Power extends LongCommand {
-    /** The names are what the user types. */
-    enum Action {
-      status,
-      on,
-      off,
-      cycle
+    private final Argument name = arguments.parameter("NODE", "");
+    private final Argument action =
+        arguments.parameter("ACTION", "status", "status (the default), on, off or cycle");
+
+    Power() {
+      super("Shows whether a machine is on, or switches it");
     }
-
-    @Parameters(paramLabel = "NODE")
-    private String name;
-
-    @Parameters(
-        paramLabel = "ACTION",
-        arity = "0..1",
-        defaultValue = "status",
-        description = "${COMPLETION-CANDIDATES} (default: status)")
-    private Action action;
 
     @Override
     protected void run() {
-      if (action == Action.status) {
+      String wanted = action.oneOf("status", "on", "off", "cycle");
+      if (wanted.equals("status")) {
         print(power());
         return;
       }
       conclude(
-          api().post(api().object().put("action", action.name()), NODE + "/power", name),
+          api().post(api().object().put("action", wanted), NODE + "/power", name.text()),
           this::power,
           this::printState);
     }
 
     private JsonNode power() {
-      return api().get(NODE + "/power", name);
+      return api().get(NODE + "/power", name.text());
     }
 
     private void print(JsonNode power) {
@@ -241,46 +214,38 @@ final class NodeCommands {
     }
 
     private void printState(JsonNode power) {
-      out().println("node " + name + " is " + Table.cell(power.path("power")));
+      out().println("node " + name.text() + " is " + Table.cell(power.path("power")));
     }
   }
 
-  @Command(
-      name = "console",
-      mixinStandardHelpOptions = true,
-      description = "Shows a node's serial console",
-      footer = {"", "End following with Ctrl-C."})
-  static final class Console extends ApiCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+  static final class Console extends ServerCommand {
+    private final Argument name = arguments.parameter("NODE", "");
+    private final Argument follow = arguments.flag("-f --follow", "go on with what comes");
+    private final Argument tailBytes =
+        arguments.option("--tail", "BYTES", "65536", "how much of the past (default 65536)");
+    private final Argument text =
+        arguments.option("--type", "TEXT", "type this line into it instead");
 
-    @Option(
-        names = {"-f", "--follow"},
-        description = "go on with what comes")
-    private boolean follow;
-
-    @Option(
-        names = "--tail",
-        paramLabel = "BYTES",
-        defaultValue = "65536",
-        description = "how much of the past (default ${DEFAULT-VALUE})")
-    private int tailBytes;
-
-    @Option(names = "--type", paramLabel = "TEXT", description = "type this line into it instead")
-    private @Nullable String text;
+    Console() {
+      super("Shows a node's serial console", "", "End following with Ctrl-C.");
+    }
 
     @Override
     protected void run() {
-      if (text != null) {
-        api().postText((text + "\n").getBytes(StandardCharsets.UTF_8), NODE + "/console", name);
+      if (text.orNull() != null) {
+        api()
+            .postText(
+                (text.text() + "\n").getBytes(StandardCharsets.UTF_8),
+                NODE + "/console",
+                name.text());
         return;
       }
       api().stream(
           new WriterStream(),
           NODE + "/console?follow={}&tailBytes={}",
-          name,
-          Boolean.toString(follow),
-          Integer.toString(tailBytes));
+          name.text(),
+          Boolean.toString(follow.isSet()),
+          Long.toString(tailBytes.number(0, 1 << 20)));
     }
 
     /** A console's bytes are the machine's own and pass as they are. */
@@ -300,17 +265,16 @@ final class NodeCommands {
     }
   }
 
-  @Command(
-      name = "explain",
-      mixinStandardHelpOptions = true,
-      description = "Says where a boot stopped, why, and what to do")
-  static final class Explain extends ApiCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+  static final class Explain extends ServerCommand {
+    private final Argument name = arguments.parameter("NODE", "");
+
+    Explain() {
+      super("Says where a boot stopped, why, and what to do");
+    }
 
     @Override
     protected void run() {
-      JsonNode explanation = api().get(NODE + "/explain", name);
+      JsonNode explanation = api().get(NODE + "/explain", name.text());
       if (wantsJson()) {
         printJson(explanation);
         return;
@@ -320,19 +284,18 @@ final class NodeCommands {
     }
   }
 
-  @Command(
-      name = "delete",
-      mixinStandardHelpOptions = true,
-      description = "Forgets a node that is not provisioned")
-  static final class Delete extends ApiCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+  static final class Delete extends ServerCommand {
+    private final Argument name = arguments.parameter("NODE", "");
+
+    Delete() {
+      super("Forgets a node that is not provisioned");
+    }
 
     @Override
     protected void run() {
-      api().delete(NODE, name);
+      api().delete(NODE, name.text());
       if (!wantsJson()) {
-        out().println("node " + name + " is forgotten");
+        out().println("node " + name.text() + " is forgotten");
       }
     }
   }

@@ -3,69 +3,35 @@ package io.malleable.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.ArgGroup;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 /** The commands that bind nodes and disks. */
 final class NodeLifecycle {
 
   private NodeLifecycle() {}
 
-  /** What a node boots. */
-  static final class Drive {
-    @Option(
-        names = "--image",
-        paramLabel = "IMAGE",
-        required = true,
-        description = "a new disk cloned from this image")
-    private @Nullable String image;
-
-    @Option(
-        names = "--snapshot",
-        paramLabel = "SNAPSHOT",
-        required = true,
-        description = "a new disk cloned from this snapshot")
-    private @Nullable String snapshot;
-
-    @Option(names = "--disk", paramLabel = "DISK", required = true, description = "this disk")
-    private @Nullable String disk;
-
-    void addTo(ObjectNode request) {
-      if (image != null) {
-        request.put("image", image);
-      } else if (snapshot != null) {
-        request.put("snapshot", snapshot);
-      } else if (disk != null) {
-        request.put("disk", disk);
-      }
-    }
-  }
-
-  @Command(
-      name = "provision",
-      mixinStandardHelpOptions = true,
-      description = "Gives a machine a drive and boots it",
-      footer = {
-        "",
-        "Waits until the operating system has found its drive; see also: m2 node explain NODE"
-      })
   static final class Provision extends LongCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+    private final Argument name = arguments.parameter("NODE", "");
+    private final Argument image =
+        arguments.option("--image", "IMAGE", "boot a new disk cloned from this image");
+    private final Argument snapshot =
+        arguments.option("--snapshot", "SNAPSHOT", "boot a new disk cloned from this snapshot");
+    private final Argument disk = arguments.option("--disk", "DISK", "boot this disk");
 
-    @ArgGroup(multiplicity = "1")
-    private Drive drive;
+    Provision() {
+      super(
+          "Gives a machine a drive and boots it",
+          "",
+          "Waits until the operating system has found its drive; see also: m2 node explain NODE");
+    }
 
     @Override
     protected void run() {
-      ObjectNode request = api().object();
-      drive.addTo(request);
+      Argument drive = exactlyOne(image, snapshot, disk);
+      String field = drive == image ? "image" : drive == snapshot ? "snapshot" : "disk";
+      ObjectNode request = api().object().put(field, drive.text());
       conclude(
-          api().post(request, NodeCommands.NODE + "/provision", name),
-          () -> api().get(NodeCommands.NODE, name),
+          api().post(request, NodeCommands.NODE + "/provision", name.text()),
+          () -> api().get(NodeCommands.NODE, name.text()),
           this::print);
     }
 
@@ -75,7 +41,7 @@ final class NodeLifecycle {
       out()
           .println(
               "node "
-                  + name
+                  + name.text()
                   + " runs from disk "
                   + Table.cell(node.path("disk"))
                   + (up == null ? "" : ", up after " + Times.exact(up)));
@@ -83,65 +49,61 @@ final class NodeLifecycle {
     }
   }
 
-  @Command(
-      name = "release",
-      mixinStandardHelpOptions = true,
-      description = "Switches a machine off and takes its drive away; the disk is kept")
   static final class Release extends LongCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+    private final Argument name = arguments.parameter("NODE", "");
+    private final Argument deleteDisk =
+        arguments.flag("--delete-disk", "put the disk into the trash as well");
 
-    @Option(names = "--delete-disk", description = "put the disk into the trash as well")
-    private boolean deleteDisk;
+    Release() {
+      super("Switches a machine off and takes its drive away; the disk is kept");
+    }
 
     @Override
     protected void run() {
       conclude(
           api()
               .post(
-                  api().object().put("deleteDisk", deleteDisk),
+                  api().object().put("deleteDisk", deleteDisk.isSet()),
                   NodeCommands.NODE + "/release",
-                  name),
-          () -> api().get(NodeCommands.NODE, name),
+                  name.text()),
+          () -> api().get(NodeCommands.NODE, name.text()),
           _ ->
               out()
                   .println(
                       "node "
-                          + name
+                          + name.text()
                           + " is released; its disk is "
-                          + (deleteDisk ? "in the trash" : "kept")));
+                          + (deleteDisk.isSet() ? "in the trash" : "kept")));
     }
   }
 
-  @Command(
-      name = "failover",
-      mixinStandardHelpOptions = true,
-      description = "Moves the drive of a dead machine to another, after cutting the first one off")
   static final class Failover extends LongCommand {
-    @Parameters(paramLabel = "NODE")
-    private String name;
+    private final Argument name = arguments.parameter("NODE", "");
+    private final Argument other =
+        arguments.requiredOption("--to", "OTHER", "the node that takes over");
 
-    @Option(
-        names = "--to",
-        paramLabel = "OTHER",
-        required = true,
-        description = "the node that takes over")
-    private String other;
+    Failover() {
+      super("Moves the drive of a dead machine to another, after cutting the first one off");
+    }
 
     @Override
     protected void run() {
       conclude(
-          api().post(api().object().put("to", other), NodeCommands.NODE + "/failover", name),
-          () -> api().get(NodeCommands.NODE, other),
+          api()
+              .post(
+                  api().object().put("to", other.text()),
+                  NodeCommands.NODE + "/failover",
+                  name.text()),
+          () -> api().get(NodeCommands.NODE, other.text()),
           node -> {
             out()
                 .println(
                     "node "
-                        + other
+                        + other.text()
                         + " runs from disk "
                         + Table.cell(node.path("disk"))
                         + ", node "
-                        + name
+                        + name.text()
                         + " is cut off");
             BootTimeline.print(out(), node);
           });

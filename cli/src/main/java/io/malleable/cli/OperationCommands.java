@@ -4,40 +4,36 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Locale;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 operation}. */
-@Command(
-    name = "operation",
-    mixinStandardHelpOptions = true,
-    description = "Long tasks: what they do, how far they are, why they failed",
-    subcommands = {
-      OperationCommands.ListAll.class,
-      OperationCommands.Show.class,
-      OperationCommands.Await.class,
-      OperationCommands.Abort.class
-    })
 final class OperationCommands {
   private static final String OPERATION = "/v1/operations/{}";
 
-  @Command(
-      name = "list",
-      mixinStandardHelpOptions = true,
-      description = "Lists operations, the latest first")
-  static final class ListAll extends ApiCommand {
-    @Option(
-        names = "--limit",
-        paramLabel = "N",
-        defaultValue = "20",
-        description = "how many at most (default ${DEFAULT-VALUE}, up to 1000)")
-    private int limit;
+  private OperationCommands() {}
+
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put(
+        "operation", () -> new Noun("Long tasks: what they do, how far they are, why they failed"));
+    commands.put("operation list", ListAll::new);
+    commands.put("operation show", Show::new);
+    commands.put("operation wait", Await::new);
+    commands.put("operation abort", Abort::new);
+  }
+
+  static final class ListAll extends ServerCommand {
+    private final Argument limit =
+        arguments.option("--limit", "N", "20", "how many at most (default 20, up to 1000)");
+
+    ListAll() {
+      super("Lists operations, the latest first");
+    }
 
     @Override
     protected void run() {
       JsonNode operations =
-          api().get("/v1/operations?limit={}", Integer.toString(limit)).path("items");
+          api().get("/v1/operations?limit={}", Long.toString(limit.number(1, 1000))).path("items");
       if (wantsJson()) {
         printJson(operations);
         return;
@@ -64,17 +60,16 @@ final class OperationCommands {
     return from == null ? "-" : Times.exact(Duration.between(from, to == null ? now : to));
   }
 
-  @Command(
-      name = "show",
-      mixinStandardHelpOptions = true,
-      description = "Shows an operation and its steps")
-  static final class Show extends ApiCommand {
-    @Parameters(paramLabel = "OPERATION", description = "its id")
-    private String id;
+  static final class Show extends ServerCommand {
+    private final Argument id = arguments.parameter("OPERATION", "its id");
+
+    Show() {
+      super("Shows an operation and its steps");
+    }
 
     @Override
     protected void run() {
-      JsonNode operation = api().get(OPERATION, id);
+      JsonNode operation = api().get(OPERATION, id.text());
       if (wantsJson()) {
         printJson(operation);
         return;
@@ -108,34 +103,32 @@ final class OperationCommands {
     }
   }
 
-  @Command(
-      name = "wait",
-      mixinStandardHelpOptions = true,
-      description = "Waits for the end; exit status 1 when it failed")
   static final class Await extends LongCommand {
-    @Parameters(paramLabel = "OPERATION", description = "its id")
-    private String id;
+    private final Argument id = arguments.parameter("OPERATION", "its id");
+
+    Await() {
+      super("Waits for the end; exit status 1 when it failed");
+    }
 
     @Override
     protected void run() {
       conclude(
-          new ApiClient.Answer(ApiClient.Answer.ACCEPTED, api().get(OPERATION, id)),
-          () -> api().get(OPERATION, id),
+          new ApiClient.Answer(ApiClient.Answer.ACCEPTED, api().get(OPERATION, id.text())),
+          () -> api().get(OPERATION, id.text()),
           operation -> out().println(Table.cell(operation.path("name")) + " has succeeded"));
     }
   }
 
-  @Command(
-      name = "abort",
-      mixinStandardHelpOptions = true,
-      description = "Asks an operation to stop and undo what it did")
-  static final class Abort extends ApiCommand {
-    @Parameters(paramLabel = "OPERATION", description = "its id")
-    private String id;
+  static final class Abort extends ServerCommand {
+    private final Argument id = arguments.parameter("OPERATION", "its id");
+
+    Abort() {
+      super("Asks an operation to stop and undo what it did");
+    }
 
     @Override
     protected void run() {
-      JsonNode operation = api().post(null, OPERATION + "/abort", id).body();
+      JsonNode operation = api().post(null, OPERATION + "/abort", id.text()).body();
       if (wantsJson()) {
         printJson(operation);
       } else {

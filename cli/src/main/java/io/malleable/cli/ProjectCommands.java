@@ -2,47 +2,52 @@ package io.malleable.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Instant;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Parameters;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 project}. */
-@Command(
-    name = "project",
-    mixinStandardHelpOptions = true,
-    description = "Tenants, which own everything else",
-    subcommands = {
-      ProjectCommands.Create.class,
-      ProjectCommands.ListAll.class,
-      ProjectCommands.Show.class,
-      ProjectCommands.Delete.class
-    })
 final class ProjectCommands {
 
-  @Command(name = "create", mixinStandardHelpOptions = true, description = "Creates a project")
-  static final class Create extends ApiCommand {
-    @Parameters(paramLabel = "NAME")
-    private String name;
+  private ProjectCommands() {}
+
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put("project", () -> new Noun("Tenants, which own everything else"));
+    commands.put("project create", Create::new);
+    commands.put("project list", ListAll::new);
+    commands.put("project show", Show::new);
+    commands.put("project delete", Delete::new);
+  }
+
+  static final class Create extends ServerCommand {
+    private final Argument name = arguments.parameter("NAME", "");
+
+    Create() {
+      super("Creates a project");
+    }
 
     @Override
     protected void run() {
-      JsonNode project = api().post(api().object().put("name", name), "/v1/projects").body();
+      JsonNode project = api().post(api().object().put("name", name.text()), "/v1/projects").body();
       if (wantsJson()) {
         printJson(project);
       } else {
         out()
             .println(
                 "project "
-                    + name
+                    + name.text()
                     + " is created; act in it with --project "
-                    + name
+                    + name.text()
                     + " or M2_PROJECT="
-                    + name);
+                    + name.text());
       }
     }
   }
 
-  @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists projects")
-  static final class ListAll extends ApiCommand {
+  static final class ListAll extends ServerCommand {
+    ListAll() {
+      super("Lists projects");
+    }
+
     @Override
     protected void run() {
       var projects = api().list("/v1/projects");
@@ -61,14 +66,16 @@ final class ProjectCommands {
     }
   }
 
-  @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows a project")
-  static final class Show extends ApiCommand {
-    @Parameters(paramLabel = "NAME")
-    private String name;
+  static final class Show extends ServerCommand {
+    private final Argument name = arguments.parameter("NAME", "");
+
+    Show() {
+      super("Shows a project");
+    }
 
     @Override
     protected void run() {
-      JsonNode project = api().get("/v1/projects/{}", name);
+      JsonNode project = api().get("/v1/projects/{}", name.text());
       if (wantsJson()) {
         printJson(project);
       } else {
@@ -77,19 +84,18 @@ final class ProjectCommands {
     }
   }
 
-  @Command(
-      name = "delete",
-      mixinStandardHelpOptions = true,
-      description = "Deletes an empty project")
-  static final class Delete extends ApiCommand {
-    @Parameters(paramLabel = "NAME")
-    private String name;
+  static final class Delete extends ServerCommand {
+    private final Argument name = arguments.parameter("NAME", "");
+
+    Delete() {
+      super("Deletes an empty project");
+    }
 
     @Override
     protected void run() {
-      api().delete("/v1/projects/{}", name);
+      api().delete("/v1/projects/{}", name.text());
       if (!wantsJson()) {
-        out().println("project " + name + " is deleted");
+        out().println("project " + name.text() + " is deleted");
       }
     }
   }

@@ -8,12 +8,14 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * Runs usual commands against a stand-in for a server, so that the Java runtime can record in its
- * ahead-of-time cache what a command needs (JEP 514). {@code bin/m2} runs it once per build.
+ * ahead-of-time cache what a command needs (JEP 514). {@code bin/m2} runs it once per build; it
+ * needs nothing and leaves nothing behind.
  */
-public final class Rehearsal {
+final class Rehearsal extends BaseCommand {
   private static final String TIME = "\"2026-01-01T00:00:00.000Z\"";
   private static final String RESOURCE =
       "\"id\":\"0\",\"name\":\"a\",\"project\":\"default\",\"state\":\"ready\",\"createdAt\":"
@@ -28,10 +30,28 @@ public final class Rehearsal {
           + TIME
           + "}]";
 
-  private Rehearsal() {}
+  private final Map<String, Supplier<Object>> more;
 
-  /** Needs no arguments, leaves nothing behind. */
-  public static void main(String[] arguments) throws IOException {
+  Rehearsal(Map<String, Supplier<Object>> more) {
+    super("Runs usual commands for the runtime to learn from");
+    this.more = more;
+  }
+
+  @Override
+  boolean isHidden() {
+    return true;
+  }
+
+  @Override
+  protected void run() {
+    try {
+      perform();
+    } catch (IOException e) {
+      throw new CommandFailure("no stand-in for a server: " + Failures.reason(e), null, e);
+    }
+  }
+
+  private void perform() throws IOException {
     HttpServer server =
         HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     server.createContext(
@@ -54,7 +74,7 @@ public final class Rehearsal {
     }
   }
 
-  private static void rehearse(String url) {
+  private void rehearse(String url) {
     Terminal terminal = new Terminal(Map.of("M2_URL", url, "M2_TOKEN", "rehearsal"), true, 80);
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     String[] lines = {
@@ -72,6 +92,7 @@ public final class Rehearsal {
       "node explain a",
       "node failover a --to b",
       "node power a",
+      "operation show a",
       "node --help",
       "image list",
       "image show a",
@@ -90,10 +111,12 @@ public final class Rehearsal {
       "operation show a",
       "project list",
       "event list",
+      "lab list",
+      "serve --help",
       "no-such-command"
     };
     for (String line : lines) {
-      M2Command.run(line.split(" ", -1), Map.of(), terminal, nowhere, nowhere);
+      M2Command.run(line.split(" ", -1), more, terminal, nowhere, nowhere);
     }
     Terminal.ofProcess();
   }

@@ -2,55 +2,57 @@ package io.malleable.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Instant;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 snapshot}. */
-@Command(
-    name = "snapshot",
-    mixinStandardHelpOptions = true,
-    description = "Immutable points in time of disks",
-    subcommands = {
-      SnapshotCommands.Create.class,
-      SnapshotCommands.ListAll.class,
-      SnapshotCommands.Show.class,
-      SnapshotCommands.Promote.class,
-      SnapshotCommands.Delete.class
-    })
 final class SnapshotCommands {
   private static final String SNAPSHOT = "/v1/snapshots/{}";
 
-  @Command(
-      name = "create",
-      mixinStandardHelpOptions = true,
-      description = "Keeps what a disk holds now, also while it is in use")
-  static final class Create extends LongCommand {
-    @Parameters(paramLabel = "NAME", description = "of the new snapshot")
-    private String name;
+  private SnapshotCommands() {}
 
-    @Option(names = "--disk", paramLabel = "DISK", required = true)
-    private String disk;
+  static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put("snapshot", () -> new Noun("Immutable points in time of disks"));
+    commands.put("snapshot create", Create::new);
+    commands.put("snapshot list", ListAll::new);
+    commands.put("snapshot show", Show::new);
+    commands.put("snapshot promote", Promote::new);
+    commands.put("snapshot delete", Delete::new);
+  }
+
+  static final class Create extends LongCommand {
+    private final Argument name = arguments.parameter("NAME", "of the new snapshot");
+    private final Argument disk = arguments.requiredOption("--disk", "DISK", "");
+
+    Create() {
+      super("Keeps what a disk holds now, also while it is in use");
+    }
 
     @Override
     protected void run() {
       conclude(
-          api().post(api().object().put("name", name).put("disk", disk), "/v1/snapshots"),
-          () -> api().get(SNAPSHOT, name),
-          _ -> out().println("snapshot " + name + " of disk " + disk + " is taken"));
+          api()
+              .post(
+                  api().object().put("name", name.text()).put("disk", disk.text()),
+                  "/v1/snapshots"),
+          () -> api().get(SNAPSHOT, name.text()),
+          _ -> out().println("snapshot " + name.text() + " of disk " + disk.text() + " is taken"));
     }
   }
 
-  @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists snapshots")
-  static final class ListAll extends ApiCommand {
-    @Option(names = "--disk", paramLabel = "DISK", description = "only those of this disk")
-    private @Nullable String disk;
+  static final class ListAll extends ServerCommand {
+    private final Argument disk = arguments.option("--disk", "DISK", "only those of this disk");
+
+    ListAll() {
+      super("Lists snapshots");
+    }
 
     @Override
     protected void run() {
       var snapshots =
-          disk == null ? api().list("/v1/snapshots") : api().list("/v1/snapshots?disk={}", disk);
+          disk.text() == null
+              ? api().list("/v1/snapshots")
+              : api().list("/v1/snapshots?disk={}", disk.text());
       if (wantsJson()) {
         printJson(snapshots);
         return;
@@ -71,14 +73,16 @@ final class SnapshotCommands {
     }
   }
 
-  @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows a snapshot")
-  static final class Show extends ApiCommand {
-    @Parameters(paramLabel = "SNAPSHOT")
-    private String name;
+  static final class Show extends ServerCommand {
+    private final Argument name = arguments.parameter("SNAPSHOT", "");
+
+    Show() {
+      super("Shows a snapshot");
+    }
 
     @Override
     protected void run() {
-      JsonNode snapshot = api().get(SNAPSHOT, name);
+      JsonNode snapshot = api().get(SNAPSHOT, name.text());
       if (wantsJson()) {
         printJson(snapshot);
         return;
@@ -94,48 +98,41 @@ final class SnapshotCommands {
     }
   }
 
-  @Command(
-      name = "promote",
-      mixinStandardHelpOptions = true,
-      description = "Makes a golden image of a snapshot, in constant time")
   static final class Promote extends LongCommand {
-    @Parameters(paramLabel = "SNAPSHOT")
-    private String name;
+    private final Argument name = arguments.parameter("SNAPSHOT", "");
+    private final Argument image = arguments.requiredOption("--image", "NAME", "of the new image");
+    private final Argument shared = arguments.flag("--public", "let every project use it");
 
-    @Option(
-        names = "--image",
-        paramLabel = "NAME",
-        required = true,
-        description = "of the new image")
-    private String image;
-
-    @Option(names = "--public", description = "let every project use it")
-    private boolean shared;
+    Promote() {
+      super("Makes a golden image of a snapshot, in constant time");
+    }
 
     @Override
     protected void run() {
       conclude(
           api()
               .post(
-                  api().object().put("name", image).put("public", shared),
+                  api().object().put("name", image.text()).put("public", shared.isSet()),
                   SNAPSHOT + "/promote",
-                  name),
-          () -> api().get("/v1/images/{}", image),
-          _ -> out().println("image " + image + " is made of snapshot " + name));
+                  name.text()),
+          () -> api().get("/v1/images/{}", image.text()),
+          _ -> out().println("image " + image.text() + " is made of snapshot " + name.text()));
     }
   }
 
-  @Command(name = "delete", mixinStandardHelpOptions = true, description = "Deletes a snapshot")
   static final class Delete extends LongCommand {
-    @Parameters(paramLabel = "SNAPSHOT")
-    private String name;
+    private final Argument name = arguments.parameter("SNAPSHOT", "");
+
+    Delete() {
+      super("Deletes a snapshot");
+    }
 
     @Override
     protected void run() {
       conclude(
-          api().delete(SNAPSHOT, name),
+          api().delete(SNAPSHOT, name.text()),
           api()::nothing,
-          _ -> out().println("snapshot " + name + " is deleted"));
+          _ -> out().println("snapshot " + name.text() + " is deleted"));
     }
   }
 }

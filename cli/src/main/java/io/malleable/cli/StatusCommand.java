@@ -4,15 +4,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
 import java.util.List;
-import picocli.CommandLine.Command;
 
 /** {@code m2 status}: the server and its machines at one glance. */
-@Command(
-    name = "status",
-    mixinStandardHelpOptions = true,
-    description = "Shows the server, how full it is, and the project's machines")
-final class StatusCommand extends ApiCommand {
+final class StatusCommand extends ServerCommand {
   private static final int BAR_COLUMNS = 20;
+
+  StatusCommand() {
+    super("Shows the server, how full it is, and the project's machines");
+  }
 
   @Override
   protected void run() {

@@ -1,80 +1,62 @@
 package io.malleable.lab;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.malleable.cli.ApiCommand;
+import io.malleable.cli.Argument;
+import io.malleable.cli.Noun;
+import io.malleable.cli.ServerCommand;
 import io.malleable.cli.Table;
 import io.malleable.hardware.Firmware;
 import java.util.ArrayList;
 import java.util.List;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /** {@code m2 lab}: virtual servers for a desk without a rack. */
-@Command(
-    name = "lab",
-    mixinStandardHelpOptions = true,
-    synopsisSubcommandLabel = "COMMAND",
-    subcommands = {
-      LabCommand.Up.class,
-      LabCommand.Down.class,
-      LabCommand.Show.class,
-      DemoCommand.class
-    },
-    description = "Virtual servers: diskless QEMU machines that boot like real ones")
 public final class LabCommand {
   private static final int MAX_MACHINES = 64;
 
-  @Command(
-      name = "up",
-      mixinStandardHelpOptions = true,
-      description = "Adds virtual servers as nodes; they are powered on when they are provisioned",
-      footer = {
-        "",
-        "Machines that exist already get the firmware and memory given here at their next power-on.",
-        "Needs neither privileges nor KVM. Debian packages: qemu-system-x86 ipxe-qemu ovmf"
-      })
-  static final class Up extends ApiCommand {
-    @Option(
-        names = "--nodes",
-        paramLabel = "N",
-        defaultValue = "1",
-        description = "how many (default ${DEFAULT-VALUE})")
-    private int nodes;
+  private LabCommand() {}
 
-    @Option(
-        names = "--prefix",
-        paramLabel = "NAME",
-        defaultValue = "lab-",
-        description = "they are called NAME1, NAME2, ... (default ${DEFAULT-VALUE})")
-    private String prefix;
+  /** Adds the commands of this room to those of the program. */
+  public static void addTo(Map<String, Supplier<Object>> commands) {
+    commands.put(
+        "lab", () -> new Noun("Virtual servers: diskless QEMU machines that boot like real ones"));
+    commands.put("lab up", Up::new);
+    commands.put("lab down", Down::new);
+    commands.put("lab list", Show::new);
+    commands.put("lab demo", DemoCommand::new);
+    commands.put("image build", ImageBuildCommand::new);
+  }
 
-    @Option(
-        names = "--firmware",
-        paramLabel = "FIRMWARE",
-        defaultValue = "bios",
-        description = "bios or uefi (default ${DEFAULT-VALUE})")
-    private Firmware firmware;
+  static final class Up extends ServerCommand {
+    private final Argument nodes = arguments.option("--nodes", "N", "1", "how many (default 1)");
+    private final Argument prefix =
+        arguments.option(
+            "--prefix", "NAME", "lab-", "they are called NAME1, NAME2, ... (default lab-)");
+    private final Argument firmwares =
+        arguments.option("--firmware", "FIRMWARE", "bios", "bios or uefi (default bios)");
+    private final Argument memory =
+        arguments.option("--memory", "MIB", "512", "memory of each in MiB (default 512)");
 
-    @Option(
-        names = "--memory",
-        paramLabel = "MIB",
-        defaultValue = "512",
-        description = "memory of each in MiB (default ${DEFAULT-VALUE})")
-    private int memoryMiB;
+    Up() {
+      super(
+          "Adds virtual servers as nodes; they are powered on when they are provisioned",
+          "",
+          "Machines that exist already get the firmware and memory given here at their next power-on.",
+          "Needs neither privileges nor KVM. Debian packages: qemu-system-x86 ipxe-qemu ovmf");
+    }
 
     @Override
     protected void run() {
-      if (nodes < 1 || nodes > MAX_MACHINES) {
-        throw misused("--nodes is " + nodes + "; give 1 to " + MAX_MACHINES);
-      }
-      if (memoryMiB < 64 || memoryMiB > 65_536) {
-        throw misused("--memory is " + memoryMiB + "; give 64 to 65536 (MiB)");
-      }
+      int count = (int) nodes.number(1, MAX_MACHINES);
+      int memoryMiB = (int) memory.number(64, 65_536);
+      Firmware firmware =
+          Firmware.valueOf(firmwares.oneOf("bios", "uefi").toUpperCase(Locale.ROOT));
       LabMachines machines = LabMachines.of(api());
       List<JsonNode> added = new ArrayList<>();
-      for (int i = 1; i <= nodes; i++) {
-        String name = prefix + i;
+      for (int i = 1; i <= count; i++) {
+        String name = prefix.text() + i;
         boolean isNew = machines.add(name, firmware, memoryMiB);
         if (wantsJson()) {
           added.add(api().get("/v1/nodes/{}", name));
@@ -85,26 +67,25 @@ public final class LabCommand {
       if (wantsJson()) {
         printJson(added);
       } else {
-        out().println("Boot one with: m2 node provision " + prefix + "1 --image IMAGE");
+        out().println("Boot one with: m2 node provision " + prefix.text() + "1 --image IMAGE");
       }
     }
   }
 
-  @Command(
-      name = "down",
-      mixinStandardHelpOptions = true,
-      description = "Switches virtual servers off and removes them; their disks are kept")
-  static final class Down extends ApiCommand {
-    @Parameters(paramLabel = "NAME", arity = "0..*", description = "which; all when none is named")
-    private List<String> names = new ArrayList<>();
+  static final class Down extends ServerCommand {
+    private final Argument names = arguments.parameters("NAME", "which; all when none is named");
+
+    Down() {
+      super("Switches virtual servers off and removes them; their disks are kept");
+    }
 
     @Override
     protected void run() {
       LabMachines machines = LabMachines.of(api());
       List<String> removed =
-          names.isEmpty()
+          names.all().isEmpty()
               ? machines.list().stream().map(node -> node.path("name").asText()).toList()
-              : names;
+              : names.all();
       for (String name : removed) {
         machines.remove(name, terminal(), err());
         if (!wantsJson()) {
@@ -120,8 +101,11 @@ public final class LabCommand {
     }
   }
 
-  @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists virtual servers")
-  static final class Show extends ApiCommand {
+  static final class Show extends ServerCommand {
+    Show() {
+      super("Lists virtual servers");
+    }
+
     @Override
     protected void run() {
       List<JsonNode> nodes = LabMachines.of(api()).list();
