@@ -53,14 +53,6 @@ public final class M2Command {
     return line.execute(arguments);
   }
 
-  /** A name of two words is a verb of a noun that was added before. */
-  private static void add(CommandLine line, String name, Object command) {
-    int space = name.indexOf(' ');
-    CommandLine parent =
-        space < 0 ? line : line.getSubcommands().getOrDefault(name.substring(0, space), line);
-    parent.addSubcommand(name.substring(space + 1), command);
-  }
-
   private static Map<String, Supplier<Object>> commands(Map<String, Supplier<Object>> more) {
     Map<String, Supplier<Object>> commands = new LinkedHashMap<>();
     commands.put("status", StatusCommand::new);
