@@ -55,6 +55,32 @@ public interface LogicalUnit {
   Extent extentAt(long offsetBytes) throws IOException;
 
   /**
+   * The unit in which {@link #unmap} gives back space, a power of two from the block size up;
+   * initiators align partitions and file systems to it.
+   */
+  default int provisioningGranularityBytes() {
+    return 4096;
+  }
+
+  /**
+   * Length of the blocks that the medium itself writes, a power of two from the block size up; told
+   * by READ CAPACITY(16).
+   */
+  default int physicalBlockSizeBytes() {
+    return blockSizeBytes();
+  }
+
+  /**
+   * How many reads and writes of one session are worth having in progress at once. With 1, the
+   * default, each is executed by the connection's own thread, which is fastest for a store that
+   * answers from memory or a local file. A greater number, for a store across a network, executes
+   * them on that many worker threads at most and answers in order of completion.
+   */
+  default int concurrency() {
+    return 1;
+  }
+
+  /**
    * One run of equal provisioning state.
    *
    * @param mapped whether reads come from stored data, own or inherited, and not from the rule that

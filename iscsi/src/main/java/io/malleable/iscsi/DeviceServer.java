@@ -1,0 +1,276 @@
+package io.malleable.iscsi;
+
+import java.io.IOException;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.StampedLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The state of one logical unit that its sessions share (SAM-5 4.8): reservations, mode pages, unit
+ * attentions, the order between commands that must be atomic. Safe for any thread.
+ */
+final class DeviceServer {
+  /** Longest READ, WRITE or VERIFY; told in the Block Limits page. */
+  static final long MAX_TRANSFER_BYTES = 32L * 1024 * 1024;
+
+  private final LogicalUnit logicalUnit;
+  private final int blockShift;
+  private final int concurrency;
+
+  /** Bounds the commands that workers execute at once. */
+  private final Semaphore permits;
+
+  private final PersistentReservations reservations;
+  private final ModePages modePages;
+  private final CopyOnWriteArrayList<NexusUnit> nexusUnits = new CopyOnWriteArrayList<>();
+
+  /**
+   * Shared by every access to the medium; exclusive for read-modify-write commands, for resets and
+   * for taking the unit away.
+   */
+  private final StampedLock access = new StampedLock();
+
+  private volatile long knownSizeBytes;
+  private volatile boolean withdrawn;
+
+  /** Holder of RESERVE(6) (SPC-2 7.21). */
+  private volatile @Nullable NexusUnit reservedBy;
+
+  DeviceServer(LogicalUnit logicalUnit, ReservationStore store) throws IOException {
+    this.logicalUnit = logicalUnit;
+    this.blockShift = Integer.numberOfTrailingZeros(logicalUnit.blockSizeBytes());
+    this.concurrency = logicalUnit.concurrency();
+    this.permits = new Semaphore(Math.max(1, concurrency));
+    this.reservations = new PersistentReservations(logicalUnit.identity().id(), store, this);
+    this.modePages = new ModePages(logicalUnit.readOnly());
+    this.knownSizeBytes = logicalUnit.sizeBytes();
+  }
+
+  LogicalUnit logicalUnit() {
+    return logicalUnit;
+  }
+
+  boolean concurrent() {
+    return concurrency > 1;
+  }
+
+  Semaphore permits() {
+    return permits;
+  }
+
+  int blockShift() {
+    return blockShift;
+  }
+
+  /** Logical blocks per physical block, as a power of two (SBC-3 5.16). */
+  int physicalBlockExponent() {
+    int shift = Integer.numberOfTrailingZeros(logicalUnit.physicalBlockSizeBytes());
+    return Math.clamp(shift - blockShift, 0, 15);
+  }
+
+  /** A unit that cannot be written has no provisioning to manage. */
+  boolean thin() {
+    return !logicalUnit.readOnly();
+  }
+
+  int blockSizeBytes() {
+    return 1 << blockShift;
+  }
+
+  PersistentReservations reservations() {
+    return reservations;
+  }
+
+  ModePages modePages() {
+    return modePages;
+  }
+
+  StampedLock access() {
+    return access;
+  }
+
+  boolean withdrawn() {
+    return withdrawn;
+  }
+
+  long blockCount() {
+    return logicalUnit.sizeBytes() >>> blockShift;
+  }
+
+  /** Notices growth; called before each command, so it costs one comparison. */
+  void noticeCapacity() {
+    long sizeBytes = logicalUnit.sizeBytes();
+    if (sizeBytes != knownSizeBytes) {
+      knownSizeBytes = sizeBytes;
+      raiseForOthers(UnitAttention.CAPACITY_DATA_CHANGED, null);
+    }
+  }
+
+  void requireRange(long lba, long blocks) throws ScsiException {
+    long count = blockCount();
+    // All are unsigned on the wire; as signed numbers, negative ones are out of range too.
+    if (lba < 0 || blocks < 0 || lba > count || blocks > count - lba) {
+      throw SenseData.LBA_OUT_OF_RANGE.asException();
+    }
+  }
+
+  void requireTransfer(long blocks, int fieldOffset) throws ScsiException {
+    if (blocks > MAX_TRANSFER_BYTES >>> blockShift) {
+      throw SenseData.invalidFieldInCdb(fieldOffset).asException();
+    }
+  }
+
+  void requireWritable() throws ScsiException {
+    if (logicalUnit.readOnly() || modePages.softwareWriteProtect()) {
+      throw SenseData.WRITE_PROTECTED.asException();
+    }
+  }
+
+  /** Begins an access to the medium that may run beside others; ends with {@code unlockRead}. */
+  long enterShared() throws ScsiException {
+    long stamp = access.readLock();
+    if (withdrawn) {
+      access.unlockRead(stamp);
+      throw SenseData.LUN_NOT_SUPPORTED.asException();
+    }
+    return stamp;
+  }
+
+  /** Begins an access that must run alone; ends with {@code unlockWrite}. */
+  long enterExclusive() throws ScsiException {
+    long stamp = access.writeLock();
+    if (withdrawn) {
+      access.unlockWrite(stamp);
+      throw SenseData.LUN_NOT_SUPPORTED.asException();
+    }
+    return stamp;
+  }
+
+  void attach(NexusUnit unit) {
+    unit.raise(UnitAttention.POWER_ON);
+    nexusUnits.add(unit);
+  }
+
+  /** The nexus is gone: logout, loss of the connection or removal of the LUN. */
+  void detach(NexusUnit unit) {
+    nexusUnits.remove(unit);
+    synchronized (this) {
+      if (reservedBy == unit) {
+        reservedBy = null;
+      }
+    }
+  }
+
+  boolean removalPrevented() {
+    for (NexusUnit unit : nexusUnits) {
+      if (unit.preventsRemoval()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  synchronized boolean reserve(NexusUnit unit) {
+    NexusUnit holder = reservedBy;
+    if (holder != null && holder != unit) {
+      return false;
+    }
+    reservedBy = unit;
+    return true;
+  }
+
+  /** Releasing what another holds succeeds and changes nothing (SPC-2 7.22). */
+  synchronized void release(NexusUnit unit) {
+    if (reservedBy == unit) {
+      reservedBy = null;
+    }
+  }
+
+  boolean reservedByOther(NexusUnit unit) {
+    NexusUnit holder = reservedBy;
+    return holder != null && holder != unit;
+  }
+
+  boolean reservedSimply() {
+    return reservedBy != null;
+  }
+
+  void raiseFor(Nexus nexus, UnitAttention attention) {
+    for (NexusUnit unit : nexusUnits) {
+      if (unit.nexus().equals(nexus)) {
+        unit.raise(attention);
+      }
+    }
+  }
+
+  void raiseForOthers(UnitAttention attention, @Nullable NexusUnit except) {
+    for (NexusUnit unit : nexusUnits) {
+      if (unit != except) {
+        unit.raise(attention);
+      }
+    }
+  }
+
+  /**
+   * LOGICAL UNIT RESET (SAM-5 6.3.3): waits for what is being done to the medium, then makes every
+   * task that started before void.
+   *
+   * @return false when an access did not end within the limit
+   */
+  boolean reset(long waitLimitMillis) {
+    long stamp = lockExclusively(waitLimitMillis);
+    if (stamp == 0) {
+      return false;
+    }
+    try {
+      synchronized (this) {
+        reservedBy = null;
+      }
+      modePages.reset();
+      for (NexusUnit unit : nexusUnits) {
+        unit.preventRemoval(false);
+        unit.abortTasks();
+        unit.raise(UnitAttention.DEVICE_RESET);
+      }
+      return true;
+    } finally {
+      access.unlockWrite(stamp);
+    }
+  }
+
+  /** ABORT of everything that the given nexus has begun; waits for what reaches the medium. */
+  boolean abortTasksOf(Nexus nexus, long waitLimitMillis) {
+    for (NexusUnit unit : nexusUnits) {
+      if (unit.nexus().equals(nexus)) {
+        unit.abortTasks();
+      }
+    }
+    long stamp = lockExclusively(waitLimitMillis);
+    if (stamp != 0) {
+      access.unlockWrite(stamp);
+    }
+    return stamp != 0;
+  }
+
+  /** No access begins any more; returns false when one did not end within the limit. */
+  boolean withdraw(long waitLimitMillis) {
+    withdrawn = true;
+    long stamp = lockExclusively(waitLimitMillis);
+    if (stamp == 0) {
+      return false;
+    }
+    access.unlockWrite(stamp);
+    return true;
+  }
+
+  private long lockExclusively(long waitLimitMillis) {
+    try {
+      return access.tryWriteLock(waitLimitMillis, TimeUnit.MILLISECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return 0;
+    }
+  }
+}

@@ -1,0 +1,174 @@
+package io.malleable.iscsi;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A session's life after login: takes PDU after PDU as they have arrived and sends all answers
+ * together before it waits for more. Owned by the connection thread.
+ */
+final class FullFeaturePhase {
+  private static final int REJECT_DATA_DIGEST = 0x02;
+  private static final int REJECT_SNACK = 0x03;
+  private static final int REJECT_PROTOCOL_ERROR = 0x04;
+  private static final int REJECT_NOT_SUPPORTED = 0x05;
+
+  private static final int LOGOUT_FOR_RECOVERY = 2;
+  private static final int RECOVERY_NOT_SUPPORTED = 2;
+
+  private final Connection connection;
+  private final Session session;
+  private final CommandWindow window;
+  private final PduReader reader;
+  private final PduWriter out;
+  private final DataOutTasks pending;
+  private final Workers workers;
+  private final ScsiTasks tasks;
+  private final TaskManagement taskManagement;
+  private final TextExchange textExchange;
+
+  FullFeaturePhase(
+      Connection connection,
+      Session session,
+      TargetRegistry registry,
+      CommandWindow window,
+      PduReader reader,
+      PduWriter out,
+      Workers workers,
+      BufferPool pool) {
+    this.connection = connection;
+    this.session = session;
+    this.window = window;
+    this.reader = reader;
+    this.out = out;
+    this.workers = workers;
+    this.pending = new DataOutTasks(session.parameters(), window, pool);
+    this.tasks = new ScsiTasks(session, window, reader, out, pending, workers, connection);
+    this.taskManagement = new TaskManagement(session, window, reader, out, pending, workers);
+    this.textExchange = new TextExchange(session, registry, window, reader, out);
+  }
+
+  /** Returns how the session ended when both sides agree that it has. */
+  SessionEnd run() throws IOException {
+    try {
+      while (true) {
+        while (reader.next()) {
+          SessionEnd end = dispatch();
+          if (end != null) {
+            out.flush();
+            return end;
+          }
+        }
+        out.flush();
+        out.release();
+        connection.waiting();
+        reader.fill();
+        connection.working();
+      }
+    } catch (ProtocolException e) {
+      reject(REJECT_PROTOCOL_ERROR);
+      out.flush();
+      throw e;
+    } finally {
+      workers.awaitIdle();
+      pending.close();
+    }
+  }
+
+  private @Nullable SessionEnd dispatch() throws IOException {
+    RequestHeader header = reader.header();
+    if (!reader.dataIntact()) {
+      // Error recovery level 0: told, and left to the initiator's next session (RFC 7143 7.8).
+      reject(REJECT_DATA_DIGEST);
+      return new SessionEnd(SessionEnd.Cause.PROTOCOL_ERROR, "data digest does not match");
+    }
+    int opcode = header.opcode();
+    if (session.target() == null && !allowedInDiscovery(opcode)) {
+      reject(REJECT_PROTOCOL_ERROR);
+      return null;
+    }
+    switch (opcode) {
+      case Opcode.SCSI_COMMAND -> tasks.onCommand();
+      case Opcode.DATA_OUT -> {
+        Task complete = pending.onDataOut(reader, out);
+        if (complete != null) {
+          tasks.onDataComplete(complete);
+        }
+      }
+      case Opcode.NOP_OUT -> onNop(header);
+      case Opcode.TASK_MANAGEMENT_REQUEST -> {
+        if (taskManagement.onRequest()) {
+          out.flush();
+          connection.resetTarget();
+          return new SessionEnd(SessionEnd.Cause.RESET, "target cold reset");
+        }
+      }
+      case Opcode.TEXT_REQUEST -> textExchange.onRequest();
+      case Opcode.LOGOUT_REQUEST -> {
+        return onLogout(header);
+      }
+      case Opcode.SNACK_REQUEST -> reject(REJECT_SNACK);
+      case Opcode.LOGIN_REQUEST ->
+          throw new ProtocolException("login request in the full feature phase");
+      default -> reject(REJECT_NOT_SUPPORTED);
+    }
+    return null;
+  }
+
+  /** RFC 7143 4.3: a discovery session has text requests and its own end. */
+  private static boolean allowedInDiscovery(int opcode) {
+    return opcode == Opcode.TEXT_REQUEST
+        || opcode == Opcode.LOGOUT_REQUEST
+        || opcode == Opcode.NOP_OUT
+        || opcode == Opcode.LOGIN_REQUEST;
+  }
+
+  private void onNop(RequestHeader header) throws IOException {
+    int tag = header.initiatorTaskTag();
+    if (!window.admit(header.cmdSn(), header.immediate() || tag == Bhs.RESERVED_TAG)) {
+      return;
+    }
+    if (tag == Bhs.RESERVED_TAG) {
+      // The answer to a ping of ours; that it came is all there is to it.
+      return;
+    }
+    int length = Math.min(reader.dataLength(), session.parameters().sendSegmentBytes());
+    ByteBuffer data = out.begin(Opcode.NOP_IN, Bhs.FINAL_BIT, tag, Outbound.STAT_SN_USED, length);
+    out.putInt(Bhs.TARGET_TRANSFER_TAG_OFFSET, Bhs.RESERVED_TAG);
+    data.put(data.position(), reader.buffer().clear(), reader.dataOffset(), length);
+    out.end();
+  }
+
+  private @Nullable SessionEnd onLogout(RequestHeader header) throws IOException {
+    if (!window.admit(header.cmdSn(), header.immediate())) {
+      return null;
+    }
+    int reason = header.flags() & 0x7f;
+    int tag = header.initiatorTaskTag();
+    workers.awaitIdle();
+    out.begin(Opcode.LOGOUT_RESPONSE, Bhs.FINAL_BIT, tag, Outbound.STAT_SN_USED, 0);
+    if (reason == LOGOUT_FOR_RECOVERY) {
+      out.putByte(Bhs.RESPONSE_OFFSET, RECOVERY_NOT_SUPPORTED);
+      out.end();
+      return null;
+    }
+    out.end();
+    return new SessionEnd(SessionEnd.Cause.LOGOUT, "");
+  }
+
+  private void reject(int reason) throws IOException {
+    reader.buffer().clear();
+    byte[] offending = reader.header().copy();
+    ByteBuffer data =
+        out.begin(
+            Opcode.REJECT,
+            Bhs.FINAL_BIT,
+            Bhs.RESERVED_TAG,
+            Outbound.STAT_SN_USED,
+            offending.length);
+    data.put(offending);
+    out.putByte(Bhs.RESPONSE_OFFSET, reason);
+    out.end();
+  }
+}

@@ -1,0 +1,124 @@
+package io.malleable.iscsi;
+
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * Bounds of a server. Start from {@link #of} and change what must be different.
+ *
+ * @param portals where to listen
+ * @param maxConnections in all, logged in or not
+ * @param maxSessionsPerTarget for each target
+ * @param commandWindow outstanding commands of one session (MaxCmdSN)
+ * @param maxBufferBytes direct memory for buffers of busy connections
+ * @param loginTimeout from accept to full feature phase
+ * @param pingInterval silence after which the initiator is asked whether it still lives
+ * @param stallTimeout longest wait for an answer to that, for the rest of a PDU, and for the peer
+ *     to take data
+ * @param authenticationFailureDelay how long the answer to a wrong secret is held back
+ */
+public record IscsiServerConfig(
+    List<Portal> portals,
+    int maxConnections,
+    int maxSessionsPerTarget,
+    int commandWindow,
+    long maxBufferBytes,
+    Duration loginTimeout,
+    Duration pingInterval,
+    Duration stallTimeout,
+    Duration authenticationFailureDelay) {
+  public IscsiServerConfig {
+    portals = List.copyOf(portals);
+    requireRange("maxConnections", maxConnections, 1, 100_000);
+    requireRange("maxSessionsPerTarget", maxSessionsPerTarget, 1, 100_000);
+    requireRange("commandWindow", commandWindow, 1, 1024);
+    if (maxBufferBytes < 4L * BufferPool.BUFFER_BYTES) {
+      throw new IllegalArgumentException(
+          "maxBufferBytes " + maxBufferBytes + "; give at least " + 4L * BufferPool.BUFFER_BYTES);
+    }
+    requirePositive("loginTimeout", loginTimeout);
+    requirePositive("pingInterval", pingInterval);
+    requirePositive("stallTimeout", stallTimeout);
+    if (authenticationFailureDelay.isNegative()) {
+      throw new IllegalArgumentException("authenticationFailureDelay is negative");
+    }
+  }
+
+  /** Bounds for a server with some thousand boot drives. */
+  public static IscsiServerConfig of(List<Portal> portals) {
+    return new IscsiServerConfig(
+        portals,
+        4096,
+        64,
+        128,
+        512L << 20,
+        Duration.ofSeconds(15),
+        Duration.ofSeconds(20),
+        Duration.ofSeconds(30),
+        Duration.ofSeconds(1));
+  }
+
+  public IscsiServerConfig withMaxConnections(int connections) {
+    return new IscsiServerConfig(
+        portals,
+        connections,
+        maxSessionsPerTarget,
+        commandWindow,
+        maxBufferBytes,
+        loginTimeout,
+        pingInterval,
+        stallTimeout,
+        authenticationFailureDelay);
+  }
+
+  public IscsiServerConfig withMaxSessionsPerTarget(int sessions) {
+    return new IscsiServerConfig(
+        portals,
+        maxConnections,
+        sessions,
+        commandWindow,
+        maxBufferBytes,
+        loginTimeout,
+        pingInterval,
+        stallTimeout,
+        authenticationFailureDelay);
+  }
+
+  public IscsiServerConfig withTimeouts(Duration login, Duration ping, Duration stall) {
+    return new IscsiServerConfig(
+        portals,
+        maxConnections,
+        maxSessionsPerTarget,
+        commandWindow,
+        maxBufferBytes,
+        login,
+        ping,
+        stall,
+        authenticationFailureDelay);
+  }
+
+  public IscsiServerConfig withMaxBufferBytes(long bytes) {
+    return new IscsiServerConfig(
+        portals,
+        maxConnections,
+        maxSessionsPerTarget,
+        commandWindow,
+        bytes,
+        loginTimeout,
+        pingInterval,
+        stallTimeout,
+        authenticationFailureDelay);
+  }
+
+  private static void requireRange(String field, int value, int min, int max) {
+    if (value < min || value > max) {
+      throw new IllegalArgumentException(field + " " + value + "; give " + min + " to " + max);
+    }
+  }
+
+  private static void requirePositive(String field, Duration value) {
+    if (value.isNegative() || value.isZero()) {
+      throw new IllegalArgumentException(field + " " + value + "; give a positive duration");
+    }
+  }
+}

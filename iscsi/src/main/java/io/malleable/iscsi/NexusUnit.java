@@ -1,0 +1,85 @@
+package io.malleable.iscsi;
+
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One logical unit as one session sees it (I_T_L nexus, SAM-5 4.6.5). The session's thread uses it;
+ * other threads raise unit attentions.
+ */
+final class NexusUnit {
+  private final Nexus nexus;
+  private final DeviceServer device;
+  private final Target target;
+  private final int lun;
+  private final AtomicInteger attentions = new AtomicInteger();
+
+  /** PREVENT ALLOW MEDIUM REMOVAL of this nexus (SPC-4 6.17). */
+  private volatile boolean preventsRemoval;
+
+  /** Counts the times that every task of this nexus was made void. */
+  private volatile int abortGeneration;
+
+  NexusUnit(Nexus nexus, DeviceServer device, Target target, int lun) {
+    this.nexus = nexus;
+    this.device = device;
+    this.target = target;
+    this.lun = lun;
+  }
+
+  Nexus nexus() {
+    return nexus;
+  }
+
+  DeviceServer device() {
+    return device;
+  }
+
+  Target target() {
+    return target;
+  }
+
+  int lun() {
+    return lun;
+  }
+
+  void raise(UnitAttention attention) {
+    attentions.getAndUpdate(bits -> bits | attention.bit());
+  }
+
+  boolean hasAttention() {
+    return attentions.get() != 0;
+  }
+
+  /** The most important condition, which is then cleared. */
+  @Nullable UnitAttention takeAttention() {
+    int bits = attentions.get();
+    if (bits == 0) {
+      return null;
+    }
+    UnitAttention first = UnitAttention.first(bits);
+    attentions.getAndUpdate(pending -> pending & ~first.bit());
+    return first;
+  }
+
+  void clearAttention(UnitAttention attention) {
+    attentions.getAndUpdate(pending -> pending & ~attention.bit());
+  }
+
+  int abortGeneration() {
+    return abortGeneration;
+  }
+
+  /** Tasks that began before this are void; they end without a status. */
+  synchronized void abortTasks() {
+    abortGeneration++;
+  }
+
+  boolean preventsRemoval() {
+    return preventsRemoval;
+  }
+
+  void preventRemoval(boolean prevent) {
+    preventsRemoval = prevent;
+  }
+}

@@ -1,0 +1,207 @@
+package io.malleable.iscsi;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.ReadableByteChannel;
+import java.util.zip.CRC32C;
+
+/**
+ * Cuts the incoming byte stream into PDUs. Owned by the connection thread.
+ *
+ * <p>Keeps a small buffer of its own, enough for login and for bursts of commands, and borrows a
+ * large one from the pool while data segments or many commands arrive.
+ */
+final class PduReader implements AutoCloseable {
+  /** Holds a login PDU with the default data segment of 8192 bytes (RFC 7143 13.12). */
+  private static final int SMALL_BUFFER_BYTES = 12 * 1024;
+
+  private final ReadableByteChannel channel;
+  private final BufferPool pool;
+  private final ByteBuffer small = ByteBuffer.allocateDirect(SMALL_BUFFER_BYTES);
+  private final RequestHeader header = new RequestHeader();
+  private final CRC32C crc = new CRC32C();
+
+  private ByteBuffer buffer = small;
+  private boolean borrowed;
+
+  /** Received and not yet consumed: {@code [start, end)}. */
+  private int start;
+
+  private int end;
+
+  /** Bytes that the PDU at {@code start} needs, as far as known: a header, or all of it. */
+  private int needed = Bhs.LENGTH_BYTES;
+
+  private int lastFillBytes;
+  private int maxDataSegmentBytes = 8192;
+  private boolean headerDigest;
+  private boolean dataDigest;
+
+  private int dataOffset;
+  private int dataLength;
+  private boolean dataIntact = true;
+  private boolean advanced;
+  private long totalBytes;
+
+  /** Copy of the total for the timer. */
+  private volatile long receivedBytes;
+
+  /** When the PDU that is still incomplete began to arrive, or 0; read by the timer. */
+  private volatile long partialSinceNanos;
+
+  PduReader(ReadableByteChannel channel, BufferPool pool) {
+    this.channel = channel;
+    this.pool = pool;
+  }
+
+  void fullFeaturePhase(int maxDataSegmentBytes, NegotiatedParameters parameters) {
+    this.maxDataSegmentBytes = maxDataSegmentBytes;
+    this.headerDigest = parameters.headerDigest();
+    this.dataDigest = parameters.dataDigest();
+  }
+
+  RequestHeader header() {
+    return header;
+  }
+
+  /** The buffer in which the current PDU lies; position and limit are the caller's to use. */
+  ByteBuffer buffer() {
+    return buffer;
+  }
+
+  int dataOffset() {
+    return dataOffset;
+  }
+
+  int dataLength() {
+    return dataLength;
+  }
+
+  /** False when the data digest of the current PDU did not match. */
+  boolean dataIntact() {
+    return dataIntact;
+  }
+
+  long receivedBytes() {
+    return receivedBytes;
+  }
+
+  long partialSinceNanos() {
+    return partialSinceNanos;
+  }
+
+  /** Moves on to the next PDU if it is here completely. */
+  boolean next() throws ProtocolException {
+    int available = end - start;
+    if (available < Bhs.LENGTH_BYTES) {
+      needed = Bhs.LENGTH_BYTES;
+      return false;
+    }
+    header.wrap(buffer, start);
+    int ahsBytes = header.totalAhsLengthBytes();
+    int length = header.dataSegmentLength();
+    if (length > maxDataSegmentBytes) {
+      // RFC 7143 13.12: MaxRecvDataSegmentLength is ours to declare and the peer's to keep.
+      throw new ProtocolException(
+          "data segment of " + length + " bytes, at most " + maxDataSegmentBytes + " declared");
+    }
+    int headBytes = Bhs.LENGTH_BYTES + ahsBytes + (headerDigest ? 4 : 0);
+    int bodyBytes = Bhs.padded(length) + (dataDigest && length > 0 ? 4 : 0);
+    int total = headBytes + bodyBytes;
+    if (available < total) {
+      needed = total;
+      return false;
+    }
+    if (headerDigest) {
+      checkHeaderDigest(Bhs.LENGTH_BYTES + ahsBytes);
+    }
+    dataOffset = start + headBytes;
+    dataLength = length;
+    dataIntact = !dataDigest || length == 0 || dataDigestMatches();
+    start += total;
+    advanced = true;
+    return true;
+  }
+
+  /**
+   * Waits for more bytes.
+   *
+   * @throws EOFException the peer closed the connection
+   */
+  void fill() throws IOException {
+    makeRoom();
+    if (end == 0) {
+      partialSinceNanos = 0;
+    } else if (advanced || partialSinceNanos == 0) {
+      partialSinceNanos = System.nanoTime() | 1;
+    }
+    advanced = false;
+    buffer.limit(buffer.capacity()).position(end);
+    int count = channel.read(buffer);
+    if (count < 0) {
+      throw new EOFException("closed by peer");
+    }
+    lastFillBytes = count;
+    totalBytes += count;
+    receivedBytes = totalBytes;
+    end += count;
+  }
+
+  private void makeRoom() throws IOException {
+    int pending = end - start;
+    boolean wantLarge = needed > SMALL_BUFFER_BYTES || lastFillBytes >= SMALL_BUFFER_BYTES;
+    if (wantLarge && !borrowed) {
+      ByteBuffer large = pool.acquire();
+      small.clear();
+      large.put(0, small, start, pending);
+      buffer = large;
+      borrowed = true;
+    } else if (!wantLarge && borrowed && pending <= SMALL_BUFFER_BYTES) {
+      buffer.clear();
+      small.clear();
+      small.put(0, buffer, start, pending);
+      pool.release(buffer);
+      buffer = small;
+      borrowed = false;
+    } else if (start > 0 && pending > 0) {
+      buffer.limit(end).position(start);
+      buffer.compact();
+    }
+    start = 0;
+    end = pending;
+  }
+
+  private void checkHeaderDigest(int lengthBytes) throws ProtocolException {
+    int expected = Integer.reverseBytes(digest(start, lengthBytes));
+    if (buffer.getInt(start + lengthBytes) != expected) {
+      // The length itself may be wrong, so there is no next PDU to find: RFC 7143 7.7.
+      throw new ProtocolException("header digest does not match");
+    }
+  }
+
+  private boolean dataDigestMatches() {
+    int lengthBytes = Bhs.padded(dataLength);
+    int expected = Integer.reverseBytes(digest(dataOffset, lengthBytes));
+    return buffer.getInt(dataOffset + lengthBytes) == expected;
+  }
+
+  private int digest(int offset, int lengthBytes) {
+    crc.reset();
+    buffer.limit(offset + lengthBytes).position(offset);
+    crc.update(buffer);
+    buffer.limit(buffer.capacity());
+    return (int) crc.getValue();
+  }
+
+  @Override
+  public void close() {
+    if (borrowed) {
+      pool.release(buffer);
+      buffer = small;
+      borrowed = false;
+    }
+    start = 0;
+    end = 0;
+  }
+}

@@ -1,0 +1,93 @@
+package io.malleable.iscsi;
+
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Finds out that a peer is dead or stalls on purpose: login that does not end, a PDU that is not
+ * completed, data that is not taken, pings that are not answered. Ticked by the timer thread, told
+ * by the connection thread when that waits.
+ */
+final class Watch {
+  /** What is to be done about the connection now. */
+  record Verdict(@Nullable SessionEnd end, boolean ping) {
+    static final Verdict NOTHING = new Verdict(null, false);
+    static final Verdict PING = new Verdict(null, true);
+
+    static Verdict timeout(String detail) {
+      return new Verdict(new SessionEnd(SessionEnd.Cause.TIMEOUT, detail), false);
+    }
+  }
+
+  private final long loginTimeoutNanos;
+  private final long pingIntervalNanos;
+  private final long stallTimeoutNanos;
+  private final PduReader reader;
+  private final Outbound outbound;
+  private final long startedNanos = System.nanoTime();
+
+  private volatile boolean loggedIn;
+  private volatile boolean waiting;
+
+  // Of the timer thread.
+  private long seenBytes;
+  private long quietSinceNanos = startedNanos;
+  private boolean pinged;
+  private long pingedAtNanos;
+
+  Watch(IscsiServerConfig config, PduReader reader, Outbound outbound) {
+    this.loginTimeoutNanos = nanos(config.loginTimeout());
+    this.pingIntervalNanos = nanos(config.pingInterval());
+    this.stallTimeoutNanos = nanos(config.stallTimeout());
+    this.reader = reader;
+    this.outbound = outbound;
+  }
+
+  private static long nanos(Duration duration) {
+    return duration.toNanos();
+  }
+
+  void loggedIn() {
+    loggedIn = true;
+  }
+
+  void waiting(boolean nowWaiting) {
+    waiting = nowWaiting;
+  }
+
+  Verdict tick(long nowNanos) {
+    if (!loggedIn && nowNanos - startedNanos > loginTimeoutNanos) {
+      return Verdict.timeout("login not finished in time");
+    }
+    long partialSince = reader.partialSinceNanos();
+    if (partialSince != 0 && waiting && nowNanos - partialSince > stallTimeoutNanos) {
+      return Verdict.timeout("a PDU was begun and not completed");
+    }
+    long sendingSince = outbound.sendingSinceNanos();
+    if (sendingSince != 0 && nowNanos - sendingSince > stallTimeoutNanos) {
+      return Verdict.timeout("the initiator takes no data");
+    }
+    return loggedIn ? quiet(nowNanos) : Verdict.NOTHING;
+  }
+
+  private Verdict quiet(long nowNanos) {
+    long received = reader.receivedBytes();
+    if (received != seenBytes || !waiting) {
+      seenBytes = received;
+      quietSinceNanos = nowNanos;
+      pinged = false;
+      return Verdict.NOTHING;
+    }
+    if (pinged) {
+      return nowNanos - pingedAtNanos > stallTimeoutNanos
+          ? Verdict.timeout("no answer to a ping")
+          : Verdict.NOTHING;
+    }
+    if (nowNanos - quietSinceNanos > pingIntervalNanos) {
+      pinged = true;
+      pingedAtNanos = nowNanos;
+      return Verdict.PING;
+    }
+    return Verdict.NOTHING;
+  }
+}

@@ -1,0 +1,150 @@
+package io.malleable.iscsi;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Predicate;
+
+/**
+ * Commands of one session that run beside its connection thread, because their unit wants
+ * concurrency. The command window bounds how many there are; the unit's permits bound how many
+ * reach the store. Each has a virtual thread and a writer of its own.
+ */
+final class Workers {
+  private final Connection connection;
+  private final Outbound outbound;
+  private final BufferPool pool;
+  private final CommandWindow window;
+  private final NegotiatedParameters parameters;
+
+  /** Guarded by this. */
+  private final List<Task> running = new ArrayList<>();
+
+  private volatile boolean everUsed;
+
+  Workers(
+      Connection connection,
+      Outbound outbound,
+      BufferPool pool,
+      CommandWindow window,
+      NegotiatedParameters parameters) {
+    this.connection = connection;
+    this.outbound = outbound;
+    this.pool = pool;
+    this.window = window;
+    this.parameters = parameters;
+  }
+
+  boolean wanted(Task task) {
+    return task.device().concurrent() && task.spec().dispatchable();
+  }
+
+  synchronized boolean idle() {
+    return running.isEmpty();
+  }
+
+  /** The lock is taken only where a unit of the session has ever wanted concurrency. */
+  boolean contains(int initiatorTaskTag) {
+    return everUsed && isRunning(initiatorTaskTag);
+  }
+
+  private synchronized boolean isRunning(int initiatorTaskTag) {
+    for (Task task : running) {
+      if (task.initiatorTaskTag == initiatorTaskTag) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void dispatch(Task task, ScsiTasks tasks) {
+    synchronized (this) {
+      running.add(task);
+      everUsed = true;
+    }
+    window.taskRetained();
+    Thread.ofVirtual().name("iscsi-worker").start(() -> run(task, tasks));
+  }
+
+  private void run(Task task, ScsiTasks tasks) {
+    boolean permitted = false;
+    try (PduWriter writer = new PduWriter(outbound, pool)) {
+      writer.fullFeaturePhase(parameters);
+      task.device().permits().acquire();
+      permitted = true;
+      if (!task.aborted) {
+        tasks.execute(task, writer);
+      }
+      window.taskEnded();
+      if (!task.aborted) {
+        writer.flush();
+      }
+    } catch (IOException | InterruptedException e) {
+      connection.cut(new SessionEnd(SessionEnd.Cause.CONNECTION_LOST, String.valueOf(e)));
+    } catch (RuntimeException e) {
+      connection.fail(e);
+    } finally {
+      if (permitted) {
+        task.device().permits().release();
+      }
+      var data = task.data;
+      if (data != null && task.ownsBuffer) {
+        task.data = null;
+        pool.release(data);
+      }
+      synchronized (this) {
+        running.remove(task);
+        notifyAll();
+      }
+    }
+  }
+
+  /**
+   * Marks tasks so that they end without a status and waits until they have ended.
+   *
+   * @return how many there were, or -1 when one did not end in time
+   */
+  synchronized int abort(Predicate<Task> which, long waitLimitMillis) {
+    int count = 0;
+    for (Task task : running) {
+      if (which.test(task)) {
+        task.aborted = true;
+        count++;
+      }
+    }
+    return awaitNone(which, waitLimitMillis) ? count : -1;
+  }
+
+  /** Returns when nothing runs. How long that takes is the store's to bound. */
+  void awaitIdle() {
+    boolean idle = false;
+    while (!idle) {
+      idle = awaitNone(task -> true, 60_000);
+    }
+  }
+
+  /** False when the time is over. */
+  private synchronized boolean awaitNone(Predicate<Task> which, long limitMillis) {
+    long deadline = System.nanoTime() + limitMillis * 1_000_000;
+    boolean interrupted = false;
+    try {
+      while (running.stream().anyMatch(which)) {
+        long remainingMillis = (deadline - System.nanoTime()) / 1_000_000;
+        if (remainingMillis <= 0) {
+          return false;
+        }
+        try {
+          wait(remainingMillis);
+        } catch (InterruptedException e) {
+          // What runs here must end before its units may be used elsewhere: go on waiting.
+          interrupted = true;
+        }
+      }
+      return true;
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+}
