@@ -98,11 +98,16 @@ public final class Control implements AutoCloseable {
 
   /** Goes on with unfinished operations and starts the clockwork. */
   public void resume() {
-    engine.resume();
+    resumeOperations();
     // Ends with the executor; tickSafely sees to it that nothing is thrown.
     var _ =
         ticker.scheduleWithFixedDelay(
             this::tickSafely, TICK_MILLIS, TICK_MILLIS, TimeUnit.MILLISECONDS);
+  }
+
+  /** As {@link #resume}; whoever calls it also calls {@link #tick}. */
+  void resumeOperations() {
+    engine.resume();
   }
 
   private void tickSafely() {

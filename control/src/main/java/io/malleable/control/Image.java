@@ -122,7 +122,7 @@ public record Image(
         parent,
         visibility,
         Optional.of(facts.format()),
-        Optional.of(facts.sha256()),
+        Optional.of(facts.sha256()).filter(sum -> !sum.isEmpty()),
         source,
         revision);
   }

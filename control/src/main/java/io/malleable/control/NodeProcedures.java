@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import io.malleable.hardware.PowerDriver;
+import io.malleable.hardware.PowerException;
 import io.malleable.hardware.PowerState;
 import java.io.IOException;
 import java.time.Instant;
@@ -42,7 +43,9 @@ final class NodeProcedures {
                 + node.name()
                 + "' could not be switched or read: "
                 + Failures.message(e),
-            "Check its BMC: address, user, password, network.")
+            e instanceof PowerException power
+                ? power.remedy()
+                : "Check its BMC: address, user, password, network.")
         .causedBy(e);
   }
 

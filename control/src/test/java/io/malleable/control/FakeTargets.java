@@ -1,0 +1,76 @@
+package io.malleable.control;
+
+import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeStore;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+
+/** Targets without a wire. They hold the volumes open like real ones, so misuse shows. */
+final class FakeTargets implements Targets {
+  private final VolumeStore volumes;
+  private final Map<UUID, Definition> definitions = new ConcurrentHashMap<>();
+  private final Map<UUID, Volume> open = new ConcurrentHashMap<>();
+  private final Map<UUID, Use> uses = new ConcurrentHashMap<>();
+  final List<String> calls = new ArrayList<>();
+  volatile boolean failsToDefine;
+  volatile boolean failsToWithdraw;
+
+  FakeTargets(VolumeStore volumes) {
+    this.volumes = volumes;
+  }
+
+  @Override
+  public synchronized void define(Definition definition) throws IOException {
+    if (failsToDefine) {
+      throw new IOException("no target today");
+    }
+    if (definition.equals(definitions.get(definition.disk()))) {
+      return;
+    }
+    withdraw(definition.disk());
+    open.put(definition.disk(), volumes.open(definition.disk()));
+    definitions.put(definition.disk(), definition);
+    calls.add("define for " + definition.node().map(Ref::name).orElse("anyone"));
+  }
+
+  @Override
+  public synchronized void withdraw(UUID disk) throws IOException {
+    if (failsToWithdraw) {
+      throw new IOException("the target hangs");
+    }
+    Volume volume = open.remove(disk);
+    if (volume != null) {
+      volume.close();
+      calls.add("withdraw");
+    }
+    definitions.remove(disk);
+    uses.remove(disk);
+  }
+
+  @Override
+  public Set<UUID> defined() {
+    return Set.copyOf(definitions.keySet());
+  }
+
+  @Override
+  public Use use(UUID disk) {
+    return uses.getOrDefault(disk, Use.NONE);
+  }
+
+  void setUse(UUID disk, Use use) {
+    uses.put(disk, use);
+  }
+
+  Definition definition(UUID disk) {
+    Definition definition = definitions.get(disk);
+    if (definition == null) {
+      throw new AssertionError("no target for " + disk);
+    }
+    return definition;
+  }
+}

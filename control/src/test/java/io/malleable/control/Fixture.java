@@ -1,0 +1,196 @@
+package io.malleable.control;
+
+import io.malleable.control.FaultPoints.Moment;
+import io.malleable.control.db.SqliteDatabase;
+import io.malleable.volume.LocalVolumeStore;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+
+/** A control plane on a real database and a real volume store, with fake machines and targets. */
+final class Fixture implements AutoCloseable {
+  static final long ISID_IPXE = 0x40_0027_2301_02L << 8 | 0x03;
+  static final long ISID_LINUX = 0x00_023d_0000_01L;
+  static final long PATIENCE_MILLIS = 60_000;
+
+  final Path directory;
+  final TestClock clock = new TestClock();
+  final FakePower power = new FakePower();
+  volatile FaultPoints faults = (_, _, _) -> {};
+  SqliteDatabase database;
+  LocalVolumeStore volumes;
+  FakeTargets targets;
+  FakeImports imports;
+  Control control;
+
+  Fixture(Path directory) throws IOException {
+    this.directory = directory;
+    Files.createDirectories(directory.resolve("volumes"));
+    EmptyDatabase.copyTo(directory.resolve("control.db"));
+    database = SqliteDatabase.open(directory.resolve("control.db"));
+    volumes = LocalVolumeStore.open(directory.resolve("volumes"));
+    targets = new FakeTargets(volumes);
+    imports = new FakeImports(volumes);
+    control = openControl();
+    control.start();
+    control.resumeOperations();
+  }
+
+  private Control openControl() {
+    return Control.open(
+        new Ports(database, volumes, targets, power, imports, clock),
+        ControlSettings.defaults(),
+        (kind, step, moment) -> faults.reach(kind, step, moment));
+  }
+
+  /** Everything in memory is lost; machines go on. Nothing is started yet. */
+  void crash() throws IOException {
+    faults = (_, _, _) -> {};
+    control.close();
+    database.close();
+    volumes.close();
+    database = SqliteDatabase.open(directory.resolve("control.db"));
+    volumes = LocalVolumeStore.open(directory.resolve("volumes"));
+    targets = new FakeTargets(volumes);
+    imports = new FakeImports(volumes);
+    control = openControl();
+  }
+
+  void restart() throws IOException {
+    crash();
+    control.start();
+    control.resumeOperations();
+  }
+
+  /** As {@link FaultPoints#fromEnvironment}, but only the thread ends. */
+  static FaultPoints endingAt(String point) {
+    return (kind, step, moment) -> {
+      if (point.equals(FaultPoints.name(kind, step, moment))) {
+        throw new Engine.Abandoned();
+      }
+    };
+  }
+
+  static String name(OperationKind kind, String step, Moment moment) {
+    return FaultPoints.name(kind, step, moment);
+  }
+
+  UUID project() {
+    return control.projects().get(Project.DEFAULT).id();
+  }
+
+  Image image(String name) throws InterruptedException {
+    succeeded(
+        control
+            .images()
+            .importImage(
+                project(),
+                name,
+                new ImageSource.LocalFile(Path.of("/images/" + name)),
+                Optional.of("raw"),
+                Image.Visibility.PRIVATE));
+    return control.images().get(project(), name);
+  }
+
+  Disk disk(String name, String image) throws InterruptedException {
+    succeeded(
+        control.disks().create(project(), name, new DiskOrigin.OfImage(image), Optional.empty()));
+    return control.disks().get(project(), name);
+  }
+
+  Snapshot snapshot(String name, String disk) throws InterruptedException {
+    succeeded(control.snapshots().create(project(), name, disk));
+    return control.snapshots().get(project(), name);
+  }
+
+  /** A node with a power driver. */
+  Node node(String name, int number) {
+    return control.nodes().add(project(), spec(name, number, Optional.of("fake:" + name)));
+  }
+
+  /** A node that somebody switches by hand. */
+  Node manualNode(String name, int number) {
+    return control.nodes().add(project(), spec(name, number, Optional.empty()));
+  }
+
+  static NodeSpec spec(String name, int number, Optional<String> bmc) {
+    return new NodeSpec(name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc);
+  }
+
+  static MacAddress mac(int number) {
+    return new MacAddress(String.format("52:54:00:00:00:%02x", number));
+  }
+
+  Operation end(Operation operation) throws InterruptedException {
+    Operation ended =
+        control
+            .operations()
+            .awaitEnd(operation.projectId(), operation.id().toString(), PATIENCE_MILLIS);
+    if (!ended.state().isFinal()) {
+      throw new AssertionError("did not end: " + ended);
+    }
+    return ended;
+  }
+
+  Operation succeeded(Operation operation) throws InterruptedException {
+    Operation ended = end(operation);
+    if (ended.state() != OperationState.SUCCEEDED) {
+      throw new AssertionError("did not succeed: " + ended);
+    }
+    return ended;
+  }
+
+  /** Waits until the operation is in this state. */
+  Operation reached(Operation operation, OperationState state) throws InterruptedException {
+    Operation now = operation;
+    while (now.state() != state) {
+      if (now.state().isFinal()) {
+        throw new AssertionError("ended instead of " + state + ": " + now);
+      }
+      Operation next =
+          control
+              .operations()
+              .await(now.projectId(), now.id().toString(), now.revision(), PATIENCE_MILLIS);
+      if (next.revision() == now.revision()) {
+        throw new AssertionError("nothing happened: " + now);
+      }
+      now = next;
+    }
+    return now;
+  }
+
+  /** The machine asks for its script and boots into its system, as far as the server sees. */
+  void boots(Node node) throws InterruptedException {
+    BootEvents events = control.bootEvents();
+    events.onScript(node.nics().getFirst(), "bios", "192.0.2.7");
+    Node now = control.nodes().get(node.projectId(), node.id().toString());
+    UUID disk = now.disk().orElseThrow().id();
+    clock.advance(Duration.ofSeconds(5));
+    events.onLogin(disk, now.initiatorName(), ISID_IPXE);
+    events.onFirstRead(disk);
+    clock.advance(Duration.ofSeconds(5));
+    events.onLogin(disk, now.initiatorName(), ISID_LINUX);
+    control.timeline().drain();
+  }
+
+  /** A node that runs from a clone of the image. */
+  Node provisioned(String name, int number, String image) throws InterruptedException {
+    Node node = node(name, number);
+    Operation operation = control.nodes().provision(project(), name, new BootDrive.OfImage(image));
+    reached(operation, OperationState.WAITING);
+    boots(node);
+    succeeded(operation);
+    return control.nodes().get(project(), name);
+  }
+
+  @Override
+  public void close() throws IOException {
+    control.close();
+    database.close();
+    volumes.close();
+  }
+}
