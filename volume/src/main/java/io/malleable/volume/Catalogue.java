@@ -6,9 +6,11 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -19,6 +21,9 @@ final class Catalogue {
   private final StoreFiles files;
   private final LayerTable layers;
   private final Map<UUID, VolumeRecord> records = new HashMap<>();
+
+  /** Volumes whose record on disk may be older than the one in memory. */
+  private final Set<UUID> unpublished = new HashSet<>();
 
   /** Volumes whose record cannot be read. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
@@ -173,25 +178,48 @@ final class Catalogue {
     records.put(volume.id(), volume);
   }
 
-  /** The record may be on disk or not; it must not come back after the next start. */
+  /**
+   * The record may be on disk or not; it must not come back after the next start. As long as that
+   * is not certain its layer stays.
+   */
   private void withdraw(VolumeRecord volume, IOException cause) {
-    StoreLayout.deleteQuietly(files, StoreLayout.volume(volume.id()), cause);
     try {
+      files.delete(StoreLayout.volume(volume.id()));
+      files.syncDirectory(StoreLayout.VOLUMES);
       deleteFiles(layers.removeVolume(volume.layer()));
     } catch (IOException e) {
       cause.addSuppressed(e);
     }
   }
 
-  /** Publishes a changed record. */
+  /** Publishes a changed record. When that fails the volume stays as it was, here and on disk. */
   void replace(VolumeRecord volume) throws IOException {
+    VolumeRecord old = get(volume.id());
+    unpublished.add(volume.id());
     volume.publish(files);
-    replaceInMemory(volume);
+    unpublished.remove(volume.id());
+    swap(old, volume);
   }
 
-  /** The same, but somebody else takes care of the file. */
+  /** The same, but the caller takes care of the file and then calls {@link #published}. */
   void replaceInMemory(VolumeRecord volume) throws IOException {
-    VolumeRecord old = get(volume.id());
+    unpublished.add(volume.id());
+    swap(get(volume.id()), volume);
+  }
+
+  void published(UUID id) {
+    unpublished.remove(id);
+  }
+
+  /** What an error left undone must be done before anything is promised about the volume. */
+  void publishIfNeeded(UUID id) throws IOException {
+    if (unpublished.contains(id)) {
+      get(id).publish(files);
+      unpublished.remove(id);
+    }
+  }
+
+  private void swap(VolumeRecord old, VolumeRecord volume) throws IOException {
     records.put(volume.id(), volume);
     if (!old.layer().equals(volume.layer())) {
       layers.addVolume(volume.layer());
@@ -208,6 +236,7 @@ final class Catalogue {
     files.delete(StoreLayout.volume(volume.id()));
     files.syncDirectory(StoreLayout.VOLUMES);
     records.remove(volume.id());
+    unpublished.remove(volume.id());
     return layers.removeVolume(volume.layer());
   }
 

@@ -227,6 +227,7 @@ public final class LocalVolumeStore implements VolumeStore {
     }
     catalogue.replaceInMemory(after);
     source.settle();
+    catalogue.published(after.id());
     VolumeRecord snapshot =
         new VolumeRecord(
             id, true, before.sizeBytes(), frozen, before.parent(), Optional.of(before.id()));
@@ -506,6 +507,7 @@ public final class LocalVolumeStore implements VolumeStore {
   private ActiveVolume activate(UUID id) throws IOException {
     ActiveVolume open = active.get(id);
     if (open == null) {
+      catalogue.publishIfNeeded(id);
       VolumeRecord volume = catalogue.get(id);
       Layer layer = catalogue.layers().acquire(volume.layer());
       open = new ActiveVolume(volume, layer, files, space);

@@ -9,9 +9,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
+import java.util.Random;
 import java.util.UUID;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLongArray;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -443,5 +451,107 @@ abstract class VolumeStoreContract {
     reopenStore();
     assertThrows(IOException.class, () -> volume.write(0, pattern(2, 512)));
     assertArrayEquals(bytes(pattern(1, 512)), read(disk, 0, 512));
+  }
+
+  /** How many random operations the model test does, in all. */
+  int modelSteps() {
+    return 3000;
+  }
+
+  @Test
+  void randomOperationsDoWhatTheModelSays() throws IOException {
+    int runs = 10;
+    for (int run = 0; run < runs; run++) {
+      long seed = new Random().nextLong();
+      ModelRun model = new ModelRun(store, seed);
+      try {
+        for (int i = 0; i < modelSteps() / runs; i++) {
+          model.step();
+        }
+        model.checkAll();
+        reopenStore();
+        model.use(store);
+        model.checkAll();
+        model.deleteAll();
+        assertTrue(store.list().isEmpty());
+      } catch (AssertionError | IOException | RuntimeException e) {
+        throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
+      }
+    }
+  }
+
+  /**
+   * Writers fill regions of 7 KiB, odd to all block sizes, with ever higher numbers while snapshots
+   * are taken: each region of each snapshot has one number, not older than the last write answered
+   * before the call.
+   */
+  @Test
+  void aSnapshotOfABusyDiskHasEachConcurrentWriteWhollyOrNotAtAll() throws Exception {
+    int writers = 4;
+    int regionsEach = 5;
+    int regionBytes = 7 << 10;
+    UUID image = newImage(MIB, 64 << 10);
+    UUID disk = id();
+    store.clone(disk, image, MIB);
+    AtomicLongArray answered = new AtomicLongArray(writers * regionsEach);
+    AtomicBoolean stop = new AtomicBoolean();
+    try (Volume volume = store.open(disk);
+        ExecutorService threads = Executors.newFixedThreadPool(writers)) {
+      List<Future<?>> running = new ArrayList<>();
+      for (int writer = 0; writer < writers; writer++) {
+        int first = writer * regionsEach;
+        running.add(
+            threads.submit(() -> {
+              ByteBuffer buffer = ByteBuffer.allocateDirect(regionBytes);
+              for (long number = 1; !stop.get(); number++) {
+                int region = first + (int) (number % regionsEach);
+                buffer.clear();
+                while (buffer.hasRemaining()) {
+                  buffer.putLong(number);
+                }
+                volume.write((long) region * regionBytes, buffer.flip());
+                answered.set(region, number);
+                if (number % 100 == 0) {
+                  volume.flush();
+                }
+              }
+              return null;
+            }));
+      }
+      try {
+        for (int round = 0; round < 20; round++) {
+          long[] before = new long[writers * regionsEach];
+          Arrays.setAll(before, answered::get);
+          UUID snapshot = id();
+          store.snapshot(snapshot, disk);
+          checkRegions(snapshot, before, regionBytes);
+          if (round % 3 == 2) {
+            store.delete(snapshot);
+          }
+        }
+      } finally {
+        stop.set(true);
+      }
+      for (Future<?> writer : running) {
+        writer.get();
+      }
+    }
+    long[] last = new long[writers * regionsEach];
+    Arrays.setAll(last, answered::get);
+    reopenStore();
+    checkRegions(disk, last, regionBytes);
+  }
+
+  private void checkRegions(UUID id, long[] atLeast, int regionBytes) throws IOException {
+    for (int region = 0; region < atLeast.length; region++) {
+      ByteBuffer found = ByteBuffer.wrap(read(id, (long) region * regionBytes, regionBytes));
+      long number = found.getLong(0);
+      if (atLeast[region] > 0) {
+        assertTrue(number >= atLeast[region], "an answered write is missing");
+        while (found.hasRemaining()) {
+          assertEquals(number, found.getLong(), "half of a write");
+        }
+      }
+    }
   }
 }

@@ -1,0 +1,334 @@
+package io.malleable.volume;
+
+import java.io.EOFException;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Files in memory that know which bytes a power cut would leave. What was not synced survives or
+ * not, sector by sector, in any order; directory entries that were not synced survive in the order
+ * in which they were made. One call can be made to fail, or to be the last before the power goes.
+ * Not thread-safe.
+ */
+final class FaultyFiles implements StoreFiles {
+  private static final int SECTOR_BYTES = 512;
+
+  /** What happens at the chosen call. */
+  enum Fault {
+    POWER_CUT,
+    NO_SPACE,
+    IO_ERROR
+  }
+
+  private final Map<String, Directory> directories = new HashMap<>();
+  private long calls;
+  private long faultAt = Long.MAX_VALUE;
+  private Fault fault = Fault.POWER_CUT;
+  private boolean dead;
+
+  private static final class Inode {
+    byte[] cached = new byte[0];
+    byte[] durable = new byte[0];
+    final List<Piece> pending = new ArrayList<>();
+
+    void apply(Piece piece) {
+      durable = put(durable, piece.position, piece.bytes);
+    }
+  }
+
+  /** Unsynced bytes within one sector. */
+  private static final class Piece {
+    final int position;
+    final byte[] bytes;
+
+    Piece(int position, byte[] bytes) {
+      this.position = position;
+      this.bytes = bytes;
+    }
+  }
+
+  private static final class Directory {
+    final Map<String, Inode> entries = new HashMap<>();
+    final Map<String, Inode> durable = new HashMap<>();
+    final List<Map<String, @Nullable Inode>> pending = new ArrayList<>();
+
+    void change(Map<String, @Nullable Inode> change) {
+      apply(entries, change);
+      pending.add(change);
+    }
+
+    static void apply(Map<String, Inode> entries, Map<String, @Nullable Inode> change) {
+      change.forEach((name, inode) -> {
+        if (inode == null) {
+          entries.remove(name);
+        } else {
+          entries.put(name, inode);
+        }
+      });
+    }
+  }
+
+  private static byte[] put(byte[] old, int position, byte[] bytes) {
+    byte[] next = Arrays.copyOf(old, Math.max(old.length, position + bytes.length));
+    System.arraycopy(bytes, 0, next, position, bytes.length);
+    return next;
+  }
+
+  /** The n-th call from now on that can fail will. */
+  void faultAt(long call, Fault kind) {
+    calls = 0;
+    faultAt = call;
+    fault = kind;
+  }
+
+  long calls() {
+    return calls;
+  }
+
+  boolean powerIsOff() {
+    return dead;
+  }
+
+  /** What a machine finds when the power is back. */
+  FaultyFiles afterPowerCut(Random random) {
+    FaultyFiles next = new FaultyFiles();
+    double survival = new double[] {0, 0.1, 0.5, 0.9, 1}[random.nextInt(5)];
+    Map<Inode, Inode> copies = new HashMap<>();
+    directories.forEach((name, directory) -> {
+      Map<String, Inode> entries = new HashMap<>(directory.durable);
+      int prefix = random.nextInt(directory.pending.size() + 1);
+      for (int i = 0; i < prefix; i++) {
+        Directory.apply(entries, directory.pending.get(i));
+      }
+      Directory copy = new Directory();
+      entries.forEach((file, inode) -> {
+        Inode after = copies.computeIfAbsent(inode, i -> survivor(i, random, survival));
+        copy.entries.put(file, after);
+        copy.durable.put(file, after);
+      });
+      next.directories.put(name, copy);
+    });
+    return next;
+  }
+
+  private static Inode survivor(Inode inode, Random random, double survival) {
+    Inode after = new Inode();
+    after.durable = inode.durable;
+    for (Piece piece : inode.pending) {
+      if (random.nextDouble() < survival) {
+        after.apply(piece);
+      }
+    }
+    after.cached = after.durable;
+    return after;
+  }
+
+  /** The same files, with the machine on and no fault to come. */
+  FaultyFiles repaired() {
+    faultAt = Long.MAX_VALUE;
+    return this;
+  }
+
+  private boolean faultNow() throws IOException {
+    if (dead) {
+      throw new IOException("the power is off");
+    }
+    if (calls++ != faultAt) {
+      return false;
+    }
+    dead = fault == Fault.POWER_CUT;
+    return true;
+  }
+
+  private IOException error() {
+    return new IOException(
+        switch (fault) {
+          case POWER_CUT -> "the power went off";
+          case NO_SPACE -> "No space left on device";
+          case IO_ERROR -> "Input/output error";
+        });
+  }
+
+  private void failMaybe() throws IOException {
+    if (faultNow()) {
+      throw error();
+    }
+  }
+
+  private Directory directory(String name) throws IOException {
+    Directory directory = directories.get(StoreLayout.directoryOf(name + "/"));
+    if (directory == null) {
+      throw new FileNotFoundException(name);
+    }
+    return directory;
+  }
+
+  private Directory parent(String name) throws IOException {
+    return directory(StoreLayout.directoryOf(name));
+  }
+
+  @Override
+  public void createDirectory(String directory) {
+    directories.computeIfAbsent(directory, name -> new Directory());
+  }
+
+  @Override
+  public List<String> list(String directory) throws IOException {
+    return List.copyOf(directory(directory).entries.keySet());
+  }
+
+  private static String leaf(String name) {
+    return name.substring(name.lastIndexOf('/') + 1);
+  }
+
+  @Override
+  public boolean exists(String name) throws IOException {
+    return parent(name).entries.containsKey(leaf(name));
+  }
+
+  @Override
+  public StoreFile create(String name) throws IOException {
+    failMaybe();
+    Inode inode = new Inode();
+    Map<String, @Nullable Inode> change = new HashMap<>();
+    change.put(leaf(name), inode);
+    parent(name).change(change);
+    return new OpenFile(inode);
+  }
+
+  @Override
+  public StoreFile open(String name) throws IOException {
+    Inode inode = parent(name).entries.get(leaf(name));
+    if (inode == null) {
+      throw new FileNotFoundException(name);
+    }
+    return new OpenFile(inode);
+  }
+
+  @Override
+  public void rename(String from, String to) throws IOException {
+    failMaybe();
+    Directory directory = parent(from);
+    Map<String, @Nullable Inode> change = new HashMap<>();
+    change.put(leaf(from), null);
+    change.put(leaf(to), directory.entries.get(leaf(from)));
+    directory.change(change);
+  }
+
+  @Override
+  public void delete(String name) throws IOException {
+    failMaybe();
+    Map<String, @Nullable Inode> change = new HashMap<>();
+    change.put(leaf(name), null);
+    parent(name).change(change);
+  }
+
+  @Override
+  public void syncDirectory(String name) throws IOException {
+    failMaybe();
+    Directory directory = directory(name);
+    directory.durable.clear();
+    directory.durable.putAll(directory.entries);
+    directory.pending.clear();
+  }
+
+  @Override
+  public long availableBytes() {
+    return 1L << 40;
+  }
+
+  @Override
+  public long totalBytes() {
+    return 1L << 41;
+  }
+
+  private final class OpenFile implements StoreFile {
+    private final Inode inode;
+
+    OpenFile(Inode inode) {
+      this.inode = inode;
+    }
+
+    @Override
+    public void read(long positionBytes, ByteBuffer destination) throws IOException {
+      failMaybe();
+      int position = Math.toIntExact(positionBytes);
+      if (position + destination.remaining() > inode.cached.length) {
+        throw new EOFException("file ends at " + inode.cached.length);
+      }
+      destination.put(inode.cached, position, destination.remaining());
+    }
+
+    @Override
+    public void write(long positionBytes, ByteBuffer source) throws IOException {
+      boolean failing = faultNow();
+      byte[] bytes = new byte[source.remaining()];
+      source.get(bytes);
+      if (failing && fault != Fault.POWER_CUT) {
+        // A short write: some of it arrived, whole sectors if it was made of them.
+        boolean sectors = bytes.length % SECTOR_BYTES == 0;
+        int arrived = sectors ? bytes.length / 2 & -SECTOR_BYTES : bytes.length / 2;
+        put(Math.toIntExact(positionBytes), Arrays.copyOf(bytes, arrived));
+        throw error();
+      }
+      put(Math.toIntExact(positionBytes), bytes);
+      if (failing) {
+        throw error();
+      }
+    }
+
+    private void put(int position, byte[] bytes) {
+      inode.cached = FaultyFiles.put(inode.cached, position, bytes);
+      int from = 0;
+      while (from < bytes.length) {
+        int to = Math.min(bytes.length, from + SECTOR_BYTES - (position + from) % SECTOR_BYTES);
+        inode.pending.add(new Piece(position + from, Arrays.copyOfRange(bytes, from, to)));
+        from = to;
+      }
+    }
+
+    @Override
+    public void sync() throws IOException {
+      if (faultNow()) {
+        if (fault != Fault.POWER_CUT) {
+          // The pages that could not be written are forgotten, and the next sync succeeds.
+          inode.pending.clear();
+        }
+        throw error();
+      }
+      inode.durable = inode.cached;
+      inode.pending.clear();
+    }
+
+    @Override
+    public long sizeBytes() {
+      return inode.cached.length;
+    }
+
+    @Override
+    public void punchHole(long positionBytes, long lengthBytes) throws IOException {
+      failMaybe();
+      int position = Math.toIntExact(positionBytes);
+      int end = (int) Math.min(inode.cached.length, positionBytes + lengthBytes);
+      if (end > position) {
+        put(position, new byte[end - position]);
+      }
+    }
+
+    @Override
+    public long allocatedBytes() {
+      return inode.cached.length;
+    }
+
+    @Override
+    public void close() {}
+  }
+}

@@ -1,0 +1,114 @@
+package io.malleable.volume;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.volume.FaultyFiles.Fault;
+import java.io.IOException;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The power goes, or the storage fails, at each call in turn that the store makes to its files. */
+class LocalVolumeStoreCrashTest {
+  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0);
+  private static final int STEPS = 70;
+  private static final int SCENARIOS = 6;
+
+  private interface Scenario {
+    void run(long seed, long faultAt, FaultyFiles files) throws IOException;
+  }
+
+  private static long callsOf(long seed) throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    ModelRun model = new ModelRun(LocalVolumeStore.open(files, SETTINGS), seed);
+    for (int i = 0; i < STEPS; i++) {
+      model.step();
+    }
+    return files.calls();
+  }
+
+  private static void atEveryCall(Scenario scenario) throws IOException {
+    for (int i = 0; i < SCENARIOS; i++) {
+      long seed = new Random().nextLong();
+      long calls = callsOf(seed);
+      assertTrue(calls > STEPS);
+      for (long call = 0; call < calls; call++) {
+        try {
+          scenario.run(seed, call, new FaultyFiles());
+        } catch (AssertionError | IOException | RuntimeException e) {
+          throw new AssertionError("seed %dL, fault at call %d: %s".formatted(seed, call, e), e);
+        }
+      }
+    }
+  }
+
+  @Test
+  void afterAPowerCutAtAnyCallFlushedDataIsThereAndTheRestIsOldOrNew() throws IOException {
+    atEveryCall(LocalVolumeStoreCrashTest::cutPower);
+  }
+
+  private static void cutPower(long seed, long call, FaultyFiles files) throws IOException {
+    files.faultAt(call, Fault.POWER_CUT);
+    Random random = new Random(seed ^ call);
+    ModelRun model = null;
+    try {
+      model = new ModelRun(LocalVolumeStore.open(files, SETTINGS), seed);
+      for (int i = 0; i < STEPS; i++) {
+        model.step();
+      }
+    } catch (IOException e) {
+      assertTrue(files.powerIsOff(), e::toString);
+    }
+    FaultyFiles survivors = files.afterPowerCut(random);
+    try (VolumeStore reopened = LocalVolumeStore.open(survivors, SETTINGS)) {
+      if (model != null) {
+        model.use(reopened);
+        try {
+          model.checkAllAfterPowerCut();
+        } catch (AssertionError e) {
+          throw new AssertionError(e.getMessage() + " after " + last(model.history()), e);
+        }
+      }
+    }
+  }
+
+  private static List<String> last(List<String> history) {
+    return history.subList(Math.max(0, history.size() - 40), history.size());
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"NO_SPACE", "IO_ERROR"})
+  void anErrorAtAnyCallIsToldAndLosesNothingThatWasFlushed(Fault fault) throws IOException {
+    atEveryCall((seed, call, files) -> failOnce(seed, call, files, fault));
+  }
+
+  private static void failOnce(long seed, long call, FaultyFiles files, Fault fault)
+      throws IOException {
+    files.faultAt(call, fault);
+    ModelRun model;
+    LocalVolumeStore store;
+    try {
+      store = LocalVolumeStore.open(files, SETTINGS);
+      model = new ModelRun(store, seed);
+    } catch (IOException e) {
+      return;
+    }
+    try {
+      for (int i = 0; i < STEPS; i++) {
+        try {
+          model.step();
+        } catch (IOException e) {
+          model.history().add("failed: " + e);
+        }
+      }
+      model.checkAll();
+      store.close();
+      model.use(LocalVolumeStore.open(files.repaired(), SETTINGS));
+      model.checkAll();
+    } catch (AssertionError | IOException e) {
+      throw new AssertionError(e + " after " + last(model.history()), e);
+    }
+  }
+}
