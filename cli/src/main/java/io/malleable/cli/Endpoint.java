@@ -96,7 +96,7 @@ public record Endpoint(URI url, @Nullable String token, String project) {
     try {
       URI url = URI.create(text);
       boolean web = "http".equals(url.getScheme()) || "https".equals(url.getScheme());
-      boolean rootOnly = url.getRawPath().isEmpty() || url.getRawPath().equals("/");
+      boolean rootOnly = "".equals(url.getRawPath()) || "/".equals(url.getRawPath());
       if (web
           && url.getHost() != null
           && rootOnly

@@ -23,7 +23,7 @@ final class Sizes {
       value /= 1024;
       unit++;
     }
-    boolean whole = value >= 99.95 || value == Math.rint(value);
+    boolean whole = value >= 99.95 || Math.abs(value - Math.rint(value)) < 0.05;
     return String.format(
         Locale.ROOT, whole ? "%.0f %siB" : "%.1f %siB", value, UNITS.charAt(unit - 1));
   }

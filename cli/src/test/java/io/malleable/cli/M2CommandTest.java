@@ -1,0 +1,435 @@
+package io.malleable.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.cli.StandInServer.Outcome;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class M2CommandTest {
+  private static final String NODE =
+      """
+      {"id":"11111111-1111-4111-8111-111111111111","name":"n1","project":"default","state":"provisioned",
+       "createdAt":"2026-01-01T00:00:00.000Z","nics":[{"mac":"52:54:00:00:00:01"}],"power":"on","disk":"n1-disk",
+       "firmware":"bios","arch":"x86_64","bmc":"qemu:n1","boot":3,
+       "bootTimeline":[{"stage":"power-on","at":"2026-01-01T00:00:00.000Z"},
+                       {"stage":"boot-script","at":"2026-01-01T00:00:05.500Z","detail":"bios"},
+                       {"stage":"ready","at":"2026-01-01T00:00:16.000Z","readBytes":25165824}]}
+      """;
+  private static final String IMAGE =
+      """
+      {"id":"22222222-2222-4222-8222-222222222222","name":"tiny","project":"default","state":"ready","public":true,
+       "createdAt":"2026-01-01T00:00:00.000Z","sizeBytes":134217728,"allocatedBytes":42991616}
+      """;
+  private static final String DISK =
+      """
+      {"id":"33333333-3333-4333-8333-333333333333","name":"d1","project":"default","state":"exposed",
+       "createdAt":"2026-01-01T00:00:00.000Z","sizeBytes":21474836480,"allocatedBytes":0,"parent":"tiny",
+       "iscsi":{"url":"iscsi://127.0.0.1:3260/iqn.2026-11.io.malleable:33333333/0","target":"iqn.2026-11.io.malleable:33333333",
+                "portal":"127.0.0.1:3260","lun":0,"username":"user-of-d1","password":"secret-of-d1"}}
+      """;
+
+  private StandInServer server;
+
+  @BeforeEach
+  void start() throws IOException {
+    server = new StandInServer();
+  }
+
+  @AfterEach
+  void stop() {
+    server.close();
+  }
+
+  private static String operation(String state, String rest) {
+    return "{\"id\":\"op-1\",\"name\":\"node-provision n1\",\"kind\":\"node-provision\",\"state\":\"%s\",\"progress\":0.5,\"steps\":[]%s}"
+        .formatted(state, rest);
+  }
+
+  @Test
+  void helpListsEveryNounAndEndsWell() {
+    Outcome outcome = server.run("--help");
+    assertEquals(0, outcome.status());
+    for (String noun :
+        List.of(
+            "status",
+            "image",
+            "disk",
+            "snapshot",
+            "node",
+            "project",
+            "operation",
+            "event",
+            "doctor")) {
+      assertTrue(outcome.out().contains("\n  " + noun + " "), noun);
+    }
+    assertFalse(outcome.out().contains("rehearse"));
+    assertTrue(server.requests().isEmpty());
+  }
+
+  @Test
+  void helpOfANounListsItsVerbs() {
+    Outcome outcome = server.run("node --help");
+    assertEquals(0, outcome.status());
+    for (String verb :
+        List.of(
+            "add",
+            "list",
+            "show",
+            "provision",
+            "release",
+            "failover",
+            "power",
+            "console",
+            "explain",
+            "delete")) {
+      assertTrue(outcome.out().contains("\n  " + verb + " "), verb);
+    }
+  }
+
+  @Test
+  void aNounAloneOrAnUnknownWordIsAUsageError() {
+    assertEquals(2, server.run("node").status());
+    assertEquals(2, server.run("node explode").status());
+    assertEquals(2, server.run("nood list").status());
+    assertTrue(server.run("nood list").err().contains("node"), "suggests the word that was meant");
+    assertEquals(2, server.run("node list --colour").status());
+    assertTrue(server.requests().isEmpty());
+  }
+
+  @Test
+  void anUnknownOutputFormatIsRefusedBeforeAnythingIsDone() {
+    Outcome outcome = server.run("node delete n1 -o xml");
+    assertEquals(2, outcome.status());
+    assertTrue(
+        outcome.err().contains("--output is \"xml\"; give one of table, json"), outcome.err());
+    assertTrue(server.requests().isEmpty());
+  }
+
+  @Test
+  void callsCarryTheTokenAndTheProject() {
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[]}");
+    assertEquals(0, server.run("node list --project blue").status());
+    assertEquals("Bearer " + StandInServer.TOKEN, server.only().headers().get("authorization"));
+    assertEquals("blue", server.only().headers().get("m2-project"));
+  }
+
+  @Test
+  void aListIsFetchedPageByPageAndPrintedAsOneArray() throws IOException {
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[" + NODE + "],\"next\":\"a b\"}");
+    server.on(
+        "GET /v1/nodes?limit=1000&cursor=a%20b",
+        200, "{\"items\":[" + NODE.replace("n1", "n2") + "]}");
+    Outcome outcome = server.run("node list -o json");
+    assertEquals(0, outcome.status());
+    assertEquals(2, outcome.json().size());
+    assertEquals("n2", outcome.json().path(1).path("name").asText());
+  }
+
+  @Test
+  void aTableIsAlignedAndAnEmptyOneSaysWhatToDo() {
+    server
+        .on("GET /v1/nodes?limit=1000", 200, "{\"items\":[" + NODE + "]}")
+        .on("GET /v1/nodes?limit=1000", 200, "{\"items\":[]}");
+    String[] lines = server.run("node list").out().lines().toArray(String[]::new);
+    assertEquals(lines[0].indexOf("POWER"), lines[1].indexOf("on "));
+    assertTrue(server.run("node list").out().contains("m2 node add NAME --mac MAC"));
+  }
+
+  @Test
+  void aNodeIsShownWithItsBootDrawn() {
+    server.on("GET /v1/nodes/n1", 200, NODE);
+    String out = server.run("node show n1").out();
+    assertTrue(out.contains("disk        n1-disk"), out);
+    assertTrue(out.contains("   5.500 s  boot-script"), out);
+    assertTrue(out.contains("24 MiB read"), out);
+  }
+
+  @Test
+  void addingANodeSendsWhatWasGivenAndNothingElse() throws IOException {
+    server.on("POST /v1/nodes", 201, NODE);
+    assertEquals(
+        0,
+        server
+            .run("node add n1 --mac 52:54:00:00:00:01 --mac 52:54:00:00:00:02 --firmware uefi")
+            .status());
+    assertEquals(
+        "{\"name\":\"n1\",\"nics\":[{\"mac\":\"52:54:00:00:00:01\"},{\"mac\":\"52:54:00:00:00:02\"}],\"firmware\":\"uefi\"}",
+        server.only().json().toString());
+  }
+
+  @Test
+  void provisionWaitsForTheOperationAndShowsTheBoot() throws IOException {
+    server.on("POST /v1/nodes/n1/provision", 202, operation("running", ""));
+    server.on("GET /v1/operations/op-1?wait=30", 200, operation("running", ""));
+    server.on("GET /v1/operations/op-1?wait=30", 200, operation("succeeded", ""));
+    server.on("GET /v1/nodes/n1", 200, NODE);
+    Outcome outcome = server.run("node provision n1 --image tiny");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertEquals("{\"image\":\"tiny\"}", server.requests().getFirst().json().toString());
+    assertTrue(
+        outcome.out().contains("node n1 runs from disk n1-disk, up after 16.0 s"), outcome.out());
+  }
+
+  @Test
+  void withoutWaitingTheOperationIsPrinted() throws IOException {
+    server.on("POST /v1/nodes/n1/provision", 202, operation("running", ""));
+    assertEquals(
+        "op-1",
+        server.run("node provision n1 --disk d1 --no-wait -o json").json().path("id").asText());
+    assertEquals(1, server.requests().size());
+  }
+
+  @Test
+  void aFailedOperationSaysWhyAndWhatToDo() {
+    server.on("POST /v1/nodes/n1/provision", 202, operation("running", ""));
+    server.on(
+        "GET /v1/operations/op-1?wait=30",
+        200,
+        operation(
+            "failed",
+            ",\"error\":{\"code\":\"BOOT_STALLED\",\"message\":\"no DHCP request came\",\"hint\":\"Plug in the cable.\"}"));
+    Outcome outcome = server.run("node provision n1 --snapshot s1");
+    assertEquals(1, outcome.status());
+    assertEquals("", outcome.out());
+    assertEquals(
+        "m2: node-provision n1 failed: no DHCP request came [BOOT_STALLED]\n  Plug in the cable.\n",
+        outcome.err());
+  }
+
+  @Test
+  void anOperationThatIsNotOverInTimeGoesOn() {
+    server.on("POST /v1/nodes/n1/release", 202, operation("running", ""));
+    server.on("GET /v1/operations/op-1?wait=1", 200, operation("running", ""));
+    Outcome outcome = server.run("node release n1 --timeout 1");
+    // The stand-in answers at once, so the second passes while it is asked over and over.
+    assertEquals(1, outcome.status());
+    assertTrue(outcome.err().contains("it goes on in the server"), outcome.err());
+  }
+
+  @Test
+  void aDriveMustBeNamedExactlyOnce() {
+    assertEquals(2, server.run("node provision n1").status());
+    Outcome both = server.run("node provision n1 --image a --disk b");
+    assertEquals(2, both.status());
+    assertTrue(both.err().contains("give only one of --image, --snapshot, --disk"), both.err());
+    assertTrue(server.requests().isEmpty());
+  }
+
+  @Test
+  void aRefusalNamesFieldValueAndRemedy() {
+    server.on(
+        "POST /v1/nodes",
+        409,
+        """
+        {"type":"about:blank","title":"Conflict","status":409,"code":"MAC_TAKEN","detail":"node n0 has this MAC",
+         "field":"nics[0].mac","value":"52:54:00:00:00:01","hint":"Give another one."}
+        """);
+    Outcome outcome = server.run("node add n1 --mac 52:54:00:00:00:01");
+    assertEquals(1, outcome.status());
+    assertEquals(
+        "m2: node n0 has this MAC [MAC_TAKEN, field nics[0].mac = \"52:54:00:00:00:01\"]\n  Give another one.\n",
+        outcome.err());
+  }
+
+  @Test
+  void aServerThatIsAwayIsNamedWithTheRemedy() throws IOException {
+    String url = server.url();
+    server.close();
+    Outcome outcome = server.run("status");
+    assertEquals(1, outcome.status());
+    assertTrue(
+        outcome
+            .err()
+            .startsWith("m2: no answer from the server at " + url + ": connection refused\n"),
+        outcome.err());
+    assertTrue(outcome.err().contains("m2 serve"), outcome.err());
+    server = new StandInServer();
+  }
+
+  @Test
+  void namesCannotLeaveTheirPlaceInThePath() {
+    server.run("node show ../../v1/system?x=/");
+    assertEquals("GET /v1/nodes/..%2F..%2Fv1%2Fsystem%3Fx%3D%2F", server.only().line());
+    assertEquals(
+        1, server.run(new Terminal(server.environment(), false, 80), "node", "show", "").status());
+  }
+
+  @Test
+  void aServerOnThisMachineReadsTheImageItself(@TempDir Path directory) throws IOException {
+    Path file = Files.writeString(directory.resolve("tiny.raw"), "boot");
+    server
+        .on("POST /v1/images", 202, operation("succeeded", ""))
+        .on("GET /v1/images/tiny", 200, IMAGE);
+    Outcome outcome = server.run("image import tiny " + file + " --format raw --public");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertEquals(
+        "{\"name\":\"tiny\",\"public\":true,\"format\":\"raw\",\"source\":{\"path\":\""
+            + file
+            + "\"}}",
+        server.requests().getFirst().json().toString());
+    assertTrue(outcome.out().contains("128 MiB, 41 MiB allocated"), outcome.out());
+  }
+
+  @Test
+  void anUploadGoesOnWhereTheLastOneBrokeOff(@TempDir Path directory) throws IOException {
+    Path file = Files.writeString(directory.resolve("tiny.raw"), "0123456789");
+    server.on("HEAD /v1/images/tiny/content", 204, "text/plain", Map.of("Upload-Offset", "4"), "");
+    server.on("PUT /v1/images/tiny/content?public=false", 202, operation("succeeded", ""));
+    server.on("GET /v1/images/tiny", 200, IMAGE);
+    Outcome outcome = server.run("image import tiny " + file + " --upload");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertEquals("456789", server.requests().get(1).body());
+    assertEquals("bytes 4-9/10", server.requests().get(1).headers().get("content-range"));
+  }
+
+  @Test
+  void anImageFileThatIsNotThereIsRefusedWithoutACall(@TempDir Path directory) {
+    Outcome outcome = server.run("image import tiny " + directory.resolve("none.raw"));
+    assertEquals(1, outcome.status());
+    assertTrue(outcome.err().contains("none.raw does not exist"), outcome.err());
+    assertTrue(server.run("image import tiny " + directory).err().contains("not a regular file"));
+    assertTrue(server.requests().isEmpty());
+  }
+
+  @Test
+  void theSecretOfAnExposedDiskIsOnlyInTheJson() throws IOException {
+    server.on("POST /v1/disks/d1/expose", 200, DISK);
+    Outcome table = server.run("disk expose d1");
+    assertFalse(table.out().contains("secret-of-d1"));
+    assertTrue(table.out().contains("url         iscsi://127.0.0.1:3260/"), table.out());
+    assertEquals(
+        "secret-of-d1",
+        server.run("disk expose d1 -o json").json().path("iscsi").path("password").asText());
+  }
+
+  @Test
+  void aDiskIsCreatedWithTheSizeThatWasGiven() throws IOException {
+    server.on("POST /v1/disks", 201, DISK);
+    assertEquals(0, server.run("disk create d1 --image tiny --size 20G").status());
+    assertEquals(
+        "{\"name\":\"d1\",\"image\":\"tiny\",\"sizeBytes\":21474836480}",
+        server.only().json().toString());
+    Outcome wrong = server.run("disk create d1 --image tiny --size 20X");
+    assertEquals(1, wrong.status());
+    assertTrue(wrong.err().contains("--size is \"20X\""), wrong.err());
+    assertEquals(1, server.requests().size());
+  }
+
+  @Test
+  void renamingAnImageIsAPatch() throws IOException {
+    server.on("PATCH /v1/images/tiny", 200, IMAGE);
+    assertEquals(0, server.run("image rename tiny small").status());
+    assertEquals("{\"name\":\"small\"}", server.only().json().toString());
+  }
+
+  @Test
+  void deletingADiskSaysHowToGetItBack() {
+    server.on("DELETE /v1/disks/d1", 204, "");
+    Outcome outcome = server.run("disk delete d1");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertTrue(outcome.out().contains("m2 disk undelete d1"));
+  }
+
+  @Test
+  void aConsoleIsCopiedAsItComes() {
+    server.on(
+        "GET /v1/nodes/n1/console?follow=false&tailBytes=65536",
+        200,
+        "text/plain",
+        Map.of(),
+        "GRUB\r\nM2 READY boot=1\r\n");
+    assertEquals("GRUB\r\nM2 READY boot=1\r\n", server.run("node console n1").out());
+  }
+
+  @Test
+  void followedEventsArePrintedOneByOne() {
+    String stream =
+        """
+        id: 1
+        event: node.provisioned
+        data: {"at":"2026-01-01T00:00:00.000Z","kind":"node.provisioned",
+        data: "message":"n1 boots"}
+
+        : beat
+
+        """;
+    server.on("GET /v1/events", 200, "text/event-stream", Map.of(), stream);
+    assertEquals(
+        "2026-01-01T00:00:00.000Z  node.provisioned  n1 boots\n",
+        server.run("event list --follow").out());
+  }
+
+  @Test
+  void controlCharactersOfOthersDoNotReachTheTerminal() {
+    server.on(
+        "GET /v1/nodes?limit=1000",
+        200,
+        "{\"items\":[" + NODE.replace("n1-disk", "\\u001b[2J") + "]}");
+    assertFalse(server.run("node list").out().contains("\u001b"));
+  }
+
+  @Test
+  void statusShowsServerSpaceAndMachines() {
+    server.on(
+        "GET /v1/system",
+        200,
+        """
+        {"version":"1","startedAt":"2026-01-01T00:00:00.000Z","uptimeSeconds":7200,"dataDirectory":"/d","labDirectory":"/d/lab",
+         "addresses":{"api":"http://127.0.0.1:1","boot":"http://0.0.0.0:2","iscsi":"0.0.0.0:3"},
+         "capacity":{"totalBytes":107374182400,"availableBytes":53687091200,"allocatedBytes":1073741824},
+         "counts":{"projects":1,"images":2,"disks":3,"snapshots":0,"nodes":1,"operations":0,"sessions":1}}
+        """);
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[" + NODE + "]}");
+    String out = server.run("status").out();
+    assertTrue(out.contains("up 2h"), out);
+    assertTrue(
+        out.contains("[##########..........] 50 GiB of 100 GiB free, volumes occupy 1 GiB"), out);
+    assertTrue(out.contains("2 images, 3 disks, 0 snapshots, 1 node in 1 project"), out);
+    assertTrue(out.contains("52:54:00:00:00:01"), out);
+  }
+
+  @Test
+  void aProgressLineIsDrawnOnlyForSomebodyWhoWatches() {
+    server.on("POST /v1/nodes/n1/release", 202, operation("running", ""));
+    server.on("GET /v1/operations/op-1?wait=1", 200, operation("succeeded", ""));
+    server.on("GET /v1/operations/op-1?wait=30", 200, operation("succeeded", ""));
+    server.on("GET /v1/nodes/n1", 200, NODE);
+    assertEquals("", server.run("node release n1").err());
+    Outcome watched =
+        server.run(new Terminal(server.environment(), true, 80), "node", "release", "n1");
+    assertTrue(
+        watched.err().contains("\rnode-provision n1 [############............]  50%"),
+        watched.err());
+    assertTrue(watched.err().endsWith("\r\u001b[K"), "the line is taken away at the end");
+  }
+
+  @Test
+  void doctorReportsAServerThatRefusesItsToken() {
+    server.on(
+        "GET /v1/system",
+        401,
+        "{\"code\":\"UNAUTHENTICATED\",\"detail\":\"the token is not known\"}");
+    Outcome outcome = server.run("doctor");
+    assertEquals(1, outcome.status());
+    assertTrue(outcome.out().contains("the token is not known"), outcome.out());
+    assertTrue(outcome.out().contains("M2_TOKEN_FILE"), outcome.out());
+    assertFalse(outcome.out().contains(StandInServer.TOKEN));
+  }
+
+  @Test
+  void completionKnowsTheCommands() {
+    Outcome outcome = server.run("completion");
+    assertEquals(0, outcome.status());
+    assertTrue(outcome.out().contains("provision"));
+  }
+}
