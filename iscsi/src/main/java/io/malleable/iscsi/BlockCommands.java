@@ -94,6 +94,50 @@ final class BlockCommands {
     requireWriteByteCheck(task);
   }
 
+  /** WRITE ATOMIC(16) (SBC-4 5.48): only as far as the store can keep the promise. */
+  static void prepareWriteAtomic16(Task task) throws ScsiException {
+    DeviceServer device = task.device();
+    device.requireWritable();
+    requireNoProtection(task);
+    if (device.logicalUnit().atomicWriteBytes() == 0) {
+      throw SenseData.INVALID_OPCODE.asException();
+    }
+    // No atomic boundary but that of the command.
+    if (Cdb.u16(task.cdb, 10) != 0) {
+      throw SenseData.invalidFieldInCdb(10).asException();
+    }
+    int blocks = Cdb.u16(task.cdb, 12);
+    task.range(Cdb.u64(task.cdb, 2), blocks);
+    task.transferBytes = task.blocks << device.blockShift();
+    if (task.transferBytes > maxAtomicBytes(device)) {
+      throw SenseData.invalidFieldInCdb(12).asException();
+    }
+    requireExactData(task, 12);
+  }
+
+  /** All of it must be here before the store sees it. */
+  static long maxAtomicBytes(DeviceServer device) {
+    return Math.min(device.logicalUnit().atomicWriteBytes(), BufferPool.MAX_SEGMENT_BYTES);
+  }
+
+  static void writeAtomic(Task task) throws ScsiException, IOException {
+    if (task.transferBytes == 0) {
+      return;
+    }
+    DeviceServer device = task.device();
+    int first = task.dataStart;
+    ByteBuffer data = task.data().clear();
+    data.limit(first + (int) task.transferBytes).position(first);
+    long stamp = device.enterExclusive();
+    try {
+      drain(device, task.offsetBytes(), data);
+    } finally {
+      device.access().unlockWrite(stamp);
+    }
+    data.clear();
+    finishWrite(task);
+  }
+
   /** PRE-FETCH and SYNCHRONIZE CACHE: a range without data. */
   static void prepareRange10(Task task) throws ScsiException {
     addressed10(task);
@@ -184,8 +228,8 @@ final class BlockCommands {
     }
   }
 
-  private static void drain(DeviceServer device, long offsetBytes, ByteBuffer data)
-      throws IOException {
+  /** Writes all that there is; a store that takes less has failed. */
+  static void drain(DeviceServer device, long offsetBytes, ByteBuffer data) throws IOException {
     device.logicalUnit().write(offsetBytes, data);
     if (data.hasRemaining()) {
       throw new IOException("short write: " + data.remaining() + " bytes left");

@@ -34,6 +34,7 @@ final class CommandSet {
     writes();
     verifies();
     provisioning();
+    copies();
   }
 
   private static void primary() {
@@ -194,6 +195,11 @@ final class CommandSet {
         "89 18 ff ff ff ff ff ff ff ff 00 00 00 ff 1f 00",
         BlockCommands::prepareCompareAndWrite,
         BlockCommands::compareAndWrite);
+    out(
+        0x9c,
+        "9c 18 ff ff ff ff ff ff ff ff 00 00 ff ff 1f 00",
+        BlockCommands::prepareWriteAtomic16,
+        BlockCommands::writeAtomic);
     range(
         0x35,
         ReservationAccess.WRITE,
@@ -230,6 +236,31 @@ final class CommandSet {
         BlockCommands::prepareWriteAndVerify16,
         BlockCommands::writeAndVerify,
         BlockCommands::finishWriteAndVerify);
+  }
+
+  private static void copies() {
+    add(
+        new CommandSpec(
+            0x83,
+            0x00,
+            Phase.PARAMETER_OUT,
+            ReservationAccess.WRITE,
+            bytes("83 00 00 00 00 00 00 00 00 00 ff ff ff ff 00 00"),
+            ThirdPartyCopy::prepareCopy,
+            NO_SINK,
+            ThirdPartyCopy::copy));
+    in(
+        0x84,
+        0x00,
+        ReservationAccess.READ,
+        "84 00 ff 00 00 00 00 00 00 00 ff ff ff ff 00 00",
+        ThirdPartyCopy::copyStatus);
+    in(
+        0x84,
+        0x03,
+        ReservationAccess.READ,
+        "84 03 00 00 00 00 00 00 00 00 ff ff ff ff 00 00",
+        ThirdPartyCopy::operatingParameters);
   }
 
   private static void provisioning() {

@@ -81,8 +81,9 @@ final class CommandSpec {
 
   static final int NO_SERVICE_ACTION = -1;
 
-  /** SYNCHRONIZE CACHE, UNMAP, WRITE SAME, COMPARE AND WRITE. */
-  private static final Set<Integer> LONG_RUNNING = Set.of(0x35, 0x91, 0x42, 0x41, 0x93, 0x89);
+  /** SYNCHRONIZE CACHE, UNMAP, WRITE SAME, COMPARE AND WRITE, WRITE ATOMIC, EXTENDED COPY. */
+  private static final Set<Integer> LONG_RUNNING =
+      Set.of(0x35, 0x91, 0x42, 0x41, 0x93, 0x89, 0x9c, 0x83);
 
   /** Whether its failures are failures to write. */
   boolean writesMedium() {

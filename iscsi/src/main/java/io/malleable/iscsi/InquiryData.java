@@ -54,8 +54,8 @@ final class InquiryData {
     ByteBuffer data = ByteBuffer.allocate(STANDARD_BYTES);
     // Version 6: SPC-4. HISUP, response data format 2.
     data.put(2, (byte) 0x06).put(3, (byte) 0x12).put(4, (byte) (STANDARD_BYTES - 5));
-    // TPGS: implicit asymmetric access. MULTIP: more than one port. CMDQUE.
-    data.put(5, (byte) 0x10);
+    // TPGS: implicit asymmetric access. 3PC: copies. MULTIP: more than one port. CMDQUE.
+    data.put(5, (byte) 0x18);
     data.put(6, (byte) (unit.target().portGroups().size() > 1 ? 0x10 : 0));
     data.put(7, (byte) 0x02);
     data.put(8, ascii(identity.vendor(), 8));
@@ -85,6 +85,7 @@ final class InquiryData {
           case DEVICE_IDENTIFICATION -> deviceIdentification(unit);
           case EXTENDED_INQUIRY -> extendedInquiry();
           case SCSI_PORTS -> ports(unit.target());
+          case ThirdPartyCopy.PAGE -> ThirdPartyCopy.page();
           case BLOCK_LIMITS -> blockLimits(unit.device());
           case BLOCK_DEVICE_CHARACTERISTICS -> {
             byte[] page = new byte[60];
@@ -107,6 +108,7 @@ final class InquiryData {
       (byte) DEVICE_IDENTIFICATION,
       (byte) EXTENDED_INQUIRY,
       (byte) SCSI_PORTS,
+      (byte) ThirdPartyCopy.PAGE,
       (byte) BLOCK_LIMITS,
       (byte) BLOCK_DEVICE_CHARACTERISTICS,
       (byte) LOGICAL_BLOCK_PROVISIONING
@@ -208,7 +210,7 @@ final class InquiryData {
     int blockSize = device.blockSizeBytes();
     int granularity = device.logicalUnit().provisioningGranularityBytes() / blockSize;
     ByteBuffer page = ByteBuffer.allocate(60);
-    // Offsets are the standard's less four. WSNZ.
+    // Offsets are the standard's less four. WSNZ: WRITE SAME of zero blocks is refused.
     page.put(0, (byte) 0x01);
     page.put(1, (byte) BlockCommands.maxCompareAndWriteBlocks(blockSize));
     page.putShort(2, (short) granularity);
@@ -222,6 +224,7 @@ final class InquiryData {
       page.putInt(28, 0x80000000);
     }
     page.putLong(32, ProvisioningCommands.maxWriteSameBlocks(blockSize));
+    page.putInt(40, (int) (BlockCommands.maxAtomicBytes(device) / blockSize));
     return page.array();
   }
 

@@ -71,6 +71,14 @@ public interface LogicalUnit {
   }
 
   /**
+   * Longest write that a crash leaves whole or undone, for WRITE ATOMIC (SBC-4 4.29); with 0, the
+   * default, that command is not supported.
+   */
+  default int atomicWriteBytes() {
+    return 0;
+  }
+
+  /**
    * How many reads and writes of one session are worth having in progress at once. With 1, the
    * default, each is executed by the connection's own thread, which is fastest for a store that
    * answers from memory or a local file. A greater number, for a store across a network, executes

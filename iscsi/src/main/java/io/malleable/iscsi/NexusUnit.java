@@ -1,5 +1,7 @@
 package io.malleable.iscsi;
 
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -12,6 +14,10 @@ final class NexusUnit {
   private final DeviceServer device;
   private final Target target;
   private final int lun;
+
+  /** At most one for each of the 256 identifiers. */
+  private final Map<Integer, byte[]> copyResults = new ConcurrentHashMap<>();
+
   private final AtomicInteger attentions = new AtomicInteger();
 
   /** PREVENT ALLOW MEDIUM REMOVAL of this nexus (SPC-4 6.17). */
@@ -25,6 +31,11 @@ final class NexusUnit {
     this.device = device;
     this.target = target;
     this.lun = lun;
+  }
+
+  /** Outcomes of copies that the initiator may still ask for, by list identifier. */
+  Map<Integer, byte[]> copyResults() {
+    return copyResults;
   }
 
   Nexus nexus() {

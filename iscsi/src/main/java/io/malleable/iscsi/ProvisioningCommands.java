@@ -113,7 +113,7 @@ final class ProvisioningCommands {
       throw SenseData.invalidFieldInCdb(1).asException();
     }
     task.range(lba, blocks);
-    // WSNZ: zero does not mean "to the end" with us.
+    // WSNZ: zero does not mean "to the end" with us; programs that count on it mostly do not know.
     if (blocks == 0 || blocks > maxWriteSameBlocks(device.blockSizeBytes())) {
       throw SenseData.invalidFieldInCdb(lengthField).asException();
     }

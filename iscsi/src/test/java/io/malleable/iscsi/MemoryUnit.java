@@ -54,6 +54,12 @@ final class MemoryUnit implements LogicalUnit {
   }
 
   @Override
+  public int atomicWriteBytes() {
+    // Nothing survives a crash, so nothing survives in part; the library keeps writers apart.
+    return 1 << 20;
+  }
+
+  @Override
   public int concurrency() {
     return concurrency;
   }
