@@ -9,6 +9,10 @@ import org.jspecify.annotations.Nullable;
 final class QemuCommandLine {
   static final String PROGRAM = "qemu-system-x86_64";
 
+  /** With the account's own group, whose name need not be the account's: nobody's is nogroup. */
+  private static final String AS_USER =
+      "exec setpriv --reuid \"$0\" --regid \"$(id -g \"$0\")\" --init-groups -- \"$@\"";
+
   private QemuCommandLine() {}
 
   /**
@@ -22,7 +26,7 @@ final class QemuCommandLine {
       throws IOException {
     List<String> argv = new ArrayList<>();
     if (user != null) {
-      argv.addAll(List.of("setpriv", "--reuid", user, "--regid", user, "--init-groups", "--"));
+      argv.addAll(List.of("sh", "-c", AS_USER, user));
     }
     argv.add(PROGRAM);
     argv.addAll(List.of("-name", directory.name()));
