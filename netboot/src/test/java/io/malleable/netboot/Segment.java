@@ -94,6 +94,9 @@ final class Segment {
                 "--dhcp-leasefile=" + directory.resolve("dnsmasq.leases"),
                 "--pid-file="));
     command.addAll(List.of(options));
+    if (List.of(options).stream().noneMatch(option -> option.startsWith("--conf-file"))) {
+      command.add("--conf-file=/dev/null");
+    }
     start(command);
   }
 

@@ -72,6 +72,7 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
       case "without-advertiser" -> withoutAdvertiser();
       case "proxy" -> proxy();
       case "other-server" -> otherServer();
+      case "external" -> external();
       default -> throw new IllegalArgumentException(scenario);
     }
   }
@@ -125,6 +126,21 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
     check(otherServers.equals(List.of(DhcpRig.address("10.77.0.2"))), "others " + otherServers);
   }
 
+  /** dnsmasq alone, with the settings that we print for it. */
+  private void external() throws Exception {
+    serveFiles();
+    Path settings = directory.resolve("m2.conf");
+    Files.writeString(settings, ExternalDhcpTest.SETTINGS.dnsmasq());
+    segment.dnsmasq("--dhcp-range=10.77.0.100,10.77.0.150,1h", "--conf-file=" + settings);
+    segment.keep(
+        RouterAdvertiser.start(
+            Segment.BRIDGE, this, DhcpConfig.Strangers.IGNORE, InstantSource.system()));
+    segment.machine(Firmware.BIOS, FIRST);
+    segment.machine(Firmware.UEFI, SECOND);
+    Eventually.holds("both boot", DEADLINE, () -> booted(FIRST) && booted(SECOND));
+    check(exchanges.isEmpty(), "we are no DHCP server here: " + exchanges);
+  }
+
   /** No machine needs to boot for it: we ask ourselves. */
   private void otherServer() throws Exception {
     segment.dnsmasq("--dhcp-range=10.77.0.100,10.77.0.150,1h", "--no-ping");
@@ -137,7 +153,8 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
     check(otherServers.equals(List.of(DhcpRig.address("10.77.0.2"))), "others " + otherServers);
   }
 
-  private void serve(DhcpConfig.Mode mode, boolean advertise) throws Exception {
+  /** The boot listener and TFTP. */
+  private void serveFiles() throws Exception {
     BootHttpServer http =
         segment.keep(
             BootHttpServer.start(
@@ -153,6 +170,10 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
             LoaderDirectory.ofDistribution(),
             http.address().getPort(),
             this));
+  }
+
+  private void serve(DhcpConfig.Mode mode, boolean advertise) throws Exception {
+    serveFiles();
     DhcpSubnet subnet =
         DhcpSubnet.parse("10.77.0.0/24")
             .orElseThrow()

@@ -71,6 +71,11 @@ class SegmentTest {
   }
 
   @Test
+  void biosAndUefiBootThroughDnsmasqWithTheSettingsThatWePrint() throws Exception {
+    run("external");
+  }
+
+  @Test
   void otherDhcpServerIsNoticedBeforeAnyMachineBoots() throws Exception {
     run("other-server");
   }
