@@ -1,54 +1,75 @@
 package io.malleable.app;
 
+import io.malleable.control.Control;
+import io.malleable.control.ControlSettings;
+import io.malleable.control.Ports;
+import io.malleable.control.db.SqliteDatabase;
+import io.malleable.hardware.Credentials;
+import io.malleable.hardware.CredentialsFile;
+import io.malleable.hardware.HardwareSettings;
+import io.malleable.hardware.PowerDrivers;
+import io.malleable.iscsi.IscsiServer;
+import io.malleable.iscsi.IscsiServerConfig;
+import io.malleable.netboot.BootHttpConfig;
+import io.malleable.netboot.BootHttpServer;
+import io.malleable.netboot.LoaderDirectory;
 import io.malleable.server.AccessToken;
+import io.malleable.server.ApiPorts;
 import io.malleable.server.ApiServer;
+import io.malleable.volume.ImageImporter;
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * All of one server, wired by hand.
  *
  * <p>The order of the start is what a running machine relies on: its target is defined before the
- * portal opens, or its session would be told that there is no such target and give up.
+ * portal opens, or its session would be told that there is no such target and give up. Unfinished
+ * operations go on only when machines and clients can reach everything again.
  */
 final class M2Server implements AutoCloseable {
+  /** How long sessions may take to log out when the server stops. */
+  private static final Duration LOGOUT_GRACE = Duration.ofSeconds(5);
+
+  private static final Duration BOOT_RETRY = Duration.ofSeconds(10);
+
   private final StopStack started;
   private final Addresses addresses;
-  private final AtomicBoolean ready;
+  private final Control control;
+  private final AtomicBoolean serving;
 
-  private M2Server(StopStack started, Addresses addresses, AtomicBoolean ready) {
+  private M2Server(StopStack started, Addresses addresses, Control control, AtomicBoolean serving) {
     this.started = started;
+    this.control = control;
     this.addresses = addresses;
-    this.ready = ready;
+    this.serving = serving;
   }
 
   static M2Server start(Settings settings) throws StartException, IOException {
     StopStack started = new StopStack();
     try {
-      return start(settings, started);
+      return new Start(settings, started).run();
     } catch (StartException | IOException | RuntimeException e) {
       started.close();
       throw e;
     }
   }
 
-  private static M2Server start(Settings settings, StopStack started)
-      throws StartException, IOException {
-    DataDirectory data = started.push("data directory", DataDirectory.open(settings.data()));
-    AtomicBoolean ready = new AtomicBoolean();
-    InetSocketAddress http = resolve("http", settings.http());
-    AccessToken token = new AccessToken(data.adminToken());
-    ApiServer api = started.push("API", ApiServer.start(http, token, ready::get));
-    Addresses addresses =
-        new Addresses(settings.http().withPort(api.port()), settings.bootHttp(), settings.iscsi());
-    started.push("run file", RunFile.write(data, addresses));
-    ready.set(true);
-    return new M2Server(started, addresses, ready);
-  }
-
   Addresses addresses() {
     return addresses;
+  }
+
+  Control control() {
+    return control;
   }
 
   static String version() {
@@ -58,18 +79,149 @@ final class M2Server implements AutoCloseable {
 
   @Override
   public void close() {
-    ready.set(false);
+    serving.set(false);
     started.close();
   }
 
-  private static InetSocketAddress resolve(String flag, HostPort at) throws StartException {
-    try {
-      return at.resolve();
-    } catch (IOException e) {
-      throw new StartException(
-          "--" + flag + ": the host " + at.host() + " is not known",
-          "give an address of this machine",
+  /** The steps of one start; each part is stopped in reverse order, also when a later one fails. */
+  private static final class Start {
+    private final Settings settings;
+    private final StopStack started;
+    private final Instant startedAt = Instant.now();
+    private final AtomicBoolean serving = new AtomicBoolean();
+    private final TargetEvents targetEvents = new TargetEvents();
+
+    Start(Settings settings, StopStack started) {
+      this.settings = settings;
+      this.started = started;
+    }
+
+    M2Server run() throws StartException, IOException {
+      DataDirectory data = started.push("data directory", DataDirectory.open(settings.data()));
+      AccessToken token = new AccessToken(data.adminToken());
+      Files.createDirectories(settings.lab());
+      VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
+      IscsiServer iscsi = target(data);
+      TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi);
+      PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware()));
+      Control control = control(data, volumes, targets, power);
+      targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
+      control.start();
+      HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
+      HostPort bootAt = settings.bootHttp().withPort(boot(control, iscsiAt));
+      ServerFactsNow facts =
+          new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, bootAt, iscsiAt);
+      ApiPorts ports =
+          new ApiPorts(
+              control,
+              facts,
+              new ReachablePortal(settings.advertise(), iscsiAt),
+              power::console,
+              data.resolve("uploads"),
+              serving::get);
+      ApiServer api = api(token, ports);
+      HostPort httpAt = settings.http().withPort(api.port());
+      facts.apiIsAt(httpAt);
+      control.resume();
+      Addresses addresses = new Addresses(httpAt, bootAt, iscsiAt);
+      started.push("run file", RunFile.write(data, addresses));
+      serving.set(true);
+      return new M2Server(started, addresses, control, serving);
+    }
+
+    private HardwareSettings hardware() {
+      Credentials credentials =
+          settings
+              .bmcCredentials()
+              .<Credentials>map(CredentialsFile::new)
+              .orElseGet(Credentials::none);
+      return new HardwareSettings(
+          settings.lab(),
+          credentials,
+          settings.qemuUser().orElse(null),
+          settings.bmcCertificates().orElse(null));
+    }
+
+    private IscsiServer target(DataDirectory data) throws StartException, IOException {
+      InetSocketAddress at = resolve(Setting.ISCSI, settings.iscsi());
+      IscsiServer iscsi =
+          new IscsiServer(
+              IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1))),
+              ReservationFiles.open(data.resolve("reservations")),
+              targetEvents);
+      started.push("target", () -> iscsi.close(LOGOUT_GRACE));
+      return iscsi;
+    }
+
+    private Control control(
+        DataDirectory data, VolumeStore volumes, TargetsOverIscsi targets, PowerFromHardware power)
+        throws IOException {
+      SqliteDatabase database =
+          started.push("database", SqliteDatabase.open(data.resolve("m2.db")));
+      ImageImporter importer = new ImageImporter(volumes, data.resolve("staging"));
+      ImageFiles images = new ImageFiles(importer, new Download(data.resolve("downloads")));
+      Ports ports = new Ports(database, volumes, targets, power, images, InstantSource.system());
+      return started.push("control plane", Control.open(ports, ControlSettings.defaults()));
+    }
+
+    private int open(IscsiServer iscsi) throws StartException {
+      try {
+        return iscsi.open().getFirst().address().getPort();
+      } catch (IOException e) {
+        throw taken(Setting.ISCSI, settings.iscsi(), e);
+      }
+    }
+
+    private int boot(Control control, HostPort iscsiAt) throws StartException {
+      InetSocketAddress at = resolve(Setting.BOOT_HTTP, settings.bootHttp());
+      LoaderDirectory loaders =
+          settings.loaders().map(LoaderDirectory::of).orElseGet(LoaderDirectory::ofDistribution);
+      BootDesk desk = new BootDesk(control, portal(iscsiAt));
+      try {
+        BootHttpServer server =
+            BootHttpServer.start(
+                new BootHttpConfig(at, settings.advertise(), loaders, BOOT_RETRY), desk, desk);
+        return started.push("boot listener", server).address().getPort();
+      } catch (IOException e) {
+        throw taken(Setting.BOOT_HTTP, settings.bootHttp(), e);
+      }
+    }
+
+    /**
+     * A machine that fetched its script from a host finds a portal that listens everywhere there.
+     */
+    private io.malleable.netboot.Portal portal(HostPort iscsiAt) throws StartException {
+      InetAddress address = resolve(Setting.ISCSI, iscsiAt).getAddress();
+      return address.isAnyLocalAddress() || address.isLoopbackAddress()
+          ? io.malleable.netboot.Portal.sameHost(iscsiAt.port())
+          : new io.malleable.netboot.Portal(Optional.of(address), iscsiAt.port());
+    }
+
+    private ApiServer api(AccessToken token, ApiPorts ports) throws StartException {
+      InetSocketAddress at = resolve(Setting.HTTP, settings.http());
+      try {
+        return started.push("API", ApiServer.start(at, token, ports));
+      } catch (IOException e) {
+        throw taken(Setting.HTTP, settings.http(), e);
+      }
+    }
+
+    private static StartException taken(Setting setting, HostPort at, IOException e) {
+      return new StartException(
+          setting.flag() + ": cannot listen on " + at + ": " + e.getMessage(),
+          "choose another address with " + setting.flag() + "; port 0 takes a free one",
           e);
+    }
+
+    private static InetSocketAddress resolve(Setting setting, HostPort at) throws StartException {
+      try {
+        return at.resolve();
+      } catch (IOException e) {
+        throw new StartException(
+            setting.flag() + ": the host " + at.host() + " is not known",
+            "give an address of this machine",
+            e);
+      }
     }
   }
 }

@@ -3,7 +3,6 @@ package io.malleable.app;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.System.Logger.Level;
-import java.util.concurrent.CountDownLatch;
 
 /** A server as a process: says where it is, waits for the signal to stop, stops in order. */
 final class ServerProcess {
@@ -14,7 +13,6 @@ final class ServerProcess {
   static int run(Settings settings, PrintWriter out)
       throws StartException, IOException, InterruptedException {
     M2Server server = M2Server.start(settings);
-    CountDownLatch stopped = new CountDownLatch(1);
     // The only way that a signal reaches Java; the process ends when the hook has returned.
     Runtime.getRuntime()
         .addShutdownHook(
@@ -24,11 +22,12 @@ final class ServerProcess {
                   LOG.log(Level.INFO, "stopping");
                   server.close();
                   LOG.log(Level.INFO, "stopped");
-                  stopped.countDown();
+                  // A stop that was asked for is a success; left alone, Java says 143.
+                  Runtime.getRuntime().halt(0);
                 }));
     out.print(banner(settings, server));
     out.flush();
-    stopped.await();
+    Thread.currentThread().join();
     return 0;
   }
 

@@ -23,6 +23,11 @@ enum Setting {
   BMC_CREDENTIALS("FILE", "", "Passwords of BMCs: lines 'USER@HOST PASSWORD', mode 0600."),
   BMC_CERTIFICATES("FILE", "", "PEM file of the authorities that signed the BMCs' certificates."),
   LOADERS("DIR", "", "Boot loaders; default is where the package ipxe puts them."),
+  STORE_RBD_CONF(
+      "FILE", "", "Keep volumes on Ceph RBD: Ceph's configuration file, with the keyring."),
+  STORE_RBD_USER("USER", "", "Ceph user, without 'client.'."),
+  STORE_RBD_POOL("POOL", "", "Pool of the volumes."),
+  STORE_RBD_TIMEOUT("SECONDS", "30", "How long one request to Ceph may take; default 30."),
   LOG_LEVEL("LEVEL", "info", "debug, info, warning or error; default info.");
 
   private final String label;

@@ -2,6 +2,7 @@ package io.malleable.app;
 
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -24,6 +25,7 @@ import java.util.stream.Collectors;
  * @param bmcCredentials file with the passwords of BMCs
  * @param bmcCertificates PEM file with the authorities that signed BMCs' certificates
  * @param loaders directory of the boot loaders
+ * @param rbd where volumes are kept; absent means below the data directory
  * @param logLevel least level that is logged
  */
 record Settings(
@@ -37,7 +39,11 @@ record Settings(
     Optional<Path> bmcCredentials,
     Optional<Path> bmcCertificates,
     Optional<Path> loaders,
+    Optional<Rbd> rbd,
     LogLevel logLevel) {
+  /** Volumes on Ceph RBD instead of in the data directory. */
+  record Rbd(Path conf, String user, String pool, Duration timeout) {}
+
   /** Least level that is logged. */
   enum LogLevel {
     DEBUG,
@@ -71,6 +77,7 @@ record Settings(
     Optional<Path> bmcCredentials = reader.value(Setting.BMC_CREDENTIALS, Settings::path);
     Optional<Path> bmcCertificates = reader.value(Setting.BMC_CERTIFICATES, Settings::path);
     Optional<Path> loaders = reader.value(Setting.LOADERS, Settings::path);
+    Optional<Rbd> rbd = rbd(reader);
     LogLevel logLevel = reader.value(Setting.LOG_LEVEL, Settings::logLevel).orElse(null);
     if (!reader.errors.isEmpty()
         || data == null
@@ -91,6 +98,7 @@ record Settings(
         bmcCredentials,
         bmcCertificates,
         loaders,
+        rbd,
         logLevel);
   }
 
@@ -146,6 +154,37 @@ record Settings(
         return Optional.empty();
       }
     }
+  }
+
+  private static Optional<Rbd> rbd(Reader reader) {
+    Optional<Path> conf = reader.value(Setting.STORE_RBD_CONF, Settings::path);
+    Optional<String> user = reader.value(Setting.STORE_RBD_USER, Settings::word);
+    Optional<String> pool = reader.value(Setting.STORE_RBD_POOL, Settings::word);
+    Optional<Integer> seconds = reader.value(Setting.STORE_RBD_TIMEOUT, Settings::seconds);
+    if (conf.isPresent() && user.isPresent() && pool.isPresent() && seconds.isPresent()) {
+      return Optional.of(
+          new Rbd(conf.get(), user.get(), pool.get(), Duration.ofSeconds(seconds.get())));
+    }
+    if (conf.isPresent() || user.isPresent() || pool.isPresent()) {
+      reader.errors.add(
+          "--store-rbd-conf, --store-rbd-user, --store-rbd-pool: give all three, or none to keep"
+              + " volumes in the data directory");
+    }
+    return Optional.empty();
+  }
+
+  private static String word(String text) throws SettingException {
+    if (text.matches("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")) {
+      return text;
+    }
+    throw new SettingException("use letters, digits, '.', '_' and '-'");
+  }
+
+  private static int seconds(String text) throws SettingException {
+    if (text.matches("[0-9]{1,3}") && Integer.parseInt(text) > 0) {
+      return Integer.parseInt(text);
+    }
+    throw new SettingException("give 1 to 999 seconds");
   }
 
   private static Path path(String text) throws SettingException {

@@ -5,12 +5,12 @@ import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http1.Http1Config;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.function.BooleanSupplier;
 
 /** The HTTP listener of the API. Requests run on virtual threads. */
 public final class ApiServer implements AutoCloseable {
@@ -29,19 +29,19 @@ public final class ApiServer implements AutoCloseable {
   /**
    * Listens and serves.
    *
-   * @param ready whether the whole server serves, for {@code /readyz}
-   * @throws java.io.UncheckedIOException if the address cannot be bound
+   * @throws IOException if the address cannot be bound
    */
-  public static ApiServer start(
-      InetSocketAddress address, AccessToken token, BooleanSupplier ready) {
+  public static ApiServer start(InetSocketAddress address, AccessToken token, ApiPorts ports)
+      throws IOException {
     PrometheusMeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
-    List<Route> routes = new ArrayList<>(new HealthRoutes(ready, registry).routes());
+    List<Route> routes = ApiRoutes.of(ports, token, registry);
     Dispatcher dispatcher =
         new Dispatcher(
             routes,
             token,
             new IdempotencyKeys(InstantSource.system()),
             new RequestMetrics(registry));
+    requireFree(address);
     WebServer server =
         WebServer.builder()
             .shutdownHook(false)
@@ -56,7 +56,18 @@ public final class ApiServer implements AutoCloseable {
             .routing(HttpRouting.builder().any(dispatcher))
             .build()
             .start();
+    if (!server.isRunning()) {
+      throw new IOException("the listener did not start; the log has the cause");
+    }
     return new ApiServer(server);
+  }
+
+  /** The web server only logs that it cannot bind; who starts us has to know why. */
+  private static void requireFree(InetSocketAddress address) throws IOException {
+    try (ServerSocket probe = new ServerSocket()) {
+      probe.setReuseAddress(true);
+      probe.bind(address);
+    }
   }
 
   /** The port that is listened on. */

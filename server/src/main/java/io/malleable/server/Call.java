@@ -2,6 +2,7 @@ package io.malleable.server;
 
 import io.helidon.http.HeaderNames;
 import io.helidon.webserver.http.ServerRequest;
+import io.malleable.control.PageRequest;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -98,7 +99,8 @@ final class Call {
   }
 
   PageRequest page() {
-    return new PageRequest(number("limit", 1, 1000, 100), query("cursor"));
+    return new PageRequest(
+        query("cursor"), number("limit", 1, PageRequest.MAX_LIMIT, PageRequest.DEFAULT_LIMIT));
   }
 
   boolean accepts(String contentType) {

@@ -90,6 +90,11 @@ final class IdempotencyKeys {
     }
   }
 
+  /** What must be the same when a call is repeated. */
+  static String fingerprint(Call call) {
+    return call.method() + " " + call.path() + " " + fingerprint(call.bytes());
+  }
+
   private static String fingerprint(byte[] body) {
     try {
       return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(body));

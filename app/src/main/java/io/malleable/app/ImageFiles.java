@@ -1,0 +1,130 @@
+package io.malleable.app;
+
+import io.malleable.control.ControlException;
+import io.malleable.control.ErrorCode;
+import io.malleable.control.ImageFacts;
+import io.malleable.control.ImageImports;
+import io.malleable.control.ImageSource;
+import io.malleable.volume.ImageException;
+import io.malleable.volume.ImageFormat;
+import io.malleable.volume.ImageImporter;
+import io.malleable.volume.TransferProgress;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.UUID;
+
+/** The control plane's imports: files of this machine, uploads, downloads. */
+final class ImageFiles implements ImageImports {
+  /** Of the progress of an import from a URL, the part that the download makes. */
+  private static final double DOWNLOADED = 0.5;
+
+  private final ImageImporter importer;
+  private final Download downloads;
+
+  ImageFiles(ImageImporter importer, Download downloads) {
+    this.importer = importer;
+    this.downloads = downloads;
+  }
+
+  @Override
+  public void check(ImageSource source, Optional<String> format) {
+    Optional<ImageFormat> asked = format(format);
+    Optional<Path> file =
+        switch (source) {
+          case ImageSource.LocalFile local -> Optional.of(local.path());
+          case ImageSource.Upload upload -> Optional.of(upload.path());
+          case ImageSource.Download _ -> Optional.empty();
+        };
+    try {
+      if (file.isPresent()) {
+        ImageFormat _ = importer.inspect(file.get(), asked);
+      }
+    } catch (ImageException e) {
+      throw refused(source, e);
+    } catch (IOException e) {
+      throw ControlException.of(
+              ErrorCode.IO_FAILED, "The image file cannot be read.", "See the server's log.")
+          .causedBy(e);
+    }
+  }
+
+  @Override
+  public ImageFacts importInto(
+      UUID volume, ImageSource source, Optional<String> format, ImportProgress progress)
+      throws IOException {
+    try {
+      return switch (source) {
+        case ImageSource.LocalFile local -> importFile(volume, local.path(), format, progress, 0);
+        case ImageSource.Upload upload -> importFile(volume, upload.path(), format, progress, 0);
+        case ImageSource.Download download -> {
+          Path file =
+              downloads.fetch(
+                  download.url(),
+                  volume,
+                  part -> progress.onProgress(part * DOWNLOADED),
+                  progress::isCancelled);
+          try {
+            yield importFile(volume, file, format, progress, DOWNLOADED);
+          } finally {
+            Files.deleteIfExists(file);
+          }
+        }
+      };
+    } catch (ImageException e) {
+      throw refused(source, e);
+    }
+  }
+
+  private ImageFacts importFile(
+      UUID volume, Path file, Optional<String> format, ImportProgress progress, double begun)
+      throws IOException {
+    ImageImporter.Imported imported =
+        importer.importFile(
+            volume,
+            file,
+            format(format),
+            new TransferProgress() {
+              @Override
+              public void onProgress(long doneBytes, long totalBytes) {
+                double part = totalBytes == 0 ? 1 : (double) doneBytes / totalBytes;
+                progress.onProgress(begun + part * (1 - begun));
+              }
+
+              @Override
+              public boolean cancelled() {
+                return progress.isCancelled();
+              }
+            });
+    return new ImageFacts(
+        imported.volume().sizeBytes(), imported.format().label(), imported.sha256().orElse(""));
+  }
+
+  private static Optional<ImageFormat> format(Optional<String> label) {
+    return label.flatMap(ImageFormat::ofLabel);
+  }
+
+  private static ControlException refused(ImageSource source, ImageException e) {
+    ErrorCode code =
+        switch (e.reason()) {
+          case FILE_MISSING -> ErrorCode.IMAGE_SOURCE_MISSING;
+          case UNSUPPORTED_FORMAT, HAS_BACKING_FILE -> ErrorCode.IMAGE_SOURCE_UNSUPPORTED;
+          case CANCELLED -> ErrorCode.ABORTED;
+          case TOOL_MISSING, TOOL_FAILED -> ErrorCode.IO_FAILED;
+          case FILE_EXISTS,
+              NOT_A_FILE,
+              NOT_READABLE,
+              EMPTY,
+              NOT_AN_IMAGE,
+              TRUNCATED,
+              DAMAGED,
+              TOO_LARGE,
+              CHANGED_MEANWHILE ->
+              ErrorCode.IMAGE_INVALID;
+        };
+    return ControlException.ofField(
+            code, "source", source.description(), String.valueOf(e.getMessage()), e.hint())
+        .causedBy(e);
+  }
+}

@@ -1,0 +1,159 @@
+package io.malleable.app;
+
+import io.malleable.control.Targets;
+import io.malleable.iscsi.Access;
+import io.malleable.iscsi.ChapCredentials;
+import io.malleable.iscsi.IscsiServer;
+import io.malleable.iscsi.TargetDefinition;
+import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeStore;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * The control plane's targets, made of volumes and the iSCSI server. Safe for all threads; calls
+ * for one disk come after one another.
+ */
+final class TargetsOverIscsi implements Targets {
+  /** One lock for each disk would grow for ever; a few shared ones do not. */
+  private static final int LOCKS = 64;
+
+  /** How long I/O that is in flight may take to end; the store has limits of its own. */
+  private static final Duration WITHDRAW_LIMIT = Duration.ofSeconds(30);
+
+  private record Defined(
+      Definition definition, Volume volume, VolumeLogicalUnit unit, LongAdder failedLogins) {}
+
+  private final VolumeStore volumes;
+  private final IscsiServer server;
+  private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
+  private final Lock[] locks = new Lock[LOCKS];
+
+  /** Of targets that are gone, so that the totals never shrink. */
+  private final LongAdder pastReadBytes = new LongAdder();
+
+  private final LongAdder pastWrittenBytes = new LongAdder();
+  private final LongAdder failedLogins = new LongAdder();
+
+  TargetsOverIscsi(VolumeStore volumes, IscsiServer server) {
+    this.volumes = volumes;
+    this.server = server;
+    Arrays.setAll(locks, i -> new ReentrantLock());
+  }
+
+  @Override
+  public void define(Definition definition) throws IOException {
+    Lock lock = lock(definition.disk());
+    lock.lock();
+    try {
+      Defined before = defined.get(definition.disk());
+      if (before != null && before.definition().equals(definition)) {
+        return;
+      }
+      withdrawLocked(definition.disk());
+      Volume volume = volumes.open(definition.disk());
+      try {
+        VolumeLogicalUnit unit = new VolumeLogicalUnit(volume);
+        server.define(new TargetDefinition(definition.name(), Map.of(0, unit), access(definition)));
+        defined.put(definition.disk(), new Defined(definition, volume, unit, new LongAdder()));
+      } catch (IOException | RuntimeException e) {
+        volume.close();
+        throw e;
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private static Access access(Definition definition) {
+    ChapCredentials chap =
+        new ChapCredentials(definition.chap().username(), definition.chap().secret());
+    return new Access(
+        definition.initiator().map(Set::of).orElse(Set.of()), Optional.of(chap), Optional.empty());
+  }
+
+  @Override
+  public void withdraw(UUID disk) throws IOException {
+    Lock lock = lock(disk);
+    lock.lock();
+    try {
+      withdrawLocked(disk);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void withdrawLocked(UUID disk) throws IOException {
+    Defined target = defined.get(disk);
+    if (target == null) {
+      return;
+    }
+    // Returns when no command of the target is under way: nothing writes to the volume any more.
+    try {
+      server.withdraw(target.definition().name(), WITHDRAW_LIMIT);
+    } catch (TimeoutException e) {
+      throw new IOException("I/O of the disk " + disk + " does not end in its store", e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while the disk " + disk + " was withdrawn", e);
+    }
+    target.volume().close();
+    defined.remove(disk);
+    pastReadBytes.add(target.unit().readBytes());
+    pastWrittenBytes.add(target.unit().writtenBytes());
+  }
+
+  @Override
+  public Set<UUID> defined() {
+    return Set.copyOf(defined.keySet());
+  }
+
+  @Override
+  public Use use(UUID disk) {
+    Defined target = defined.get(disk);
+    if (target == null) {
+      return Use.NONE;
+    }
+    String name = target.definition().name();
+    long sessions = server.sessions().stream().filter(s -> s.target().equals(name)).count();
+    return new Use(
+        Math.toIntExact(sessions),
+        target.unit().readBytes(),
+        target.unit().writtenBytes(),
+        target.failedLogins().sum());
+  }
+
+  /** Counts a login that was refused; the target may be none of ours. */
+  void onFailedLogin(Optional<UUID> disk) {
+    failedLogins.increment();
+    disk.map(defined::get).ifPresent(target -> target.failedLogins().increment());
+  }
+
+  long readBytes() {
+    return pastReadBytes.sum()
+        + defined.values().stream().mapToLong(t -> t.unit().readBytes()).sum();
+  }
+
+  long writtenBytes() {
+    return pastWrittenBytes.sum()
+        + defined.values().stream().mapToLong(t -> t.unit().writtenBytes()).sum();
+  }
+
+  long failedLogins() {
+    return failedLogins.sum();
+  }
+
+  private Lock lock(UUID disk) {
+    return locks[Math.floorMod(disk.hashCode(), LOCKS)];
+  }
+}

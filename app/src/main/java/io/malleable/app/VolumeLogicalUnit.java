@@ -1,0 +1,117 @@
+package io.malleable.app;
+
+import io.malleable.iscsi.LogicalUnit;
+import io.malleable.iscsi.LogicalUnitIdentity;
+import io.malleable.iscsi.OutOfSpaceException;
+import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.LongAdder;
+
+/** A volume as the target sees it, with counters of what went through. Safe for all threads. */
+final class VolumeLogicalUnit implements LogicalUnit {
+  /** Every firmware boots from these; some boot from nothing else. */
+  private static final int BLOCK_BYTES = 512;
+
+  private final Volume volume;
+  private final LogicalUnitIdentity identity;
+  private final LongAdder readBytes = new LongAdder();
+  private final LongAdder writtenBytes = new LongAdder();
+
+  VolumeLogicalUnit(Volume volume) {
+    this.volume = volume;
+    this.identity = new LogicalUnitIdentity(volume.id(), "M2", "DISK", "1");
+  }
+
+  @Override
+  public LogicalUnitIdentity identity() {
+    return identity;
+  }
+
+  @Override
+  public int blockSizeBytes() {
+    return BLOCK_BYTES;
+  }
+
+  @Override
+  public long sizeBytes() {
+    return volume.sizeBytes();
+  }
+
+  @Override
+  public boolean readOnly() {
+    return volume.sealed();
+  }
+
+  @Override
+  public void read(long offsetBytes, ByteBuffer destination) throws IOException {
+    int length = destination.remaining();
+    volume.read(offsetBytes, destination);
+    readBytes.add(length);
+  }
+
+  @Override
+  public void write(long offsetBytes, ByteBuffer source) throws IOException {
+    int length = source.remaining();
+    try {
+      volume.write(offsetBytes, source);
+      writtenBytes.add(length);
+    } catch (VolumeException e) {
+      throw translated(e);
+    }
+  }
+
+  @Override
+  public void flush() throws IOException {
+    try {
+      volume.flush();
+    } catch (VolumeException e) {
+      throw translated(e);
+    }
+  }
+
+  @Override
+  public void unmap(long offsetBytes, long lengthBytes) throws IOException {
+    try {
+      volume.discard(offsetBytes, lengthBytes);
+    } catch (VolumeException e) {
+      throw translated(e);
+    }
+  }
+
+  @Override
+  public void writeZeroes(long offsetBytes, long lengthBytes) throws IOException {
+    try {
+      volume.writeZeroes(offsetBytes, lengthBytes);
+    } catch (VolumeException e) {
+      throw translated(e);
+    }
+  }
+
+  @Override
+  public Extent extentAt(long offsetBytes) throws IOException {
+    Volume.Extent extent = volume.extentAt(offsetBytes);
+    return new Extent(extent.origin() != Volume.Origin.ABSENT, extent.lengthBytes());
+  }
+
+  /** Since this was made. */
+  long readBytes() {
+    return readBytes.sum();
+  }
+
+  /** Since this was made. */
+  long writtenBytes() {
+    return writtenBytes.sum();
+  }
+
+  /** The target tells a full store from a broken one by the type of the exception. */
+  private static IOException translated(VolumeException e) {
+    if (e.reason() != VolumeException.Reason.OUT_OF_SPACE) {
+      return e;
+    }
+    OutOfSpaceException full = new OutOfSpaceException(String.valueOf(e.getMessage()));
+    full.initCause(e);
+    return full;
+  }
+}

@@ -1,0 +1,124 @@
+package io.malleable.app;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/** A real {@code m2 serve} on free ports of 127.0.0.1, which a test may kill. */
+final class ServeProcess implements AutoCloseable {
+  private static final long START_DEADLINE_NANOS = TimeUnit.MINUTES.toNanos(2);
+
+  private final Path data;
+  private final Path log;
+  private final Process process;
+
+  private ServeProcess(Path data, Path log, Process process) {
+    this.data = data;
+    this.log = log;
+    this.process = process;
+  }
+
+  /**
+   * Starts the server and waits until it is ready.
+   *
+   * @param more further flags, such as a port that it had before
+   */
+  static ServeProcess start(Path data, Map<String, String> environment, String... more)
+      throws IOException, InterruptedException {
+    ServeProcess server = launch(data, environment, more);
+    server.awaitReady();
+    return server;
+  }
+
+  static ServeProcess launch(Path data, Map<String, String> environment, String... more)
+      throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(
+        List.of("--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Xmx512m"));
+    command.addAll(List.of("-cp", System.getProperty("java.class.path", "")));
+    command.addAll(List.of(Main.class.getName(), "serve", "--data", data.toString()));
+    List<String> given = List.of(more);
+    for (String flag : List.of("--http", "--boot-http", "--iscsi")) {
+      if (!given.contains(flag)) {
+        command.addAll(List.of(flag, "127.0.0.1:0"));
+      }
+    }
+    command.addAll(given);
+    Files.createDirectories(data);
+    Path log = data.resolve("test-serve.log");
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().putAll(environment);
+    builder.redirectErrorStream(true);
+    builder.redirectOutput(ProcessBuilder.Redirect.appendTo(new File(log.toString())));
+    return new ServeProcess(data, log, builder.start());
+  }
+
+  /** What it says of where it listens. */
+  JsonNode run() throws IOException {
+    return TestApi.JSON.readTree(data.resolve("run.json").toFile());
+  }
+
+  TestApi api() throws IOException, InterruptedException {
+    return new TestApi(
+        "http://" + run().path("http").asText(),
+        Files.readString(data.resolve("admin-token")).strip());
+  }
+
+  boolean isAlive() {
+    return process.isAlive();
+  }
+
+  int awaitExit() throws InterruptedException {
+    if (!process.waitFor(2, TimeUnit.MINUTES)) {
+      throw new AssertionError("the server did not end");
+    }
+    return process.exitValue();
+  }
+
+  String log() {
+    try {
+      return Files.readString(log);
+    } catch (IOException e) {
+      return "no log: " + e;
+    }
+  }
+
+  /** As a power cut does it. */
+  void kill() throws InterruptedException {
+    process.destroyForcibly();
+    awaitExit();
+  }
+
+  /** As an operator does it. */
+  int stop() throws InterruptedException {
+    process.destroy();
+    return awaitExit();
+  }
+
+  @Override
+  public void close() {
+    process.destroyForcibly().onExit().join();
+  }
+
+  private void awaitReady() throws IOException, InterruptedException {
+    long deadline = System.nanoTime() + START_DEADLINE_NANOS;
+    Path run = data.resolve("run.json");
+    while (true) {
+      if (Files.exists(run) && run().path("pid").asLong() == process.pid()) {
+        return;
+      }
+      if (!process.isAlive() || System.nanoTime() > deadline) {
+        process.destroyForcibly();
+        throw new AssertionError("the server did not start:\n" + log());
+      }
+      process.waitFor(20, TimeUnit.MILLISECONDS);
+    }
+  }
+}

@@ -1,0 +1,101 @@
+package io.malleable.app;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class SettingsTest {
+  @TempDir private Path directory;
+
+  @Test
+  void theDataDirectoryAloneIsEnough() throws BadSettingsException {
+    Settings settings = Settings.read(Map.of(Setting.DATA, "/srv/m2"), Map.of(), "");
+    assertEquals(Path.of("/srv/m2"), settings.data());
+    assertEquals("127.0.0.1:8480", settings.http().toString());
+    assertEquals("0.0.0.0:8481", settings.bootHttp().toString());
+    assertEquals("0.0.0.0:3260", settings.iscsi().toString());
+    assertEquals(Path.of("/srv/m2/lab"), settings.lab());
+  }
+
+  @Test
+  void aFlagWinsOverTheFile() throws Exception {
+    Path file = file("data: /srv/a\nhttp: 127.0.0.1:1\niscsi: '[::1]:3260'\n");
+    Settings settings =
+        Settings.read(
+            Map.of(Setting.HTTP, "127.0.0.1:2"), SettingsFile.read(file), file.toString());
+    assertEquals(2, settings.http().port());
+    assertEquals("[::1]:3260", settings.iscsi().toString());
+    assertEquals("::1", settings.iscsi().host());
+  }
+
+  @Test
+  void everythingThatIsWrongIsSaidAtOnce() throws Exception {
+    Path file = file("htpp: 1\niscsi: [1, 2]\nlog-level: loud\n");
+    BadSettingsException e =
+        assertThrows(
+            BadSettingsException.class,
+            () ->
+                Settings.read(
+                    Map.of(Setting.BOOT_HTTP, "nowhere"), SettingsFile.read(file), "m2.yaml"));
+    String all = String.join("\n", e.errors());
+    assertEquals(5, e.errors().size(), all);
+    assertTrue(all.contains("m2.yaml: htpp: there is no such key; known are data, http"), all);
+    assertTrue(all.contains("m2.yaml: iscsi: give a single value"), all);
+    assertTrue(all.contains("m2.yaml: log-level: 'loud': use debug, info, warning or error"), all);
+    assertTrue(all.contains("--boot-http: 'nowhere': use HOST:PORT"), all);
+    assertTrue(all.contains("--data: name the directory"), all);
+  }
+
+  @Test
+  void addressesThatCannotBeAreRefused() {
+    for (String wrong : List.of("", "8480", "host:", "host:65536", "host:-1", "::1:80", ":80")) {
+      assertThrows(SettingException.class, () -> HostPort.parse(wrong), wrong);
+    }
+  }
+
+  @Test
+  void aFileThatIsNotThereOrNotYamlIsRefusedWithItsName() throws IOException {
+    BadSettingsException missing =
+        assertThrows(
+            BadSettingsException.class, () -> SettingsFile.read(directory.resolve("none.yaml")));
+    assertTrue(missing.errors().getFirst().contains("none.yaml"), missing.errors()::toString);
+    Path broken = file("data: [\n");
+    BadSettingsException e =
+        assertThrows(BadSettingsException.class, () -> SettingsFile.read(broken));
+    assertTrue(e.errors().getFirst().contains("m2.yaml line "), e.errors()::toString);
+    Path twice = file("http: a:1\nhttp: b:2\n");
+    assertThrows(BadSettingsException.class, () -> SettingsFile.read(twice));
+  }
+
+  @Test
+  void anEmptyFileSetsNothing() throws Exception {
+    assertEquals(Map.of(), SettingsFile.read(file("")));
+    assertEquals(Map.of(), SettingsFile.read(file("# nothing yet\n")));
+  }
+
+  @Test
+  void everyFlagIsAKeyAndTheReverse() {
+    for (Setting setting : Setting.values()) {
+      assertEquals("--" + setting.key(), setting.flag());
+      assertEquals(setting, Setting.ofKey(setting.key()).orElseThrow());
+    }
+    List<String> flags =
+        ServeCommand.spec().options().stream().map(option -> option.longestName()).toList();
+    List<String> keys = Arrays.stream(Setting.values()).map(Setting::flag).toList();
+    assertTrue(flags.containsAll(keys), flags::toString);
+    assertEquals(keys.size() + 3, flags.size(), "besides: --config, --help, --version");
+  }
+
+  private Path file(String content) throws IOException {
+    return Files.writeString(directory.resolve("m2.yaml"), content);
+  }
+}

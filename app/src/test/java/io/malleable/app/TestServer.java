@@ -1,0 +1,67 @@
+package io.malleable.app;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/** A whole server in the test's own process, on free ports of 127.0.0.1. */
+final class TestServer implements AutoCloseable {
+  private final M2Server server;
+  private final TestApi api;
+
+  private TestServer(M2Server server, TestApi api) {
+    this.server = server;
+    this.api = api;
+  }
+
+  static TestServer start(Path data) throws Exception {
+    Settings settings =
+        Settings.read(
+            Map.of(
+                Setting.DATA, data.toString(),
+                Setting.HTTP, "127.0.0.1:0",
+                Setting.BOOT_HTTP, "127.0.0.1:0",
+                Setting.ISCSI, "127.0.0.1:0"),
+            Map.of(),
+            "");
+    M2Server server = M2Server.start(settings);
+    try {
+      String token = Files.readString(data.resolve("admin-token")).strip();
+      return new TestServer(server, new TestApi(server.addresses().apiUrl(), token));
+    } catch (IOException | InterruptedException | RuntimeException e) {
+      server.close();
+      throw e;
+    }
+  }
+
+  TestApi api() {
+    return api;
+  }
+
+  Addresses addresses() {
+    return server.addresses();
+  }
+
+  /** What should not be there, see {@link io.malleable.control.Control#inconsistencies}. */
+  List<String> inconsistencies() throws IOException {
+    return server.control().inconsistencies();
+  }
+
+  /** A small raw image whose every 512-byte sector says where it is. */
+  static Path image(Path file, int sizeMiB) throws IOException {
+    byte[] content = new byte[sizeMiB << 20];
+    for (int sector = 0; sector < content.length / 512; sector++) {
+      content[sector * 512] = (byte) sector;
+      content[sector * 512 + 1] = (byte) (sector >> 8);
+    }
+    return Files.write(file, content);
+  }
+
+  @Override
+  public void close() {
+    api.close();
+    server.close();
+  }
+}

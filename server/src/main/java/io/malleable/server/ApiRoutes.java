@@ -1,0 +1,30 @@
+package io.malleable.server;
+
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The table of everything that can be called. */
+final class ApiRoutes {
+  private ApiRoutes() {}
+
+  static List<Route> of(ApiPorts ports, AccessToken token, PrometheusMeterRegistry registry) {
+    Context context = new Context(ports.control());
+    Uploads uploads = new Uploads(ports.uploads(), InstantSource.system());
+    ServerMetrics.register(registry, ports, token);
+    List<Route> routes = new ArrayList<>();
+    routes.addAll(new HealthRoutes(ports.serving(), registry).routes());
+    routes.addAll(new SystemRoutes(context, ports.facts()).routes());
+    routes.addAll(new ProjectRoutes(context).routes());
+    routes.addAll(new ImageRoutes(context).routes());
+    routes.addAll(new UploadRoutes(context, uploads).routes());
+    routes.addAll(new DiskRoutes(context, ports.portal()).routes());
+    routes.addAll(new SnapshotRoutes(context).routes());
+    routes.addAll(new NodeRoutes(context).routes());
+    routes.addAll(new ConsoleRoutes(context, ports.consoles(), ports.serving()).routes());
+    routes.addAll(new OperationRoutes(context, ports.serving()).routes());
+    routes.addAll(new EventRoutes(context, ports.serving()).routes());
+    return routes;
+  }
+}

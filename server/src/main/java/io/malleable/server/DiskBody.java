@@ -1,0 +1,79 @@
+package io.malleable.server;
+
+import io.malleable.control.Disk;
+import io.malleable.control.Exposure;
+import io.malleable.control.Ref;
+import java.time.Instant;
+import java.util.Optional;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/** A disk on the wire. */
+record DiskBody(
+    UUID id,
+    String name,
+    String project,
+    String state,
+    Instant createdAt,
+    long sizeBytes,
+    long allocatedBytes,
+    @Nullable String parent,
+    @Nullable UUID parentId,
+    @Nullable String node,
+    @Nullable Instant deletedAt,
+    @Nullable Iscsi iscsi) {
+  static DiskBody of(Disk disk, Optional<Iscsi> iscsi) {
+    return new DiskBody(
+        disk.id(),
+        disk.name(),
+        disk.project(),
+        disk.stateWord(),
+        disk.createdAt(),
+        disk.sizeBytes(),
+        disk.allocatedBytes(),
+        disk.parent().map(Ref::name).orElse(null),
+        disk.parent().map(Ref::id).orElse(null),
+        disk.node().map(Ref::name).orElse(null),
+        disk.trashedAt().orElse(null),
+        iscsi.orElse(null));
+  }
+
+  /** How to reach an exposed disk. */
+  record Iscsi(
+      String url,
+      String target,
+      String portal,
+      int lun,
+      @Nullable String initiator,
+      String username,
+      String password) {
+    static Iscsi of(Exposure exposure, String portal) {
+      return new Iscsi(
+          "iscsi://" + portal + "/" + exposure.target() + "/" + exposure.lun(),
+          exposure.target(),
+          portal,
+          exposure.lun(),
+          exposure.initiator().orElse(null),
+          exposure.chap().username(),
+          exposure.chap().secret());
+    }
+
+    @Override
+    public String toString() {
+      return "Iscsi[url=" + url + "]";
+    }
+  }
+
+  /** Asks for a new disk of exactly one of image and snapshot. */
+  record Create(
+      @Nullable String name,
+      @Nullable String image,
+      @Nullable String snapshot,
+      @Nullable Long sizeBytes) {}
+
+  /** What is left out stays. */
+  record Change(@Nullable String name, @Nullable Long sizeBytes) {}
+
+  /** Which snapshot to go back to. */
+  record Rollback(@Nullable String snapshot) {}
+}

@@ -1,0 +1,44 @@
+package io.malleable.server;
+
+import io.malleable.volume.Capacity;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Instant;
+
+/** What the API tells of the server that it belongs to. */
+public interface ServerFacts {
+  String version();
+
+  Instant startedAt();
+
+  Path dataDirectory();
+
+  /** Where the lab's machines are defined. */
+  Path labDirectory();
+
+  /** URL of the API's listener; a wildcard address is shown as such. */
+  String apiAddress();
+
+  /** URL of the boot listener. */
+  String bootAddress();
+
+  /** The target's listener, {@code HOST:PORT}. */
+  String iscsiAddress();
+
+  Capacity capacity() throws IOException;
+
+  /** What the target does now. */
+  TargetFacts target();
+
+  /**
+   * Counters of the target.
+   *
+   * @param targets defined now
+   * @param sessions logged in now
+   * @param readBytes since the start
+   * @param writtenBytes since the start
+   * @param failedLogins since the start
+   */
+  record TargetFacts(
+      int targets, int sessions, long readBytes, long writtenBytes, long failedLogins) {}
+}

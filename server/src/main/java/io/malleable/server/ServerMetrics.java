@@ -1,0 +1,110 @@
+package io.malleable.server;
+
+import io.malleable.control.Rows.Counts;
+import io.malleable.volume.Capacity;
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.binder.jvm.JvmGcMetrics;
+import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
+import io.micrometer.core.instrument.binder.jvm.JvmThreadMetrics;
+import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
+import io.micrometer.core.instrument.binder.system.UptimeMetrics;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.function.ToDoubleFunction;
+
+/** What {@code /metrics} shows besides requests; read when somebody asks, kept nowhere. */
+final class ServerMetrics {
+  private ServerMetrics() {}
+
+  static void register(MeterRegistry registry, ApiPorts ports, AccessToken token) {
+    ServerFacts facts = ports.facts();
+    counter(
+        registry,
+        "m2.api.token.failures",
+        "Calls with a wrong token",
+        token,
+        AccessToken::failures);
+    target(registry, facts);
+    capacity(registry, "total", facts, Capacity::totalBytes);
+    capacity(registry, "available", facts, Capacity::availableBytes);
+    capacity(registry, "allocated", facts, Capacity::allocatedBytes);
+    counts(registry, ports);
+    new JvmMemoryMetrics().bindTo(registry);
+    new JvmThreadMetrics().bindTo(registry);
+    new ProcessorMetrics().bindTo(registry);
+    new UptimeMetrics().bindTo(registry);
+    // Listens to the collectors for as long as the process lives.
+    @SuppressWarnings("resource")
+    JvmGcMetrics collectors = new JvmGcMetrics();
+    collectors.bindTo(registry);
+  }
+
+  private static void target(MeterRegistry registry, ServerFacts facts) {
+    Gauge.builder("m2.iscsi.targets", facts, f -> f.target().targets())
+        .description("Targets that are defined")
+        .register(registry);
+    Gauge.builder("m2.iscsi.sessions", facts, f -> f.target().sessions())
+        .description("Sessions that are logged in")
+        .register(registry);
+    counter(
+        registry,
+        "m2.iscsi.read.bytes",
+        "Bytes that initiators read",
+        facts,
+        f -> f.target().readBytes());
+    counter(
+        registry,
+        "m2.iscsi.written.bytes",
+        "Bytes that initiators wrote",
+        facts,
+        f -> f.target().writtenBytes());
+    counter(
+        registry,
+        "m2.iscsi.login.failures",
+        "Logins with an unknown initiator or a wrong secret",
+        facts,
+        f -> f.target().failedLogins());
+  }
+
+  private static <T> void counter(
+      MeterRegistry registry, String name, String help, T source, ToDoubleFunction<T> value) {
+    FunctionCounter.builder(name, source, value).description(help).register(registry);
+  }
+
+  private static void capacity(
+      MeterRegistry registry, String kind, ServerFacts facts, ToDoubleFunction<Capacity> value) {
+    Gauge.builder("m2.volumes.bytes", facts, f -> value.applyAsDouble(capacity(f)))
+        .description("Space of the volume store")
+        .tag("kind", kind)
+        .register(registry);
+  }
+
+  private static Capacity capacity(ServerFacts facts) {
+    try {
+      return facts.capacity();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void counts(MeterRegistry registry, ApiPorts ports) {
+    resources(registry, ports, "image", Counts::images);
+    resources(registry, ports, "disk", Counts::disks);
+    resources(registry, ports, "snapshot", Counts::snapshots);
+    resources(registry, ports, "node", Counts::nodes);
+    resources(registry, ports, "project", Counts::projects);
+    Gauge.builder("m2.operations.unfinished", ports, p -> p.control().counts().operations())
+        .description("Operations that are not over")
+        .register(registry);
+  }
+
+  private static void resources(
+      MeterRegistry registry, ApiPorts ports, String kind, ToDoubleFunction<Counts> value) {
+    Gauge.builder("m2.resources", ports, p -> value.applyAsDouble(p.control().counts()))
+        .description("Resources of all projects")
+        .tag("kind", kind)
+        .register(registry);
+  }
+}

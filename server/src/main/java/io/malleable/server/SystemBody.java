@@ -1,0 +1,30 @@
+package io.malleable.server;
+
+import java.time.Instant;
+
+/** The server on the wire. */
+record SystemBody(
+    String version,
+    Instant startedAt,
+    long uptimeSeconds,
+    String dataDirectory,
+    String labDirectory,
+    Addresses addresses,
+    Space capacity,
+    Counts counts) {
+  /** Where it listens. */
+  record Addresses(String api, String boot, String iscsi) {}
+
+  /** How full it is. */
+  record Space(long totalBytes, long availableBytes, long allocatedBytes) {}
+
+  /** How many there are of each. */
+  record Counts(
+      long projects,
+      long images,
+      long disks,
+      long snapshots,
+      long nodes,
+      long operations,
+      long sessions) {}
+}

@@ -1,0 +1,224 @@
+package io.malleable.server;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.HexFormat;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
+
+/**
+ * Image files on their way in. A part that has arrived stays in the data directory, so that an
+ * upload goes on after a broken connection or a restart; what nobody continues for a day is
+ * dropped.
+ */
+final class Uploads {
+  private static final Duration LIFETIME = Duration.ofDays(1);
+  private static final int CHUNK_BYTES = 256 * 1024;
+  private static final String PART = ".part";
+
+  private final Path directory;
+  private final InstantSource clock;
+  private final Set<String> busy = ConcurrentHashMap.newKeySet();
+
+  Uploads(Path directory, InstantSource clock) {
+    this.directory = directory;
+    this.clock = clock;
+  }
+
+  /**
+   * Names one upload.
+   *
+   * @param project name, already checked
+   * @param image name, already checked
+   */
+  record Key(String project, String image) {
+    private String fileName() {
+      // Neither name can hold a '+'.
+      return project + "+" + image + PART;
+    }
+  }
+
+  /** How many bytes have arrived. */
+  long offsetBytes(Key key) throws IOException {
+    try {
+      return Files.size(directory.resolve(key.fileName()));
+    } catch (NoSuchFileException e) {
+      return 0;
+    }
+  }
+
+  /**
+   * Takes a part.
+   *
+   * @param range absent for a body that is the whole file
+   * @return the file once its last byte has arrived; whoever takes it removes it
+   */
+  Optional<Path> receive(
+      Key key, Optional<ContentRange> range, Optional<String> sha256, InputStream body)
+      throws IOException {
+    if (!busy.add(key.fileName())) {
+      throw ApiException.of(
+          409,
+          "UPLOAD_BUSY",
+          null,
+          "Another upload of the image " + key.image() + " is under way.",
+          "Wait for its end, or choose another name.");
+    }
+    try {
+      Files.createDirectories(directory);
+      dropOld();
+      return append(key, range, sha256, body);
+    } finally {
+      busy.remove(key.fileName());
+    }
+  }
+
+  private Optional<Path> append(
+      Key key, Optional<ContentRange> range, Optional<String> sha256, InputStream body)
+      throws IOException {
+    Path part = directory.resolve(key.fileName());
+    long firstByte = range.map(ContentRange::first).orElse(0L);
+    long present = offsetBytes(key);
+    if (firstByte != 0 && firstByte != present) {
+      throw ApiException.of(
+              409,
+              "UPLOAD_OFFSET",
+              "Content-Range",
+              Long.toString(firstByte),
+              present + " bytes have arrived, the part begins at " + firstByte + ".",
+              "Continue at " + present + ", or begin again at 0.")
+          .withHeader("Upload-Offset", Long.toString(present));
+    }
+    long mostBytes = range.map(ContentRange::lengthBytes).orElse(Long.MAX_VALUE);
+    requireSpace(range.map(r -> r.total() - firstByte).orElse(0L));
+    long received = copy(body, part, firstByte, mostBytes);
+    if (range.isPresent() && received != mostBytes) {
+      throw ApiException.of(
+              400,
+              "UPLOAD_INCOMPLETE",
+              "Content-Range",
+              "The part should have " + mostBytes + " bytes and has " + received + ".",
+              "Continue where Upload-Offset says.")
+          .withHeader("Upload-Offset", Long.toString(firstByte + received));
+    }
+    if (range.isPresent() && firstByte + received < range.get().total()) {
+      return Optional.empty();
+    }
+    if (firstByte + received == 0) {
+      Files.deleteIfExists(part);
+      throw ApiException.of(
+          400, "IMAGE_INVALID", null, "The file is empty.", "Send the image as the body.");
+    }
+    requireDigest(part, sha256);
+    Path whole = directory.resolve(UUID.randomUUID() + ".image");
+    Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
+    return Optional.of(whole);
+  }
+
+  private static long copy(InputStream in, Path part, long firstByte, long mostBytes)
+      throws IOException {
+    byte[] chunk = new byte[CHUNK_BYTES];
+    long received = 0;
+    try (FileChannel out =
+        FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      out.truncate(firstByte);
+      for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+        if (received + n > mostBytes) {
+          throw ApiException.of(
+              400,
+              "UPLOAD_TOO_LONG",
+              "Content-Range",
+              "The body is longer than its Content-Range says.",
+              "Send " + mostBytes + " bytes.");
+        }
+        ByteBuffer bytes = ByteBuffer.wrap(chunk, 0, n);
+        while (bytes.hasRemaining()) {
+          out.write(bytes, firstByte + received + bytes.position());
+        }
+        received += n;
+      }
+      out.force(false);
+    }
+    return received;
+  }
+
+  private void requireSpace(long neededBytes) throws IOException {
+    long freeBytes = Files.getFileStore(directory).getUsableSpace();
+    if (neededBytes > freeBytes) {
+      throw ApiException.of(
+          507,
+          "OUT_OF_SPACE",
+          "Content-Range",
+          "The upload needs " + neededBytes + " bytes more, there are " + freeBytes + ".",
+          "Delete what is not needed, or enlarge the server's file system.");
+    }
+  }
+
+  private static void requireDigest(Path file, Optional<String> sha256) throws IOException {
+    if (sha256.isEmpty()) {
+      return;
+    }
+    String actual = digest(file);
+    if (!actual.equals(sha256.get())) {
+      Files.delete(file);
+      throw ApiException.of(
+          400,
+          "CHECKSUM_WRONG",
+          "sha256",
+          sha256.get(),
+          "The file that arrived has the SHA-256 " + actual + ".",
+          "Upload it again.");
+    }
+  }
+
+  private static String digest(Path file) throws IOException {
+    try (InputStream in = Files.newInputStream(file)) {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      byte[] chunk = new byte[CHUNK_BYTES];
+      for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+        digest.update(chunk, 0, n);
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+  }
+
+  private void dropOld() throws IOException {
+    Instant oldest = clock.instant().minus(LIFETIME);
+    try (Stream<Path> files = Files.list(directory)) {
+      files.filter(file -> file.toString().endsWith(PART)).forEach(file -> dropIfOld(file, oldest));
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+  }
+
+  private void dropIfOld(Path file, Instant oldest) {
+    try {
+      if (Files.getLastModifiedTime(file).toInstant().isBefore(oldest)
+          && !busy.contains(String.valueOf(file.getFileName()))) {
+        Files.deleteIfExists(file);
+      }
+    } catch (NoSuchFileException e) {
+      // Another call dropped or finished it first.
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
