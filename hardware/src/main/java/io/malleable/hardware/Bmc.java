@@ -19,4 +19,10 @@ interface Bmc {
 
   /** Sets the override for one boot and reads it back. */
   void bootFromNetworkOnce() throws IOException;
+
+  /** Gives back what the requests of one call have in common, such as a session. */
+  default void release() {}
+
+  /** The same when the BMC cannot be asked, so that the next request begins afresh. */
+  default void abandon() {}
 }

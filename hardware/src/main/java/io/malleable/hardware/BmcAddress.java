@@ -20,10 +20,24 @@ public sealed interface BmcAddress {
    * A Redfish service.
    *
    * @param systemPath the ComputerSystem, or null for the only one there is
+   * @param boot how a UEFI machine shall boot from the network
    * @param insecure true when the certificate shall not be checked, which only the address can ask
    */
-  record Redfish(String user, String host, int port, @Nullable String systemPath, boolean insecure)
+  record Redfish(
+      String user,
+      String host,
+      int port,
+      @Nullable String systemPath,
+      NetworkBoot boot,
+      boolean insecure)
       implements BmcAddress {}
+
+  /** By which of its network boot options the firmware is told to start. */
+  enum NetworkBoot {
+    PXE,
+    /** UEFI HTTP boot. */
+    HTTP
+  }
 
   /**
    * Reads an address; an absent or blank one means none.

@@ -2,6 +2,7 @@ package io.malleable.hardware;
 
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.util.List;
 import java.util.Locale;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -23,7 +24,7 @@ final class BmcAddressParser {
 
   private static final String FORMS =
       "use none, qemu:NAME, ipmi://USER@HOST[:PORT] or"
-          + " redfish://USER@HOST[:PORT][/redfish/v1/Systems/ID][?insecure=true]";
+          + " redfish://USER@HOST[:PORT][/redfish/v1/Systems/ID][?boot=http&insecure=true]";
 
   private BmcAddressParser() {}
 
@@ -78,17 +79,30 @@ final class BmcAddressParser {
           text,
           "end it with /redfish/v1/Systems/ID or nothing");
     }
-    String query = uri.getRawQuery();
-    if ((query != null && !query.equals("insecure=true")) || uri.getRawFragment() != null) {
-      throw new BmcAddressException(
-          "unknown option", text, "only ?insecure=true is known; it skips the certificate check");
+    BmcAddress.NetworkBoot boot = BmcAddress.NetworkBoot.PXE;
+    boolean insecure = false;
+    for (String option : options(uri)) {
+      switch (option) {
+        case "boot=pxe" -> boot = BmcAddress.NetworkBoot.PXE;
+        case "boot=http" -> boot = BmcAddress.NetworkBoot.HTTP;
+        case "insecure=true" -> insecure = true;
+        default ->
+            throw new BmcAddressException(
+                "unknown option", text, "use boot=pxe, boot=http or insecure=true after the ?");
+      }
     }
     return new BmcAddress.Redfish(
         user(text, uri),
         host(text, uri),
         port(text, uri, HTTPS_PORT),
         path.isEmpty() ? null : path,
-        query != null);
+        boot,
+        insecure);
+  }
+
+  private static List<String> options(URI uri) {
+    String query = uri.getRawFragment() == null ? uri.getRawQuery() : "#" + uri.getRawFragment();
+    return query == null ? List.of() : List.of(query.split("&", -1));
   }
 
   private static String user(String text, URI uri) {

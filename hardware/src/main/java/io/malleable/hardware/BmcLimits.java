@@ -11,8 +11,9 @@ import java.time.Duration;
  * @param firstPause before the second attempt; doubled before each further one
  * @param stateChange from a power command until the BMC reports the new state
  */
-record BmcLimits(Duration call, int attempts, Duration firstPause, Duration stateChange) {
-  static BmcLimits standard() {
+public record BmcLimits(Duration call, int attempts, Duration firstPause, Duration stateChange) {
+  /** Long enough for the slow ones. */
+  public static BmcLimits standard() {
     return new BmcLimits(Duration.ofSeconds(20), 3, Duration.ofMillis(500), Duration.ofSeconds(90));
   }
 }

@@ -14,13 +14,20 @@ public final class PowerDrivers {
   /** One lock for each lab machine would grow for ever; a few shared ones do not. */
   private static final int LOCKS = 64;
 
-  private static final BmcLimits LIMITS = BmcLimits.standard();
-
   private final HardwareSettings settings;
+  private final BmcLimits limits;
+  private final BmcHttp http;
   private final Lock[] labLocks = new Lock[LOCKS];
 
   public PowerDrivers(HardwareSettings settings) {
+    this(settings, BmcLimits.standard());
+  }
+
+  /** With other limits than usual for BMCs. */
+  public PowerDrivers(HardwareSettings settings, BmcLimits limits) {
     this.settings = settings;
+    this.limits = limits;
+    this.http = new BmcHttp(settings.bmcCertificates());
     Arrays.setAll(labLocks, i -> new ReentrantLock());
   }
 
@@ -38,8 +45,10 @@ public final class PowerDrivers {
         Lock lock = labLocks[Math.floorMod(qemu.name().hashCode(), LOCKS)];
         yield new QemuPower(directory(qemu), settings.qemuUser(), lock);
       }
-      case BmcAddress.Ipmi ipmi -> new VerifiedPower(new IpmiBmc(tool(ipmi), firmware), LIMITS);
-      case BmcAddress.Redfish redfish -> throw notYet(String.valueOf(bmc));
+      case BmcAddress.Ipmi ipmi -> new VerifiedPower(new IpmiBmc(tool(ipmi), firmware), limits);
+      case BmcAddress.Redfish redfish ->
+          new VerifiedPower(
+              new RedfishSystem(redfish, firmware, settings.credentials(), http, limits), limits);
     };
   }
 
@@ -52,20 +61,16 @@ public final class PowerDrivers {
     return switch (BmcAddress.parse(bmc)) {
       case BmcAddress.Qemu qemu -> Optional.of(new QemuConsole(directory(qemu)));
       case BmcAddress.None none -> Optional.empty();
-      case BmcAddress.Ipmi ipmi -> Optional.of(new SolConsole(tool(ipmi), LIMITS.call()));
+      case BmcAddress.Ipmi ipmi -> Optional.of(new SolConsole(tool(ipmi), limits.call()));
       case BmcAddress.Redfish redfish -> Optional.empty();
     };
   }
 
   private IpmiTool tool(BmcAddress.Ipmi ipmi) {
-    return new IpmiTool(ipmi, settings.credentials(), LIMITS.call());
+    return new IpmiTool(ipmi, settings.credentials(), limits.call());
   }
 
   private MachineDirectory directory(BmcAddress.Qemu qemu) {
     return new MachineDirectory(MachineDefinition.directory(settings.labDirectory(), qemu.name()));
-  }
-
-  private static BmcAddressException notYet(String bmc) {
-    return new BmcAddressException("no driver for this address", bmc, "use none or qemu:NAME");
   }
 }

@@ -6,6 +6,8 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Makes a power driver of a BMC that cannot be trusted: repeats what got lost, and believes a
@@ -25,6 +27,7 @@ final class VerifiedPower implements PowerDriver {
 
   private final Bmc bmc;
   private final BmcLimits limits;
+  private final Lock lock = new ReentrantLock();
 
   VerifiedPower(Bmc bmc, BmcLimits limits) {
     this.bmc = bmc;
@@ -33,22 +36,37 @@ final class VerifiedPower implements PowerDriver {
 
   @Override
   public PowerState state() throws IOException {
-    return repeated("power state", bmc::powerState);
+    return alone(this::observed);
   }
 
   @Override
   public void on() throws IOException {
-    change(PowerState.ON, bmc::powerOn);
+    alone(command(() -> change(PowerState.ON, bmc::powerOn)));
   }
 
   @Override
   public void off() throws IOException {
-    change(PowerState.OFF, bmc::powerOff);
+    alone(command(() -> change(PowerState.OFF, bmc::powerOff)));
   }
 
   @Override
   public void bootFromNetworkOnce() throws IOException {
-    repeated("network boot", command(bmc::bootFromNetworkOnce));
+    alone(command(() -> repeated("network boot", command(bmc::bootFromNetworkOnce))));
+  }
+
+  /** One caller at a time, and nothing of the BMC is held between calls. */
+  private <T> T alone(Request<T> call) throws IOException {
+    lock.lock();
+    try {
+      return call.send();
+    } finally {
+      bmc.release();
+      lock.unlock();
+    }
+  }
+
+  private PowerState observed() throws IOException {
+    return repeated("power state", bmc::powerState);
   }
 
   @FunctionalInterface
@@ -64,7 +82,7 @@ final class VerifiedPower implements PowerDriver {
   }
 
   private void change(PowerState wanted, Command command) throws IOException {
-    if (state() == wanted) {
+    if (observed() == wanted) {
       return;
     }
     Duration each = limits.stateChange().dividedBy(COMMANDS);
@@ -89,7 +107,7 @@ final class VerifiedPower implements PowerDriver {
   private boolean reached(PowerState wanted, Duration limit) throws IOException {
     long deadlineNanos = System.nanoTime() + limit.toNanos();
     Duration poll = FIRST_POLL;
-    while (state() != wanted) {
+    while (observed() != wanted) {
       if (System.nanoTime() > deadlineNanos) {
         return false;
       }
@@ -105,6 +123,9 @@ final class VerifiedPower implements PowerDriver {
       try {
         return request.send();
       } catch (PowerException e) {
+        if (e.kind() == PowerException.Kind.UNREACHABLE) {
+          bmc.abandon();
+        }
         if (e.kind() != PowerException.Kind.UNREACHABLE || attempt >= limits.attempts()) {
           throw e;
         }

@@ -27,13 +27,18 @@ class BmcAddressTest {
         new BmcAddress.Ipmi("admin", "[fd00::7]", 1623),
         BmcAddress.parse("ipmi://admin@[fd00::7]:1623"));
     assertEquals(
-        new BmcAddress.Redfish("root", "bmc.example", 443, null, false),
+        new BmcAddress.Redfish("root", "bmc.example", 443, null, BmcAddress.NetworkBoot.PXE, false),
         BmcAddress.parse("redfish://root@bmc.example/"));
     assertEquals(
         new BmcAddress.Redfish(
-            "root", "bmc.example", 8443, "/redfish/v1/Systems/System.Embedded.1", true),
+            "root",
+            "bmc.example",
+            8443,
+            "/redfish/v1/Systems/System.Embedded.1",
+            BmcAddress.NetworkBoot.HTTP,
+            true),
         BmcAddress.parse(
-            "redfish://root@bmc.example:8443/redfish/v1/Systems/System.Embedded.1?insecure=true"));
+            "redfish://root@bmc.example:8443/redfish/v1/Systems/System.Embedded.1?boot=http&insecure=true"));
   }
 
   @ParameterizedTest
