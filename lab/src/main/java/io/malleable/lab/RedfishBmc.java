@@ -145,8 +145,13 @@ public final class RedfishBmc implements AutoCloseable {
     // Closing an exchange of which either stream was never asked for cuts the connection, which
     // the client may be about to use again.
     try (exchange;
-        InputStream request = exchange.getRequestBody();
-        OutputStream response = exchange.getResponseBody()) {
+        InputStream _ = exchange.getRequestBody();
+        OutputStream _ = exchange.getResponseBody()) {
+      // RFC 9112 9.6: who is asked to close says so; the JDK's server closes without a word.
+      String wish = exchange.getRequestHeaders().getFirst("Connection");
+      if ("close".equalsIgnoreCase(wish)) {
+        exchange.getResponseHeaders().set("Connection", "close");
+      }
       try {
         route(exchange);
       } catch (RedfishMachine.RefusedException e) {
