@@ -78,6 +78,9 @@ public final class M2Command {
   private static Map<String, Supplier<Object>> needed(
       Map<String, Supplier<Object>> commands, String[] arguments) {
     String noun = arguments.length == 0 ? "" : arguments[0];
+    if (noun.equals("--version") || noun.equals("-V")) {
+      return Map.of();
+    }
     if (!commands.containsKey(noun) || noun.equals(COMPLETION)) {
       return commands;
     }

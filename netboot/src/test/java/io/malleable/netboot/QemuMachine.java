@@ -27,7 +27,12 @@ final class QemuMachine implements AutoCloseable {
    * @param deviceOptions appended to the network card, for example {@code ,romfile=}
    */
   static QemuMachine start(
-      Path directory, Firmware firmware, MacAddress mac, String netdev, String deviceOptions)
+      Path directory,
+      Firmware firmware,
+      MacAddress mac,
+      String netdev,
+      String deviceOptions,
+      String... extra)
       throws IOException {
     Path console = directory.resolve("console-" + mac.hyphenated());
     List<String> command =
@@ -63,6 +68,7 @@ final class QemuMachine implements AutoCloseable {
               "-drive", "if=pflash,format=raw,readonly=on,file=" + OVMF.resolve("OVMF_CODE_4M.fd"),
               "-drive", "if=pflash,format=raw,file=" + variables));
     }
+    command.addAll(List.of(extra));
     Process process =
         new ProcessBuilder(command)
             .redirectErrorStream(true)

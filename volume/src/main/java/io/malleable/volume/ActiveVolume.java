@@ -29,6 +29,9 @@ final class ActiveVolume {
   // Guarded by the store's lock.
   private int users;
   private boolean handleOpen;
+  private boolean maintained;
+
+  private volatile boolean wantedByOthers;
 
   /** The writer is absent when the volume is sealed. */
   private record State(Chain chain, Layer nearest, @Nullable LayerWriter writer) {}
@@ -222,12 +225,36 @@ final class ActiveVolume {
     return state.chain;
   }
 
+  boolean standsOn(Layer layer) {
+    ChainView below = state.chain.below();
+    return below != null && below.contains(layer);
+  }
+
   int addUser() {
     return ++users;
   }
 
   int removeUser() {
     return --users;
+  }
+
+  /** Whether nobody but background maintenance uses it. */
+  boolean onlyMaintained() {
+    return maintained && users == 1;
+  }
+
+  void setMaintained(boolean now) {
+    maintained = now;
+    wantedByOthers = false;
+  }
+
+  /** Asks maintenance to let go soon. */
+  void want() {
+    wantedByOthers = true;
+  }
+
+  boolean wantedByOthers() {
+    return wantedByOthers;
   }
 
   boolean handleOpen() {

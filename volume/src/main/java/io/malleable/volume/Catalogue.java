@@ -88,6 +88,12 @@ final class Catalogue {
       }
     }
     layers.load(parents);
+    for (String name : names) {
+      UUID id = idOrNull(stem(name));
+      if (id != null && name.endsWith(StoreLayout.SUMS)) {
+        layers.addSums(id);
+      }
+    }
     if (complete) {
       for (String name : names) {
         UUID id = idOrNull(stem(name));
@@ -143,6 +149,42 @@ final class Catalogue {
 
   List<VolumeRecord> all() {
     return List.copyOf(records.values());
+  }
+
+  /** The disk that writes to the layer, if one does. */
+  Optional<UUID> diskOn(UUID layer) {
+    for (VolumeRecord volume : records.values()) {
+      if (!volume.sealed() && volume.layer().equals(layer)) {
+        return Optional.of(volume.id());
+      }
+    }
+    return Optional.empty();
+  }
+
+  Map<UUID, VolumeException> damagedVolumes() {
+    return Map.copyOf(damaged);
+  }
+
+  /** Volumes whose content depends on the layer. */
+  List<UUID> volumesOver(UUID layer) {
+    List<UUID> found = new ArrayList<>();
+    for (VolumeRecord volume : records.values()) {
+      if (layers.standsOn(volume.layer(), layer)) {
+        found.add(volume.id());
+      }
+    }
+    return found;
+  }
+
+  /** Layers that no disk writes to. */
+  List<UUID> frozenLayers() {
+    Set<UUID> written = new HashSet<>();
+    for (VolumeRecord volume : records.values()) {
+      if (!volume.sealed()) {
+        written.add(volume.layer());
+      }
+    }
+    return layers.all().stream().filter(layer -> !written.contains(layer)).toList();
   }
 
   List<UUID> cloned(UUID parent) {

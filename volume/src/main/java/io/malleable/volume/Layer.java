@@ -24,6 +24,9 @@ final class Layer {
   private @Nullable Layer parent;
   private @Nullable ChainView view;
 
+  /** Absent while the layer can change, and until its checksums are computed. */
+  private volatile @Nullable LayerSums sums;
+
   Layer(UUID id, BlockMap map, StoreFile data, MapLog log, @Nullable Layer parent) {
     this.id = id;
     this.map = map;
@@ -55,8 +58,17 @@ final class Layer {
     view = null;
   }
 
+  @Nullable LayerSums sums() {
+    return sums;
+  }
+
+  void setSums(@Nullable LayerSums newSums) {
+    sums = newSums;
+  }
+
   /** Reads blocks that the map says are here. */
   void read(long positionBytes, ByteBuffer destination) throws IOException {
+    int start = destination.position();
     try {
       data.read(positionBytes, destination);
     } catch (EOFException e) {
@@ -65,11 +77,19 @@ final class Layer {
           "%s has fewer bytes than its map says".formatted(StoreLayout.data(id)),
           e);
     }
+    LayerSums expected = sums;
+    if (expected != null) {
+      expected.check(positionBytes, destination, start);
+    }
   }
 
   void close() throws IOException {
+    LayerSums open = sums;
     try (data) {
       log.close();
+      if (open != null) {
+        open.close();
+      }
     }
   }
 }

@@ -2,6 +2,8 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -16,11 +18,16 @@ import org.jspecify.annotations.Nullable;
  * Which layers there are, who stands on them, and which are open. Guarded by the catalogue's lock.
  */
 final class LayerTable {
+  private static final Logger LOG = System.getLogger(LayerTable.class.getName());
+
   private final StoreFiles files;
   private final Map<UUID, Node> nodes = new HashMap<>();
 
   /** Nobody stands on these any more; their files go when the last user is gone. */
   private final Map<UUID, Node> doomed = new HashMap<>();
+
+  /** Closed with the table: a read may be using them. */
+  private final List<LayerSums> retired = new ArrayList<>();
 
   LayerTable(StoreFiles files) {
     this.files = files;
@@ -36,6 +43,8 @@ final class LayerTable {
     // In memory: null when nobody has it open.
     @Nullable Layer open;
     int users;
+
+    boolean hasSums;
 
     Node(UUID id) {
       this.id = id;
@@ -157,7 +166,7 @@ final class LayerTable {
         if (next.below == null && below == null) {
           requireGround(next.id);
         }
-        below = open(next.id, below);
+        below = open(next, below);
         next.open = below;
         opened.add(next);
         if (next.below != null) {
@@ -188,10 +197,108 @@ final class LayerTable {
     }
   }
 
-  private Layer open(UUID id, @Nullable Layer below) throws IOException {
+  private Layer open(Node node, @Nullable Layer below) throws IOException {
     BlockMap map = new BlockMap();
-    MapLog log = MapLog.open(files, id, map);
-    return new Layer(id, map, files.open(StoreLayout.data(id)), log, below);
+    MapLog log = MapLog.open(files, node.id, map);
+    Layer layer = new Layer(node.id, map, files.open(StoreLayout.data(node.id)), log, below);
+    if (node.hasSums) {
+      openSums(layer);
+    }
+    return layer;
+  }
+
+  private void openSums(Layer layer) {
+    try {
+      layer.setSums(LayerSums.open(files, layer.id, layer.data));
+    } catch (IOException e) {
+      // Damaged checksums do not make the data unreadable; a scrub names them.
+      LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", e);
+    }
+  }
+
+  /** At start, or when they were just published. */
+  void addSums(UUID id) {
+    Node node = nodes.get(id);
+    if (node != null) {
+      node.hasSums = true;
+      if (node.open != null) {
+        openSums(node.open);
+      }
+    }
+  }
+
+  boolean hasSums(UUID id) {
+    Node node = nodes.get(id);
+    return node != null && node.hasSums;
+  }
+
+  /** Before a merge changes the layer. */
+  void removeSums(Layer layer) throws IOException {
+    Node node = nodeInUse(layer);
+    if (node.hasSums) {
+      files.delete(StoreLayout.sums(layer.id));
+      files.syncDirectory(StoreLayout.LAYERS);
+      node.hasSums = false;
+      LayerSums sums = layer.sums();
+      layer.setSums(null);
+      if (sums != null) {
+        retired.add(sums);
+      }
+    }
+  }
+
+  /** A layer on which nobody stands but one other. */
+  record Orphan(UUID id, UUID above) {}
+
+  List<Orphan> orphans() {
+    List<Orphan> found = new ArrayList<>();
+    for (Node above : nodes.values()) {
+      Node below = above.below;
+      if (below != null && below.volumes == 0 && below.children == 1) {
+        found.add(new Orphan(below.id, above.id));
+      }
+    }
+    return found;
+  }
+
+  boolean isOrphan(Orphan orphan) {
+    Node above = nodes.get(orphan.above);
+    Node below = above == null ? null : above.below;
+    return below != null && below.id.equals(orphan.id) && below.volumes == 0 && below.children == 1;
+  }
+
+  Optional<UUID> below(UUID id) throws VolumeException {
+    return Optional.ofNullable(nodeOf(id).below).map(node -> node.id);
+  }
+
+  /**
+   * The open layer, which says so on disk already, stands on what the orphan below it stood on.
+   *
+   * @return the orphan, which the caller releases when nobody reads from it any more
+   */
+  Layer bypass(Layer above) throws IOException {
+    Node node = nodeInUse(above);
+    Node orphan = node.below;
+    Layer orphanLayer = above.parent();
+    if (orphan == null || orphanLayer == null) {
+      throw new IllegalStateException("layer " + above.id + " stands on nothing");
+    }
+    Node below = orphan.below;
+    node.below = below;
+    if (below != null) {
+      below.children++;
+      below.users++;
+    }
+    above.reparent(orphanLayer.parent());
+    orphan.children--;
+    // In use by whoever reads through it, so this only marks it.
+    collect(orphan.id);
+    for (Node any : nodes.values()) {
+      if (any.open != null) {
+        any.open.forgetView();
+      }
+    }
+    return orphanLayer;
   }
 
   private void closeNode(Node node) throws IOException {
@@ -232,8 +339,24 @@ final class LayerTable {
     return garbage;
   }
 
+  void close() throws IOException {
+    for (LayerSums sums : retired) {
+      sums.close();
+    }
+    retired.clear();
+  }
+
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
+  }
+
+  boolean standsOn(UUID upper, UUID lower) {
+    for (Node node = nodes.get(upper); node != null; node = node.below) {
+      if (node.id.equals(lower)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** The layer and those below it, down to the first on which somebody else stands. */

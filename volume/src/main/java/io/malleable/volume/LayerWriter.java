@@ -10,6 +10,7 @@ import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,6 +29,8 @@ final class LayerWriter {
 
   /** A guest that never flushes shall not make us remember more than this. */
   private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
+
+  private static final int ABSORB_BLOCKS = 64;
 
   private static final long COMPACT_RUNS = 1 << 17;
 
@@ -257,6 +260,85 @@ final class LayerWriter {
     } finally {
       allocation.unlock();
     }
+  }
+
+  /**
+   * Takes over what the layer just below says and this one does not, so that the one below is not
+   * needed any more.
+   *
+   * @return whether it was done; not when asked to stop
+   */
+  boolean absorb(Layer below, BooleanSupplier stop) throws IOException {
+    RunList runs = new RunList();
+    below.map.forEachRun(runs::add);
+    ByteBuffer buffer = ByteBuffer.allocateDirect(ABSORB_BLOCKS << BlockMap.BLOCK_SHIFT);
+    for (int i = 0; i < runs.size(); i++) {
+      long run = runs.run(i);
+      long end = RunList.firstBlock(run) + RunList.count(run);
+      for (long block = RunList.firstBlock(run); block < end; block += ABSORB_BLOCKS) {
+        if (stop.getAsBoolean()) {
+          return false;
+        }
+        if (absorb(below, block, Math.min(end, block + ABSORB_BLOCKS), buffer)) {
+          flush();
+        }
+      }
+    }
+    flush();
+    return true;
+  }
+
+  /** As above, for blocks of one state; returns whether it is time for a flush. */
+  private boolean absorb(Layer below, long firstBlock, long endBlock, ByteBuffer buffer)
+      throws IOException {
+    int state = below.map.stateOf(firstBlock);
+    allocation.lock();
+    try {
+      refuseAfterFailure();
+      long block = firstBlock;
+      while (block < endBlock) {
+        long first = block;
+        while (block < endBlock && layer.map.stateOf(block) == BlockMap.ABSENT) {
+          block++;
+        }
+        if (block == first) {
+          block++;
+          continue;
+        }
+        if (state == BlockMap.DATA) {
+          int length = (int) ((block - first) << BlockMap.BLOCK_SHIFT);
+          space.claim(length);
+          below.read(first << BlockMap.BLOCK_SHIFT, buffer.clear().limit(length));
+          layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
+          dirty.set(true);
+        }
+        mark(first, block - first, state);
+      }
+      return pending.size() > MAX_PENDING_RUNS;
+    } catch (IOException e) {
+      throw outOfSpaceOr(e);
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  /** Frees what the layer just above, the only one above, has durably and so hides for good. */
+  void forgetHiddenBy(Layer above) throws IOException {
+    RunList hidden = new RunList();
+    layer.map.forEachRun((first, count, state) ->
+        above.map.forEachRun(first, first + count, (f, c, s) -> hidden.add(f, c, 0)));
+    for (int i = 0; i < hidden.size(); i++) {
+      long first = RunList.firstBlock(hidden.run(i));
+      long end = first + RunList.count(hidden.run(i));
+      allocation.lock();
+      try {
+        mark(first, end - first, BlockMap.ABSENT);
+        punch(first, end);
+      } finally {
+        allocation.unlock();
+      }
+    }
+    flush();
   }
 
   private boolean inherited(long block, Chain chain) {

@@ -2,6 +2,8 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -9,6 +11,7 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -17,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -33,6 +37,11 @@ public final class LocalVolumeStore implements VolumeStore {
   /** 2^40 blocks of 4 KiB would fit the format; this is what fits in an int of map pages. */
   static final long MAX_SIZE_BYTES = 1L << 50;
 
+  private static final Logger LOG = System.getLogger(LocalVolumeStore.class.getName());
+
+  /** How long a caller waits for maintenance to let go of a volume. */
+  private static final long LET_GO_NANOS = Duration.ofSeconds(10).toNanos();
+
   private static final int COPY_BYTES = 1 << 18;
   private static final int FLATTEN_ATTEMPTS = 4;
 
@@ -46,6 +55,13 @@ public final class LocalVolumeStore implements VolumeStore {
   private final Map<UUID, ActiveVolume> active = new HashMap<>();
   private final Set<LocalVolume> handles = new HashSet<>();
   private boolean closed;
+
+  private final Condition letGo = lock.newCondition();
+  private final Condition workToDo = lock.newCondition();
+  private boolean maintenanceDue = true;
+  private volatile boolean closing;
+  private final Maintenance maintenance;
+  private @Nullable Thread maintainer;
 
   /**
    * How a store behaves.
@@ -65,6 +81,7 @@ public final class LocalVolumeStore implements VolumeStore {
     this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
     this.catalogue = catalogue;
     this.lockChannel = lockChannel;
+    this.maintenance = new Maintenance(this, files, space, () -> closing);
   }
 
   /** Opens the store in a directory, which is created when absent. */
@@ -82,14 +99,18 @@ public final class LocalVolumeStore implements VolumeStore {
     FileChannel channel = lock(directory);
     try {
       StoreFiles files = new LocalFiles(directory);
-      return new LocalVolumeStore(files, settings, Catalogue.load(files), channel);
+      LocalVolumeStore store =
+          new LocalVolumeStore(files, settings, Catalogue.load(files), channel);
+      store.maintainer =
+          Thread.ofPlatform().daemon().name("volume-maintenance").start(store::maintainInTurn);
+      return store;
     } catch (IOException | RuntimeException e) {
       channel.close();
       throw e;
     }
   }
 
-  /** For tests: without a lock, on any files. */
+  /** For tests: without a lock, on any files, with maintenance only when called for. */
   static LocalVolumeStore open(StoreFiles files, Settings settings) throws IOException {
     return new LocalVolumeStore(files, settings, Catalogue.load(files), null);
   }
@@ -232,6 +253,7 @@ public final class LocalVolumeStore implements VolumeStore {
         new VolumeRecord(
             id, true, before.sizeBytes(), frozen, before.parent(), Optional.of(before.id()));
     catalogue.add(snapshot);
+    maintainSoon();
     return catalogue.info(snapshot);
   }
 
@@ -248,11 +270,14 @@ public final class LocalVolumeStore implements VolumeStore {
   public VolumeInfo seal(UUID id) throws IOException {
     Held held = hold();
     try (held) {
+      if (!catalogue.get(id).sealed()) {
+        refuseInUse(id);
+      }
       VolumeRecord volume = catalogue.get(id);
       if (!volume.sealed()) {
-        refuseInUse(id);
         volume = volume.asSealed();
         catalogue.replace(volume);
+        maintainSoon();
       }
       return catalogue.info(volume);
     }
@@ -262,6 +287,7 @@ public final class LocalVolumeStore implements VolumeStore {
   public VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException {
     Held held = hold();
     try (held) {
+      refuseInUse(disk);
       VolumeRecord volume = catalogue.get(disk);
       VolumeRecord origin = catalogue.get(snapshot);
       if (!origin.disk().equals(Optional.of(disk))) {
@@ -271,7 +297,6 @@ public final class LocalVolumeStore implements VolumeStore {
                 .formatted(snapshot, disk));
       }
       refuseSealed(volume);
-      refuseInUse(disk);
       UUID fresh = UUID.randomUUID();
       catalogue.layers().create(fresh, Optional.of(origin.layer()));
       VolumeRecord after =
@@ -374,11 +399,11 @@ public final class LocalVolumeStore implements VolumeStore {
     List<String> garbage;
     Held held = hold();
     try (held) {
+      refuseInUse(id);
       Optional<VolumeRecord> volume = catalogue.find(id);
       if (volume.isEmpty()) {
         return;
       }
-      refuseInUse(id);
       List<UUID> clones = catalogue.cloned(id);
       if (!clones.isEmpty()) {
         throw new VolumeException(
@@ -386,6 +411,7 @@ public final class LocalVolumeStore implements VolumeStore {
             "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
       }
       garbage = catalogue.remove(volume.get());
+      maintainSoon();
     }
     catalogue.deleteFiles(garbage);
   }
@@ -452,9 +478,12 @@ public final class LocalVolumeStore implements VolumeStore {
         return;
       }
       open = List.copyOf(handles);
+      closing = true;
+      workToDo.signalAll();
     } finally {
       lock.unlock();
     }
+    awaitMaintainer();
     IOException failure = null;
     for (LocalVolume handle : open) {
       try {
@@ -466,6 +495,7 @@ public final class LocalVolumeStore implements VolumeStore {
     lock.lock();
     try {
       closed = true;
+      catalogue.layers().close();
       if (lockChannel != null) {
         lockChannel.close();
       }
@@ -523,6 +553,7 @@ public final class LocalVolumeStore implements VolumeStore {
       if (volume.removeUser() == 0) {
         active.remove(volume.id());
         catalogue.deleteFiles(catalogue.layers().release(volume.nearest()));
+        letGo.signalAll();
       }
     } finally {
       lock.unlock();
@@ -537,13 +568,119 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private void refuseInUse(UUID id) throws VolumeException {
-    if (active.containsKey(id)) {
+    long left = LET_GO_NANOS;
+    ActiveVolume open = active.get(id);
+    while (open != null && open.onlyMaintained() && left > 0) {
+      open.want();
+      try {
+        left = letGo.awaitNanos(left);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw inUse(id);
+      }
+      open = active.get(id);
+    }
+    if (open != null) {
       throw inUse(id);
     }
   }
 
   private static VolumeException inUse(UUID id) {
     return new VolumeException(Reason.IN_USE, "volume " + id + " is in use; close it first");
+  }
+
+  // For maintenance.
+
+  /** A piece of work under the lock. */
+  interface CatalogueWork<T extends @Nullable Object> {
+    T run(Catalogue catalogue) throws IOException;
+  }
+
+  <T extends @Nullable Object> T withCatalogue(CatalogueWork<T> work) throws IOException {
+    lock.lock();
+    try {
+      return work.run(catalogue);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  ActiveVolume activateForMaintenance(UUID disk) throws IOException {
+    ActiveVolume volume = activate(disk);
+    try {
+      volume.settle();
+    } catch (IOException e) {
+      deactivate(volume);
+      throw e;
+    }
+    volume.setMaintained(true);
+    return volume;
+  }
+
+  void deactivateForMaintenance(ActiveVolume volume) throws IOException {
+    volume.setMaintained(false);
+    deactivate(volume);
+  }
+
+  /** Under the lock: open volumes stop reading from the layer. */
+  void rebaseAll(Layer layer) {
+    for (ActiveVolume volume : active.values()) {
+      if (volume.standsOn(layer)) {
+        volume.rebase();
+      }
+    }
+  }
+
+  /** Does now what would be done in the background. */
+  void maintain() throws IOException {
+    maintenance.runAll();
+  }
+
+  private void maintainSoon() {
+    maintenanceDue = true;
+    workToDo.signalAll();
+  }
+
+  private void maintainInTurn() {
+    while (awaitWork()) {
+      try {
+        maintenance.runAll();
+      } catch (IOException | RuntimeException e) {
+        LOG.log(Level.WARNING, "maintenance of the volume store stopped; next try later", e);
+      }
+    }
+  }
+
+  private boolean awaitWork() {
+    lock.lock();
+    try {
+      while (!maintenanceDue && !closing) {
+        workToDo.awaitUninterruptibly();
+      }
+      maintenanceDue = false;
+      return !closing;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void awaitMaintainer() {
+    Thread thread = maintainer;
+    if (thread != null) {
+      try {
+        thread.join(Duration.ofSeconds(30));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /**
+   * Reads everything and compares it with its checksums, where there are some. Takes as long as
+   * reading the whole store does; volumes stay usable.
+   */
+  public VerifyReport verify(TransferProgress progress) throws IOException {
+    return new Scrub(this, progress).run();
   }
 
   private Held hold() throws VolumeException {

@@ -35,12 +35,12 @@ final class FaultyFiles implements StoreFiles {
   private boolean dead;
 
   private static final class Inode {
-    byte[] cached = new byte[0];
-    byte[] durable = new byte[0];
+    final Bytes cached = new Bytes();
+    final Bytes durable = new Bytes();
     final List<Piece> pending = new ArrayList<>();
 
-    void apply(Piece piece) {
-      durable = put(durable, piece.position, piece.bytes);
+    void makeDurable(Piece piece) {
+      durable.put(piece.position, piece.bytes);
     }
   }
 
@@ -76,10 +76,21 @@ final class FaultyFiles implements StoreFiles {
     }
   }
 
-  private static byte[] put(byte[] old, int position, byte[] bytes) {
-    byte[] next = Arrays.copyOf(old, Math.max(old.length, position + bytes.length));
-    System.arraycopy(bytes, 0, next, position, bytes.length);
-    return next;
+  private static final class Bytes {
+    byte[] array = new byte[0];
+    int length;
+
+    void put(int position, byte[] bytes) {
+      length = Math.max(length, position + bytes.length);
+      if (length > array.length) {
+        array = Arrays.copyOf(array, 2 * length);
+      }
+      System.arraycopy(bytes, 0, array, position, bytes.length);
+    }
+
+    byte[] copy() {
+      return Arrays.copyOf(array, length);
+    }
   }
 
   /** The n-th call from now on that can fail will. */
@@ -121,13 +132,13 @@ final class FaultyFiles implements StoreFiles {
 
   private static Inode survivor(Inode inode, Random random, double survival) {
     Inode after = new Inode();
-    after.durable = inode.durable;
+    after.durable.put(0, inode.durable.copy());
     for (Piece piece : inode.pending) {
       if (random.nextDouble() < survival) {
-        after.apply(piece);
+        after.makeDurable(piece);
       }
     }
-    after.cached = after.durable;
+    after.cached.put(0, after.durable.copy());
     return after;
   }
 
@@ -264,7 +275,7 @@ final class FaultyFiles implements StoreFiles {
       if (position + destination.remaining() > inode.cached.length) {
         throw new EOFException("file ends at " + inode.cached.length);
       }
-      destination.put(inode.cached, position, destination.remaining());
+      destination.put(inode.cached.array, position, destination.remaining());
     }
 
     @Override
@@ -286,7 +297,7 @@ final class FaultyFiles implements StoreFiles {
     }
 
     private void put(int position, byte[] bytes) {
-      inode.cached = FaultyFiles.put(inode.cached, position, bytes);
+      inode.cached.put(position, bytes);
       int from = 0;
       while (from < bytes.length) {
         int to = Math.min(bytes.length, from + SECTOR_BYTES - (position + from) % SECTOR_BYTES);
@@ -304,7 +315,7 @@ final class FaultyFiles implements StoreFiles {
         }
         throw error();
       }
-      inode.durable = inode.cached;
+      inode.pending.forEach(inode::makeDurable);
       inode.pending.clear();
     }
 

@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class LocalVolumeStoreCrashTest {
   private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0);
   private static final int STEPS = 70;
-  private static final int SCENARIOS = 6;
+  private static final int SCENARIOS = 3;
 
   private interface Scenario {
     void run(long seed, long faultAt, FaultyFiles files) throws IOException;

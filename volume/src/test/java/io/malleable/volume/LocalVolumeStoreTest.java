@@ -1,7 +1,21 @@
 package io.malleable.volume;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.volume.LocalVolumeStore.Settings;
+import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.UUID;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -15,6 +29,181 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
 
   @Test
   void aSecondProcessCannotOpenTheStore() {
-    assertRefused(VolumeException.Reason.UNAVAILABLE, () -> LocalVolumeStore.open(directory));
+    assertRefused(Reason.UNAVAILABLE, () -> LocalVolumeStore.open(directory));
+  }
+
+  private LocalVolumeStore local() {
+    return (LocalVolumeStore) store();
+  }
+
+  private List<Path> files(String suffix) throws IOException {
+    try (Stream<Path> files = Files.list(directory.resolve("layers"))) {
+      return files.filter(file -> file.toString().endsWith(suffix)).toList();
+    }
+  }
+
+  @Test
+  void manySnapshotsTakenAndDeletedLeaveAShortChainAndNoSpaceBehind() throws IOException {
+    UUID image = newImage(8 * MIB, 4 * MIB);
+    UUID disk = id();
+    store().clone(disk, image, 8 * MIB);
+    byte[] expected = new byte[8 * MIB];
+    pattern(7, 4 * MIB).get(expected, 0, 4 * MIB);
+    try (Volume volume = store().open(disk)) {
+      for (int i = 0; i < 40; i++) {
+        ByteBuffer bytes = pattern(i, MIB / 2 + 512);
+        int offset = (i % 7) * MIB + 512;
+        bytes.duplicate().get(expected, offset, bytes.remaining());
+        volume.write(offset, bytes);
+        UUID snapshot = id();
+        store().snapshot(snapshot, disk);
+        store().delete(snapshot);
+      }
+      local().maintain();
+      assertArrayEquals(expected, read(volume, 0, 8 * MIB));
+      assertEquals(2, files(".map").size(), "the image's layer and the disk's");
+    }
+    assertTrue(store().find(disk).orElseThrow().allocatedBytes() < 8 * MIB);
+    reopenStore();
+    assertArrayEquals(expected, read(disk, 0, 8 * MIB));
+  }
+
+  @Test
+  void aLargeLayerThatIsNotWorthCopyingLosesWhatIsHidden() throws IOException {
+    UUID disk = newDisk(256 * MIB);
+    ByteBuffer bytes = pattern(1, MIB);
+    try (Volume volume = store().open(disk)) {
+      for (int i = 0; i < 100; i++) {
+        volume.write((long) i * MIB, bytes.duplicate());
+      }
+      UUID snapshot = id();
+      store().snapshot(snapshot, disk);
+      for (int i = 0; i < 30; i++) {
+        volume.write((long) i * MIB, pattern(2, MIB));
+      }
+      store().delete(snapshot);
+      local().maintain();
+      assertArrayEquals(bytes(pattern(2, MIB)), read(volume, 29 * MIB, MIB));
+      assertArrayEquals(bytes(bytes), read(volume, 30 * MIB, MIB));
+    }
+    long allocated = store().find(disk).orElseThrow().allocatedBytes();
+    assertTrue(allocated < 104L * MIB, "100 MiB of content occupy " + allocated);
+  }
+
+  @Test
+  void aDamagedImageIsNotServedAndTheScrubNamesIt() throws IOException {
+    UUID image = newImage(8 * MIB, 4 * MIB);
+    UUID disk = id();
+    store().clone(disk, image, 8 * MIB);
+    local().maintain();
+    VerifyReport sound = local().verify(TransferProgress.NONE);
+    assertEquals(List.of(), sound.damages());
+    assertEquals(4 * MIB, sound.checkedBytes());
+    store().close();
+    Path data =
+        files(".data").stream().filter(LocalVolumeStoreTest::isLarge).findFirst().orElseThrow();
+    try (RandomAccessFile file = new RandomAccessFile(data.toFile(), "rw")) {
+      file.seek(2 * MIB + 700);
+      file.write(0x5a);
+    }
+    reopenStore();
+    assertArrayEquals(
+        Arrays.copyOf(bytes(pattern(7, 4 * MIB)), MIB), read(disk, 0, MIB), "the rest is served");
+    try (Volume volume = store().open(disk)) {
+      assertRefused(Reason.CORRUPT, () -> read(volume, 2 * MIB, 512));
+      assertRefused(Reason.CORRUPT, () -> read(volume, 2 * MIB + 512, 512));
+      assertRefused(Reason.CORRUPT, () -> read(volume, 2 * MIB - 4096, 8192));
+    }
+    VerifyReport report = local().verify(TransferProgress.NONE);
+    assertEquals(1, report.damages().size());
+    VerifyReport.Damage damage = report.damages().getFirst();
+    assertTrue(damage.what().contains("byte " + 2 * MIB), damage.what());
+    assertEquals(Set.of(image, disk), Set.copyOf(damage.volumes()));
+  }
+
+  private static boolean isLarge(Path file) {
+    return file.toFile().length() >= 4 * MIB;
+  }
+
+  @Test
+  void damagedOldAndNewFilesAreToldApartAndTheOtherVolumesStayUsable() throws IOException {
+    UUID sound = newDisk(MIB);
+    UUID broken = newDisk(MIB);
+    Path record = directory.resolve("volumes").resolve(broken.toString());
+    byte[] good = Files.readAllBytes(record);
+    record Case(int position, int value, Reason reason) {}
+    for (Case wrong :
+        List.of(
+            new Case(0, 'X', Reason.CORRUPT),
+            new Case(11, 2, Reason.FORMAT_TOO_NEW),
+            new Case(11, 0, Reason.FORMAT_TOO_OLD),
+            new Case(20, 0x7f, Reason.CORRUPT))) {
+      byte[] bytes = good.clone();
+      bytes[wrong.position] = (byte) wrong.value;
+      Files.write(record, bytes);
+      reopenStore();
+      assertRefused(wrong.reason, () -> store().open(broken));
+      assertRefused(wrong.reason, () -> store().find(broken));
+      read(sound, 0, 512);
+    }
+    Files.write(record, Arrays.copyOf(good, 30));
+    reopenStore();
+    assertRefused(Reason.CORRUPT, () -> store().open(broken));
+    Files.write(record, good);
+    reopenStore();
+    read(broken, 0, 512);
+  }
+
+  @Test
+  void aMapDamagedInTheMiddleIsCorruptAndACutOffEndIsNot() throws IOException {
+    UUID disk = newDisk(MIB);
+    try (Volume volume = store().open(disk)) {
+      for (int i = 0; i < 5; i++) {
+        volume.write(i * 8192L, pattern(i, 4096));
+        volume.flush();
+      }
+    }
+    store().close();
+    Path map = files(".map").getFirst();
+    byte[] good = Files.readAllBytes(map);
+    byte[] cutOff = Arrays.copyOf(good, good.length - 3);
+    Files.write(map, cutOff);
+    reopenStore();
+    assertArrayEquals(bytes(pattern(3, 4096)), read(disk, 3 * 8192, 4096));
+    assertArrayEquals(new byte[4096], read(disk, 4 * 8192, 4096));
+    store().close();
+    good[MapLog.HEADER_BYTES + 2 * (MapLog.BATCH_HEADER_BYTES + MapLog.RUN_BYTES) + 30] ^= 1;
+    Files.write(map, good);
+    reopenStore();
+    assertRefused(Reason.CORRUPT, () -> store().open(disk));
+  }
+
+  @Test
+  void anInterruptedThreadDoesNotTakeAnImageAwayFromOthers() throws Exception {
+    UUID image = newImage(MIB, 64 << 10);
+    try (Volume volume = store().open(image)) {
+      Thread.currentThread().interrupt();
+      assertArrayEquals(bytes(pattern(7, 4096)), read(volume, 0, 4096));
+      assertTrue(Thread.interrupted(), "the flag is kept");
+      assertArrayEquals(bytes(pattern(7, 4096)), read(volume, 0, 4096));
+    }
+  }
+
+  @Test
+  void growthIsRefusedBeforeTheFileSystemIsFull() throws IOException {
+    UUID disk = newDisk(64 * MIB);
+    write(disk, 0, pattern(1, MIB));
+    store().close();
+    long available = Files.getFileStore(directory).getUsableSpace();
+    Settings full = new Settings(available + 64 * MIB);
+    try (LocalVolumeStore small = LocalVolumeStore.open(directory, full);
+        Volume volume = small.open(disk)) {
+      assertRefused(Reason.OUT_OF_SPACE, () -> volume.write(32 * MIB, pattern(2, 4096)));
+      volume.write(4096, pattern(3, 4096));
+      volume.discard(0, 4096);
+      volume.flush();
+      assertArrayEquals(bytes(pattern(3, 4096)), read(volume, 4096, 4096));
+      assertEquals(0, small.capacity().availableBytes());
+    }
   }
 }

@@ -134,8 +134,18 @@ final class ModelRun {
       delete();
     } else if (dice < 96) {
       flatten();
+    } else if (dice < 97) {
+      history.add("maintain");
+      maintain();
     } else {
       closeOne();
+    }
+  }
+
+  /** Work that a store does in the background, and that nobody must notice. */
+  private void maintain() throws IOException {
+    if (store instanceof LocalVolumeStore local) {
+      local.maintain();
     }
   }
 

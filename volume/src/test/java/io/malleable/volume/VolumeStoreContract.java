@@ -455,7 +455,7 @@ abstract class VolumeStoreContract {
 
   /** How many random operations the model test does, in all. */
   int modelSteps() {
-    return 3000;
+    return 2000;
   }
 
   @Test

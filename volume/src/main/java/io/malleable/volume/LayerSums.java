@@ -1,0 +1,235 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.function.BooleanSupplier;
+import java.util.zip.CRC32C;
+
+/**
+ * Checksums of a frozen layer's blocks, each compared at the first read since the layer was opened.
+ * Made in the background some time after the layer froze: what was damaged before that is not seen.
+ *
+ * <pre>
+ * sums   := header index crc:u32 record*
+ * header := magic version:u32 layer:u128 pages:u32 crc:u32              36 bytes
+ * index  := pageIndex:u64, ascending, one per page of 4,096 blocks that has data
+ * record := crc32c:u32 * 4096, zero for blocks without data
+ * </pre>
+ */
+final class LayerSums {
+  static final long MAGIC = 0x4d324c415953554dL; // "M2LAYSUM"
+  private static final int HEADER_BYTES =
+      Formats.PREFIX_BYTES + 16 + Integer.BYTES + Formats.CRC_BYTES;
+  private static final int RECORD_BYTES = BlockMap.PAGE_BLOCKS * Integer.BYTES;
+  private static final int MAX_PAGES = 1 << 24;
+
+  private final UUID layer;
+  private final StoreFile file;
+  private final StoreFile data;
+  private final long[] pages;
+
+  /** DATA where a block was found right; written under this object's monitor. */
+  private final BlockMap verified = new BlockMap();
+
+  private LayerSums(UUID layer, StoreFile file, StoreFile data, long[] pages) {
+    this.layer = layer;
+    this.file = file;
+    this.data = data;
+    this.pages = pages;
+  }
+
+  static LayerSums open(StoreFiles files, UUID layer, StoreFile data) throws IOException {
+    String name = StoreLayout.sums(layer);
+    StoreFile file = files.open(name);
+    try {
+      ByteBuffer header = Formats.read(file, name, MAGIC, HEADER_BYTES);
+      UUID id = Formats.readId(header);
+      int count = header.getInt();
+      if (!id.equals(layer) || count < 0 || count > MAX_PAGES) {
+        throw new VolumeException(
+            Reason.CORRUPT, "%s belongs to layer %s, has %d pages".formatted(name, id, count));
+      }
+      ByteBuffer index = ByteBuffer.allocate(count * Long.BYTES + Formats.CRC_BYTES);
+      file.read(HEADER_BYTES, index);
+      int end = count * Long.BYTES;
+      if (index.getInt(end) != Formats.crc(index, 0, end)) {
+        throw new VolumeException(Reason.CORRUPT, name + ": checksum of the index is wrong");
+      }
+      long[] pages = new long[count];
+      index.flip().asLongBuffer().get(pages);
+      return new LayerSums(layer, file, data, pages);
+    } catch (IOException | RuntimeException e) {
+      file.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Computes and publishes the checksums of a layer that nobody changes meanwhile.
+   *
+   * @return whether it was done; not when asked to stop
+   */
+  static boolean create(StoreFiles files, Layer layer, BooleanSupplier stop) throws IOException {
+    String name = StoreLayout.sums(layer.id);
+    String temporary = name + StoreLayout.TEMPORARY;
+    long[] pages = pagesWithData(layer.map);
+    boolean stopped = false;
+    try (StoreFile file = files.create(temporary)) {
+      ByteBuffer header = Formats.header(MAGIC, HEADER_BYTES);
+      Formats.putId(header, Optional.of(layer.id));
+      header.putInt(pages.length);
+      file.write(0, Formats.seal(header));
+      ByteBuffer index = ByteBuffer.allocate(pages.length * Long.BYTES + Formats.CRC_BYTES);
+      index.asLongBuffer().put(pages);
+      index.position(pages.length * Long.BYTES);
+      file.write(HEADER_BYTES, Formats.seal(index));
+      ByteBuffer record = ByteBuffer.allocate(RECORD_BYTES);
+      ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+      for (int i = 0; i < pages.length; i++) {
+        stopped = stop.getAsBoolean();
+        if (stopped) {
+          break;
+        }
+        sumPage(layer, pages[i], record.clear(), buffer);
+        file.write(recordPosition(pages.length, i), record.clear());
+      }
+      file.sync();
+    } catch (IOException e) {
+      StoreLayout.deleteQuietly(files, temporary, e);
+      throw e;
+    }
+    if (stopped) {
+      files.delete(temporary);
+      return false;
+    }
+    files.rename(temporary, name);
+    files.syncDirectory(StoreLayout.LAYERS);
+    return true;
+  }
+
+  private static long recordPosition(int pages, int index) {
+    return HEADER_BYTES
+        + (long) pages * Long.BYTES
+        + Formats.CRC_BYTES
+        + (long) index * RECORD_BYTES;
+  }
+
+  private static long[] pagesWithData(BlockMap map) {
+    long[] found = new long[16];
+    int count = 0;
+    for (long page = 0; page < map.pageLimit(); page++) {
+      if (map.page(page) != null) {
+        if (count == found.length) {
+          found = Arrays.copyOf(found, 2 * count);
+        }
+        found[count++] = page;
+      }
+    }
+    return Arrays.copyOf(found, count);
+  }
+
+  private static void sumPage(Layer layer, long page, ByteBuffer record, ByteBuffer buffer)
+      throws IOException {
+    record.put(0, new byte[RECORD_BYTES]);
+    RunList runs = new RunList();
+    long firstBlock = page << BlockMap.PAGE_SHIFT;
+    layer.map.forEachRun(firstBlock, firstBlock + BlockMap.PAGE_BLOCKS, runs::add);
+    int most = buffer.capacity() >>> BlockMap.BLOCK_SHIFT;
+    for (int i = 0; i < runs.size(); i++) {
+      if (RunList.state(runs.run(i)) != BlockMap.DATA) {
+        continue;
+      }
+      long block = RunList.firstBlock(runs.run(i));
+      long end = block + RunList.count(runs.run(i));
+      while (block < end) {
+        int count = (int) Math.min(most, end - block);
+        layer.read(
+            block << BlockMap.BLOCK_SHIFT, buffer.clear().limit(count << BlockMap.BLOCK_SHIFT));
+        for (int j = 0; j < count; j++) {
+          int from = j << BlockMap.BLOCK_SHIFT;
+          record.putInt(
+              (int) (block + j - firstBlock) * Integer.BYTES,
+              Formats.crc(buffer.clear(), from, from + BlockMap.BLOCK_BYTES));
+        }
+        block += count;
+      }
+    }
+  }
+
+  /**
+   * Compares what was just read, between {@code start} and the buffer's position, as far as it was
+   * not compared before.
+   */
+  void check(long positionBytes, ByteBuffer read, int start) throws IOException {
+    long endBytes = positionBytes + read.position() - start;
+    long block = positionBytes >>> BlockMap.BLOCK_SHIFT;
+    for (; block << BlockMap.BLOCK_SHIFT < endBytes; block++) {
+      if (verified.stateOf(block) == BlockMap.DATA) {
+        continue;
+      }
+      long blockBytes = block << BlockMap.BLOCK_SHIFT;
+      int actual;
+      if (blockBytes >= positionBytes && blockBytes + BlockMap.BLOCK_BYTES <= endBytes) {
+        int from = start + (int) (blockBytes - positionBytes);
+        actual = crc(read, from, from + BlockMap.BLOCK_BYTES);
+      } else {
+        actual = crcOnDisk(block);
+      }
+      compare(block, actual);
+      synchronized (this) {
+        verified.set(block, 1, BlockMap.DATA);
+      }
+    }
+  }
+
+  private static int crc(ByteBuffer buffer, int from, int to) {
+    CRC32C crc = new CRC32C();
+    int position = buffer.position();
+    int limit = buffer.limit();
+    crc.update(buffer.position(from).limit(to));
+    buffer.limit(limit).position(position);
+    return (int) crc.getValue();
+  }
+
+  private int crcOnDisk(long block) throws IOException {
+    ByteBuffer whole = ByteBuffer.allocate(BlockMap.BLOCK_BYTES);
+    data.read(block << BlockMap.BLOCK_SHIFT, whole);
+    return Formats.crc(whole, 0, BlockMap.BLOCK_BYTES);
+  }
+
+  private void compare(long block, int actual) throws IOException {
+    int expected = expected(block);
+    if (actual != expected) {
+      throw new VolumeException(
+          Reason.CORRUPT,
+          "%s is damaged at byte %d: checksum %08x, expected %08x"
+              .formatted(StoreLayout.data(layer), block << BlockMap.BLOCK_SHIFT, actual, expected));
+    }
+  }
+
+  private int expected(long block) throws IOException {
+    int index = Arrays.binarySearch(pages, block >>> BlockMap.PAGE_SHIFT);
+    if (index < 0) {
+      throw new VolumeException(
+          Reason.CORRUPT,
+          "%s has no checksum of block %d".formatted(StoreLayout.sums(layer), block));
+    }
+    ByteBuffer sum = ByteBuffer.allocate(Integer.BYTES);
+    long within = block & (BlockMap.PAGE_BLOCKS - 1);
+    file.read(recordPosition(pages.length, index) + within * Integer.BYTES, sum);
+    return sum.getInt(0);
+  }
+
+  /** For a scrub: compares the block on disk whether or not it was compared before. */
+  void recheck(long block) throws IOException {
+    compare(block, crcOnDisk(block));
+  }
+
+  void close() throws IOException {
+    file.close();
+  }
+}

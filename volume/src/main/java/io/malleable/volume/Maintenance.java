@@ -1,0 +1,182 @@
+package io.malleable.volume;
+
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.HashSet;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a store does when it has time: layers that deleted snapshots left between two others are
+ * merged into the one above, or lose what that one hides; frozen layers get checksums. One thread
+ * at a time; every step can be ended and begun again, or cut off by a crash.
+ */
+final class Maintenance {
+  private static final Logger LOG = System.getLogger(Maintenance.class.getName());
+
+  /** A layer is copied upwards when that is little, or not much more than it is copied onto. */
+  private static final long SMALL_BLOCKS = 1 << 14;
+
+  private static final int WORTHWHILE_FACTOR = 2;
+
+  private final LocalVolumeStore store;
+  private final StoreFiles files;
+  private final SpaceGuard space;
+  private final BooleanSupplier closing;
+
+  /** Done, or tried in vain; tried again when something was deleted. */
+  private final Set<LayerTable.Orphan> seen = new HashSet<>();
+
+  private final Set<UUID> failedSums = new HashSet<>();
+
+  Maintenance(LocalVolumeStore store, StoreFiles files, SpaceGuard space, BooleanSupplier closing) {
+    this.store = store;
+    this.files = files;
+    this.space = space;
+    this.closing = closing;
+  }
+
+  /** Does everything there is to do now. */
+  synchronized void runAll() throws IOException {
+    seen.clear();
+    while (!closing.getAsBoolean() && (mergeOne() || sumOne())) {
+      // Each step says whether there was anything to do.
+    }
+  }
+
+  /** The two layers, held open, and who writes to the upper one. */
+  private record Merge(
+      LayerTable.Orphan orphan,
+      Layer above,
+      Layer below,
+      LayerWriter writer,
+      @Nullable ActiveVolume disk) {}
+
+  private boolean mergeOne() throws IOException {
+    Merge merge = store.withCatalogue(this::beginMerge);
+    if (merge == null) {
+      return false;
+    }
+    try {
+      merge.writer.flush();
+      if (!worthAbsorbing(merge.below, merge.above)) {
+        new LayerWriter(merge.below, files, space).forgetHiddenBy(merge.above);
+      } else if (merge.writer.absorb(merge.below, () -> endWanted(merge))) {
+        store.withCatalogue(catalogue -> finishMerge(catalogue, merge));
+      }
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot merge layer " + merge.orphan.id() + "; it stays for now", e);
+    } finally {
+      store.withCatalogue(catalogue -> release(catalogue, merge));
+    }
+    return true;
+  }
+
+  private @Nullable Merge beginMerge(Catalogue catalogue) throws IOException {
+    LayerTable layers = catalogue.layers();
+    for (LayerTable.Orphan orphan : layers.orphans()) {
+      if (!seen.add(orphan)) {
+        continue;
+      }
+      Optional<UUID> disk = catalogue.diskOn(orphan.above());
+      ActiveVolume active = disk.isPresent() ? store.activateForMaintenance(disk.get()) : null;
+      Layer above = active == null ? layers.acquire(orphan.above()) : active.nearest();
+      Layer below = above.parent();
+      try {
+        if (below == null) {
+          throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
+        }
+        layers.removeSums(above);
+        layers.removeSums(below);
+        LayerWriter writer =
+            active == null ? new LayerWriter(above, files, space) : active.writer();
+        return new Merge(orphan, above, below, writer, active);
+      } catch (IOException | RuntimeException e) {
+        releaseHold(catalogue, above, active);
+        throw e;
+      }
+    }
+    return null;
+  }
+
+  private boolean endWanted(Merge merge) {
+    return closing.getAsBoolean() || (merge.disk != null && merge.disk.wantedByOthers());
+  }
+
+  private static boolean worthAbsorbing(Layer below, Layer above) {
+    long moved = below.map.dataBlocks();
+    return moved <= SMALL_BLOCKS || moved <= WORTHWHILE_FACTOR * above.map.dataBlocks();
+  }
+
+  private @Nullable Void finishMerge(Catalogue catalogue, Merge merge) throws IOException {
+    LayerTable layers = catalogue.layers();
+    // Meanwhile the upper layer may have been deleted, or its disk flattened.
+    if (layers.isOrphan(merge.orphan)) {
+      merge.writer.rewriteMap(layers.below(merge.orphan.id()));
+      Layer bypassed = layers.bypass(merge.above);
+      store.rebaseAll(bypassed);
+      catalogue.deleteFiles(layers.release(bypassed));
+    }
+    return null;
+  }
+
+  private @Nullable Void release(Catalogue catalogue, Merge merge) throws IOException {
+    releaseHold(catalogue, merge.above, merge.disk);
+    return null;
+  }
+
+  private void releaseHold(Catalogue catalogue, Layer above, @Nullable ActiveVolume active)
+      throws IOException {
+    if (active == null) {
+      catalogue.deleteFiles(catalogue.layers().release(above));
+    } else {
+      store.deactivateForMaintenance(active);
+    }
+  }
+
+  private boolean sumOne() throws IOException {
+    Layer layer = store.withCatalogue(this::beginSum);
+    if (layer == null) {
+      return false;
+    }
+    boolean done = false;
+    try {
+      done = LayerSums.create(files, layer, closing);
+    } catch (IOException e) {
+      failedSums.add(layer.id);
+      LOG.log(Level.WARNING, "cannot compute checksums of layer " + layer.id, e);
+    }
+    boolean published = done;
+    store.withCatalogue(catalogue -> {
+      if (published) {
+        catalogue.layers().addSums(layer.id);
+      }
+      catalogue.deleteFiles(catalogue.layers().release(layer));
+      return null;
+    });
+    return true;
+  }
+
+  private @Nullable Layer beginSum(Catalogue catalogue) throws IOException {
+    LayerTable layers = catalogue.layers();
+    Set<UUID> merging = new HashSet<>();
+    for (LayerTable.Orphan orphan : layers.orphans()) {
+      merging.add(orphan.id());
+    }
+    for (UUID id : catalogue.frozenLayers()) {
+      if (!layers.hasSums(id) && !merging.contains(id) && !failedSums.contains(id)) {
+        try {
+          return layers.acquire(id);
+        } catch (VolumeException e) {
+          failedSums.add(id);
+          LOG.log(Level.ERROR, "layer " + id + " cannot be used", e);
+        }
+      }
+    }
+    return null;
+  }
+}
