@@ -24,23 +24,28 @@ public record BootDeadlines(Duration bootScript, Duration firmwareLogin, Duratio
    */
   record Due(BootStage stage, Instant since, Instant deadline) {}
 
-  /** What a boot waits for now; absent when the operating system has its drive. */
-  Optional<Due> due(Boot boot) {
+  /**
+   * What a boot waits for now; absent when the operating system has its drive.
+   *
+   * @param servedSince since when there is somebody to boot from: no time counts before
+   */
+  Optional<Due> due(Boot boot, Instant servedSince) {
     if (boot.reached(BootStage.OS_LOGIN) || boot.reached(BootStage.READY)) {
       return Optional.empty();
     }
     Optional<Instant> firmware = boot.stage(BootStage.FIRMWARE_LOGIN).map(Boot.Stage::at);
     if (firmware.isPresent()) {
-      return Optional.of(due(BootStage.OS_LOGIN, firmware.get(), osLogin));
+      return Optional.of(due(BootStage.OS_LOGIN, firmware.get(), osLogin, servedSince));
     }
     Optional<Instant> script = boot.stage(BootStage.BOOT_SCRIPT).map(Boot.Stage::at);
     if (script.isPresent()) {
-      return Optional.of(due(BootStage.FIRMWARE_LOGIN, script.get(), firmwareLogin));
+      return Optional.of(due(BootStage.FIRMWARE_LOGIN, script.get(), firmwareLogin, servedSince));
     }
-    return Optional.of(due(BootStage.BOOT_SCRIPT, boot.startedAt(), bootScript));
+    return Optional.of(due(BootStage.BOOT_SCRIPT, boot.startedAt(), bootScript, servedSince));
   }
 
-  private static Due due(BootStage stage, Instant since, Duration limit) {
-    return new Due(stage, since, since.plus(limit));
+  private static Due due(BootStage stage, Instant since, Duration limit, Instant servedSince) {
+    Instant from = since.isAfter(servedSince) ? since : servedSince;
+    return new Due(stage, since, from.plus(limit));
   }
 }

@@ -9,14 +9,17 @@ import java.util.UUID;
 final class BootExplainer {
   private final Ports ports;
   private final BootDeadlines deadlines;
+  private final Instant servedSince;
 
   BootExplainer(Ports ports, BootDeadlines deadlines) {
     this.ports = ports;
     this.deadlines = deadlines;
+    this.servedSince = ports.clock().instant();
   }
 
-  BootDeadlines deadlines() {
-    return deadlines;
+  /** What the boot waits for now; absent when the operating system has its drive. */
+  Optional<BootDeadlines.Due> due(Boot boot) {
+    return deadlines.due(boot, servedSince);
   }
 
   private record Reason(String cause, String fix) {}
@@ -71,7 +74,7 @@ final class BootExplainer {
   private Explanation explain(Node node, Boot boot, Instant now) {
     Optional<BootStage> reached =
         boot.stages().isEmpty() ? Optional.empty() : Optional.of(boot.stages().getLast().stage());
-    Optional<BootDeadlines.Due> due = deadlines.due(boot);
+    Optional<BootDeadlines.Due> due = due(boot);
     if (due.isEmpty()) {
       return new Explanation(
           node.name(),

@@ -34,7 +34,7 @@ final class BootTimeline implements BootEvents, AutoCloseable {
    * iPXE forms its ISID from the enterprise number 10019 of Fen Systems (format 01b), RFC 7143
    * 11.12.5.
    */
-  private static final long IPXE_ISID_PREFIX = 0x40_002723L;
+  private static final long IPXE_ISID_PREFIX = 0x4000_2723L;
 
   private final Ports ports;
   private final Engine engine;
@@ -167,9 +167,10 @@ final class BootTimeline implements BootEvents, AutoCloseable {
         };
     if (found.isEmpty()) {
       if (seen instanceof Seen.Script script) {
-        remember(new UnknownMachine(script.mac(), script.at(), Optional.of(script.address())));
+        remember(
+            new UnknownMachine(script.mac(), script.at(), Optional.of(script.address())), rows);
       } else if (seen instanceof Seen.Network network) {
-        remember(new UnknownMachine(network.mac(), network.at(), Optional.empty()));
+        remember(new UnknownMachine(network.mac(), network.at(), Optional.empty()), rows);
       }
       return Optional.empty();
     }
@@ -227,6 +228,7 @@ final class BootTimeline implements BootEvents, AutoCloseable {
     }
     stages.add(script);
     begin(rows, node.id(), stages.getFirst().at(), stages);
+    stages.forEach(s -> announce(rows, node, s.stage(), s.at()));
     rows.boots().trim(node.id(), bootsKept);
     return true;
   }
@@ -263,7 +265,18 @@ final class BootTimeline implements BootEvents, AutoCloseable {
             node.id(),
             current.get().number(),
             new Boot.Stage(stage, at, detail, use.readBytes(), use.writtenBytes()));
+    announce(rows, node, stage, at);
     return true;
+  }
+
+  private static void announce(Rows rows, Node node, BootStage stage, Instant at) {
+    rows.events()
+        .append(
+            at,
+            Optional.of(node.projectId()),
+            "boot." + stage.word(),
+            Optional.of(node.ref()),
+            node.name() + " reached " + stage.word());
   }
 
   static Boot.Stage stage(BootStage stage, Instant at) {
@@ -277,10 +290,23 @@ final class BootTimeline implements BootEvents, AutoCloseable {
     rows.boots().insert(new Boot(node, number, at, disk, stages));
   }
 
-  private void remember(UnknownMachine machine) {
+  private void remember(UnknownMachine machine, Rows rows) {
     synchronized (unknown) {
-      unknown.remove(machine.mac());
-      unknown.put(machine.mac(), machine);
+      UnknownMachine before = unknown.remove(machine.mac());
+      if (before == null) {
+        rows.events()
+            .append(
+                machine.seenAt(),
+                Optional.empty(),
+                "machine.unknown",
+                Optional.empty(),
+                "The unknown machine " + machine.mac() + " asked for a boot.");
+      }
+      unknown.put(
+          machine.mac(),
+          before != null && machine.address().isEmpty()
+              ? new UnknownMachine(machine.mac(), machine.seenAt(), before.address())
+              : machine);
       if (unknown.size() > MAX_UNKNOWN) {
         unknown.remove(unknown.keySet().iterator().next());
       }

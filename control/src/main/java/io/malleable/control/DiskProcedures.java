@@ -137,13 +137,23 @@ final class DiskProcedures {
         Step.Action.of(
             "rollback",
             _ -> {
-              ports.volumes().rollback(id, snapshot);
-              return Step.Outcome.done();
+              long sizeBytes = ports.volumes().rollback(id, snapshot).sizeBytes();
+              return Step.Outcome.done(rows -> rolledBack(rows, id, snapshot, sizeBytes));
             }));
     if (bound) {
       steps.add(targets.expose(id));
     }
     return steps;
+  }
+
+  /** The disk has the size and the ancestors again that it had when the snapshot was taken. */
+  private static void rolledBack(Rows rows, UUID id, UUID snapshot, long sizeBytes) {
+    Optional<Ref> parent =
+        rows.snapshots()
+            .find(snapshot)
+            .orElseThrow(() -> new IllegalStateException("snapshot " + snapshot + " is gone"))
+            .parent();
+    rows.disks().update(require(rows, id).withSizeBytes(sizeBytes).withParent(parent));
   }
 
   private List<Step> withdraw(Operation operation) {

@@ -9,6 +9,7 @@ import java.util.UUID;
 
 /** Writable clones. */
 public final class Disks {
+  private static final System.Logger LOG = System.getLogger(Disks.class.getName());
   private static final int SECTOR_BYTES = 512;
 
   private final Ports ports;
@@ -353,7 +354,12 @@ public final class Disks {
   void purgeTrashedBefore(Instant moment) {
     List<Disk> expired = ports.database().read(rows -> rows.disks().trashedBefore(moment, 100));
     for (Disk disk : expired) {
-      delete(disk.projectId(), disk.id().toString(), Deletion.PURGE);
+      try {
+        delete(disk.projectId(), disk.id().toString(), Deletion.PURGE);
+      } catch (ControlException e) {
+        // Undeleted or purged by somebody a moment ago; if not, it is still there next time.
+        LOG.log(System.Logger.Level.INFO, "not purged: " + disk.name(), e);
+      }
     }
   }
 

@@ -106,7 +106,8 @@ final class NodeProcedures {
               Instant now = ports.clock().instant();
               return Step.Outcome.done(rows -> poweredOn(rows, id, now));
             })
-        .undoneBy(run -> powerOffIfPossible(run, id));
+        .undoneBy(run -> powerOffIfPossible(run, id))
+        .undoneIn((rows, _) -> rows.nodes().setPower(id, PowerState.UNKNOWN));
   }
 
   private static void poweredOn(Rows rows, UUID node, Instant at) {
@@ -158,7 +159,7 @@ final class NodeProcedures {
             // Nobody has switched it on yet; there is no hurry.
             return new Step.Waiting.Until(Instant.MAX);
           }
-          Optional<BootDeadlines.Due> due = explainer.deadlines().due(boot.get());
+          Optional<BootDeadlines.Due> due = explainer.due(boot.get());
           if (due.isEmpty()) {
             return new Step.Waiting.Over(
                 Step.Outcome.done(BootExplainer.duration(boot.get()), _ -> {}));

@@ -59,6 +59,24 @@ public record Operation(
     return UUID.fromString(text);
   }
 
+  /** The step to do next, or that runs; the operation is not finished. */
+  int firstOpenStep() {
+    int index = 0;
+    while (steps.get(index).isDone()) {
+      index++;
+    }
+    return index;
+  }
+
+  /** The step to undo next; -1 when there is none. */
+  int lastStepToUndo() {
+    int index = steps.size() - 1;
+    while (index >= 0 && !steps.get(index).mayHaveActed()) {
+      index--;
+    }
+    return index;
+  }
+
   Operation withState(OperationState newState) {
     return new Operation(
         id,
@@ -140,7 +158,7 @@ public record Operation(
         input,
         steps,
         finalState == OperationState.SUCCEEDED ? 1.0 : progress,
-        error,
+        finalState == OperationState.SUCCEEDED ? Optional.empty() : error,
         revision);
   }
 }

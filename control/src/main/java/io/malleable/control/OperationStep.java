@@ -29,6 +29,16 @@ public record OperationStep(
     }
   }
 
+  /** Whether it needs not to be done any more. */
+  boolean isDone() {
+    return state == State.DONE || state == State.SKIPPED;
+  }
+
+  /** Whether it may have had an effect that is not taken back. */
+  boolean mayHaveActed() {
+    return state != State.PENDING && state != State.UNDONE;
+  }
+
   static OperationStep pending(String name) {
     return new OperationStep(
         name, State.PENDING, Optional.empty(), Optional.empty(), Optional.empty());

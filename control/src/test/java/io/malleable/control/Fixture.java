@@ -13,8 +13,8 @@ import java.util.UUID;
 
 /** A control plane on a real database and a real volume store, with fake machines and targets. */
 final class Fixture implements AutoCloseable {
-  static final long ISID_IPXE = 0x40_0027_2301_02L << 8 | 0x03;
-  static final long ISID_LINUX = 0x00_023d_0000_01L;
+  static final long ISID_IPXE = 0x4000_2723_0102L;
+  static final long ISID_LINUX = 0x0002_3d00_0001L;
   static final long PATIENCE_MILLIS = 60_000;
 
   final Path directory;
