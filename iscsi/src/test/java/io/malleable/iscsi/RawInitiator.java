@@ -86,6 +86,10 @@ final class RawInitiator implements AutoCloseable {
     return initiator;
   }
 
+  int localPort() {
+    return socket.getLocalPort();
+  }
+
   /** One login request straight into the full feature phase. */
   Pdu login(String name, String... keys) throws IOException {
     Map<String, String> text = new LinkedHashMap<>();
