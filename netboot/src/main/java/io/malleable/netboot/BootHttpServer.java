@@ -67,11 +67,14 @@ public final class BootHttpServer implements AutoCloseable {
   private final BootHttpConfig config;
   private final BootDirectory directory;
   private final BootListener listener;
+  private final Neighbours neighbours;
   private final HttpServer server;
   private final ExecutorService executor;
 
-  private BootHttpServer(BootHttpConfig config, BootDirectory directory, BootListener listener)
+  private BootHttpServer(
+      BootHttpConfig config, BootDirectory directory, BootListener listener, Neighbours neighbours)
       throws IOException {
+    this.neighbours = neighbours;
     this.config = config;
     this.directory = directory;
     this.listener = listener;
@@ -87,9 +90,15 @@ public final class BootHttpServer implements AutoCloseable {
    */
   public static BootHttpServer start(
       BootHttpConfig config, BootDirectory directory, BootListener listener) throws IOException {
+    return start(config, directory, listener, Neighbours.ofKernel());
+  }
+
+  static BootHttpServer start(
+      BootHttpConfig config, BootDirectory directory, BootListener listener, Neighbours neighbours)
+      throws IOException {
     BootHttpServer boot;
     try {
-      boot = new BootHttpServer(config, directory, listener);
+      boot = new BootHttpServer(config, directory, listener, neighbours);
     } catch (IOException e) {
       throw new IOException(
           "boot listener cannot use %s: %s; choose another --boot-http address"
@@ -165,11 +174,38 @@ public final class BootHttpServer implements AutoCloseable {
         break;
       }
     }
+    plan = withheldFromOthers(plan, request.mac(), exchange);
     String script = BootScripts.forMachine(plan, request, origin(exchange), wait(plan, request));
     if (exchange.getRequestMethod().equals("GET")) {
       report(exchange, request, plan);
     }
     return BootReply.script(script);
+  }
+
+  /**
+   * A script with a secret goes to a machine of the node only, as far as the link tells: claiming
+   * somebody's address in the URL is not enough. Any interface of the node will do.
+   */
+  private BootPlan withheldFromOthers(BootPlan plan, MacAddress claimed, HttpExchange exchange) {
+    if (!(plan instanceof BootPlan.Provisioned provisioned)) {
+      return plan;
+    }
+    Optional<MacAddress> sender = neighbours.find(exchange.getRemoteAddress().getAddress());
+    if (sender.isEmpty()
+        || sender.get().equals(claimed)
+        || (directory.planFor(sender.get()) instanceof BootPlan.Provisioned own
+            && own.target().equals(provisioned.target()))) {
+      return plan;
+    }
+    LOG.log(
+        Level.WARNING,
+        "{0} at {1} asked for the boot script of {2} ({3}); refused",
+        sender.get(),
+        exchange.getRemoteAddress().getAddress().getHostAddress(),
+        provisioned.node(),
+        claimed);
+    return new BootPlan.Wait(
+        provisioned.node(), "the request came from another machine, " + sender.get());
   }
 
   private void report(HttpExchange exchange, BootRequest request, BootPlan plan) {
@@ -205,7 +241,8 @@ public final class BootHttpServer implements AutoCloseable {
     try {
       byte[] content = config.loaders().read(name);
       if (exchange.getRequestMethod().equals("GET")) {
-        listener.onLoader(new LoaderServed(name, "http", link(exchange)));
+        Link link = link(exchange);
+        listener.onLoader(new LoaderServed(name, "http", neighbours.find(link.remote()), link));
       }
       return BootReply.loader(content);
     } catch (NoSuchFileException missing) {

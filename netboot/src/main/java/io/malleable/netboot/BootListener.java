@@ -58,8 +58,12 @@ public interface BootListener {
       BootPlan plan,
       Link link) {}
 
-  /** A loader over one of the transports, {@code http} or {@code tftp}. */
-  record LoaderServed(String file, String transport, Link link) {}
+  /**
+   * A loader over one of the transports, {@code http} or {@code tftp}.
+   *
+   * @param mac of the machine, where the kernel's neighbour table knows it
+   */
+  record LoaderServed(String file, String transport, Optional<MacAddress> mac, Link link) {}
 
   /**
    * One message of DHCP, from the machine or to it.

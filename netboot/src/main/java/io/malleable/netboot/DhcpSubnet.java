@@ -59,6 +59,13 @@ public record DhcpSubnet(
     return new DhcpSubnet(network, prefixBits, Optional.of(range), routers, dnsServers, domain);
   }
 
+  /** The last half of the network's addresses, at most 65,536, without the broadcast address. */
+  Range upperHalf() {
+    int size = Math.min(1 << 16, 1 << (31 - prefixBits));
+    int last = broadcast().value() - 1;
+    return new Range(new Ipv4(last - size + 2), new Ipv4(last));
+  }
+
   boolean contains(Ipv4 address) {
     return (address.value() & mask().value()) == network.value();
   }

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.PortUnreachableException;
 import java.net.SocketAddress;
@@ -38,6 +39,7 @@ public final class TftpServer implements AutoCloseable {
   private final LoaderDirectory loaders;
   private final int bootHttpPort;
   private final BootListener listener;
+  private final Neighbours neighbours = Neighbours.ofKernel();
   private final ExecutorService executor =
       Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("tftp-", 0).factory());
 
@@ -134,11 +136,13 @@ public final class TftpServer implements AutoCloseable {
         TftpRequest request = TftpRequest.parse(datagram, length);
         byte[] content = content(request, own);
         if (new TftpTransfer(own, request, content).run()) {
+          InetAddress remote = ((InetSocketAddress) client).getAddress();
           listener.onLoader(
               new LoaderServed(
                   request.file(),
                   "tftp",
-                  new Link(((InetSocketAddress) client).getAddress(), own.getLocalAddress())));
+                  neighbours.find(remote),
+                  new Link(remote, own.getLocalAddress())));
         } else {
           LOG.log(Level.DEBUG, "{0} did not finish {1}", client, request.file());
         }

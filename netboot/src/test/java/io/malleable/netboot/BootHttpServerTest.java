@@ -2,6 +2,7 @@ package io.malleable.netboot;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -33,6 +34,7 @@ class BootHttpServerTest {
   @TempDir Path loaders;
 
   private final Map<MacAddress, BootPlan> plans = new ConcurrentHashMap<>();
+  private Optional<MacAddress> sender = Optional.empty();
   private final Recorder recorder = new Recorder();
   private final HttpClient http = HttpClient.newHttpClient();
   private BootHttpServer server;
@@ -50,7 +52,8 @@ class BootHttpServerTest {
             LoaderDirectory.of(loaders),
             Duration.ofSeconds(10)),
         mac -> plans.getOrDefault(mac, new BootPlan.Unknown()),
-        recorder);
+        recorder,
+        address -> sender);
   }
 
   @AfterEach
@@ -107,17 +110,52 @@ class BootHttpServerTest {
     assertTrue(event.link().remote().isLoopbackAddress());
   }
 
+  private static BootPlan provisioned(String node) {
+    return new BootPlan.Provisioned(
+        node,
+        "iqn.2026-11.io.malleable.node:" + node,
+        new BootPlan.DriveTarget(
+            "iqn.2026-11.io.malleable:" + node, 0, List.of(Portal.sameHost(3260))),
+        Optional.of(new ChapCredentials(node, "AbcdefghijklmnopqrstuvW1")),
+        Optional.empty());
+  }
+
+  @Test
+  void secretOfANodeIsWithheldFromOtherMachinesOfTheLink() throws Exception {
+    MacAddress second = MacAddress.parse("52:54:00:00:00:02").orElseThrow();
+    MacAddress thief = MacAddress.parse("52:54:00:00:00:66").orElseThrow();
+    plans.put(KNOWN, provisioned("n1"));
+    plans.put(second, provisioned("n1"));
+    plans.put(thief, provisioned("n6"));
+    String path = "/boot/52-54-00-00-00-01.ipxe";
+    for (MacAddress own : List.of(KNOWN, second)) {
+      sender = Optional.of(own);
+      assertTrue(get(path).body().contains("set password "), own.toString());
+    }
+    sender = Optional.of(thief);
+    for (String claim : List.of(path, path + "?nics=52-54-00-00-00-66")) {
+      String script = get(claim).body();
+      assertFalse(script.contains("AbcdefghijklmnopqrstuvW1"), script);
+      assertTrue(script.contains("another machine, " + thief), script);
+    }
+  }
+
+  @Test
+  void neighbourTableOfTheKernelIsUnderstood() {
+    String table =
+        """
+        IP address       HW type     Flags       HW address            Mask     Device
+        10.77.0.11       0x1         0x2         52:54:00:77:00:01     *        br0
+        10.77.0.12       0x1         0x0         00:00:00:00:00:00     *        br0
+        """;
+    assertEquals(MacAddress.parse("52:54:00:77:00:01"), Neighbours.find(table, "10.77.0.11"));
+    assertEquals(Optional.empty(), Neighbours.find(table, "10.77.0.12"));
+    assertEquals(Optional.empty(), Neighbours.find(table, "10.77.0.1"));
+  }
+
   @Test
   void driveThatFailedIsReportedAndBacksOff() throws Exception {
-    plans.put(
-        KNOWN,
-        new BootPlan.Provisioned(
-            "n1",
-            "iqn.2026-11.io.malleable.node:x",
-            new BootPlan.DriveTarget(
-                "iqn.2026-11.io.malleable:y", 0, List.of(Portal.sameHost(3260))),
-            Optional.empty(),
-            Optional.empty()));
+    plans.put(KNOWN, provisioned("n1"));
     int first = waitSeconds(get("/boot/52-54-00-00-00-01.ipxe").body());
     int last = waitSeconds(get("/boot/52-54-00-00-00-01.ipxe?failed=drive&attempt=9").body());
     assertTrue(first >= 4 && first <= 6, "first " + first);

@@ -87,7 +87,7 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
     check(!booted(STRANGER), "a stranger was served");
     check(exchanges.stream().noneMatch(e -> e.mac().equals(STRANGER)), "a stranger was answered");
     check(addressOf(FIRST).equals("10.77.0.11"), "address " + addressOf(FIRST));
-    check(addressOf(SECOND).equals("10.77.0.200"), "address " + addressOf(SECOND));
+    check(addressOf(SECOND).equals("10.77.0.128"), "address " + addressOf(SECOND));
     List<DhcpMessageType> order =
         exchanges.stream().filter(e -> e.mac().equals(FIRST)).map(DhcpExchange::type).toList();
     check(
@@ -102,6 +102,7 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
     Eventually.holds("boots", DEADLINE, () -> booted(FIRST));
     LoaderServed first = loaders.getFirst();
     check(first.file().equals(loader) && first.transport().equals(transport), first.toString());
+    check(first.mac().equals(Optional.of(FIRST)), first.toString());
     check(scripts.getFirst().firmware() == Firmware.UEFI, scripts.getFirst().toString());
   }
 
@@ -174,21 +175,12 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
 
   private void serve(DhcpConfig.Mode mode, boolean advertise) throws Exception {
     serveFiles();
-    DhcpSubnet subnet =
-        DhcpSubnet.parse("10.77.0.0/24")
-            .orElseThrow()
-            .withPool(
-                new DhcpSubnet.Range(
-                    DhcpRig.address("10.77.0.200"), DhcpRig.address("10.77.0.220")));
-    DhcpConfig config =
-        mode == DhcpConfig.Mode.SERVER
-            ? DhcpConfig.server(Segment.BRIDGE, Segment.SERVER, List.of(subnet), 8081)
-            : DhcpConfig.proxy(Segment.BRIDGE, Segment.SERVER, 8081);
-    segment.keep(
-        DhcpServer.start(config, this, this, InstantSource.system(), directory.resolve("leases")));
+    DhcpConfig config = SegmentServices.onInterface(Segment.BRIDGE, mode, Optional.empty(), 8081);
+    Path leases = directory.resolve("leases");
     if (advertise) {
-      segment.keep(
-          RouterAdvertiser.start(Segment.BRIDGE, this, config.strangers(), InstantSource.system()));
+      segment.keep(SegmentServices.start(config, this, this, InstantSource.system(), leases));
+    } else {
+      segment.keep(DhcpServer.start(config, this, this, InstantSource.system(), leases));
     }
   }
 
