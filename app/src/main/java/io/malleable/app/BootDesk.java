@@ -2,31 +2,54 @@ package io.malleable.app;
 
 import io.malleable.control.BootDecision;
 import io.malleable.control.BootEvents;
+import io.malleable.control.BootStage;
 import io.malleable.control.Control;
+import io.malleable.control.Events;
 import io.malleable.control.Nodes;
 import io.malleable.netboot.BootDirectory;
 import io.malleable.netboot.BootListener;
 import io.malleable.netboot.BootPlan;
 import io.malleable.netboot.ChapCredentials;
+import io.malleable.netboot.Ipv4;
 import io.malleable.netboot.MacAddress;
 import io.malleable.netboot.Portal;
 import java.lang.System.Logger.Level;
+import java.net.InetAddress;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 /** Answers booting machines out of the control plane, and tells it what they do. */
 final class BootDesk implements BootDirectory, BootListener {
   private static final System.Logger LOG = System.getLogger(BootDesk.class.getName());
 
+  private static final int MAX_LEASES = 20_000;
+
   private final Nodes nodes;
   private final BootEvents events;
   private final Portal portal;
+  private final Events reports;
+
+  /** Who has which address; TFTP knows only addresses. The eldest go. */
+  private final Map<InetAddress, MacAddress> leases =
+      Collections.synchronizedMap(
+          new LinkedHashMap<>() {
+            private static final long serialVersionUID = 1L;
+
+            @Override
+            protected boolean removeEldestEntry(Map.Entry<InetAddress, MacAddress> eldest) {
+              return size() > MAX_LEASES;
+            }
+          });
 
   BootDesk(Control control, Portal portal) {
     this.nodes = control.nodes();
     this.events = control.bootEvents();
     this.portal = portal;
+    this.reports = control.events();
   }
 
   @Override
@@ -67,6 +90,39 @@ final class BootDesk implements BootDirectory, BootListener {
                 + " could not boot from its drive, attempt "
                 + event.attempt()
                 + "; its screen says why");
+  }
+
+  @Override
+  public void onDhcp(DhcpExchange event) {
+    Optional<BootStage> stage =
+        switch (event.type()) {
+          case DISCOVER -> Optional.of(BootStage.DHCP_DISCOVER);
+          case OFFER -> Optional.of(BootStage.DHCP_OFFER);
+          case REQUEST -> Optional.of(BootStage.DHCP_REQUEST);
+          case ACK -> Optional.of(BootStage.DHCP_ACK);
+          case DECLINE, NAK, RELEASE, INFORM -> Optional.empty();
+        };
+    String address = event.address().map(each -> " " + each).orElse("");
+    stage.ifPresent(
+        seen -> events.onNetworkStage(ours(event.mac()), seen, event.client() + address));
+    event.address().ifPresent(each -> leases.put(each.toInetAddress(), event.mac()));
+  }
+
+  @Override
+  public void onLoader(LoaderServed event) {
+    MacAddress mac = leases.get(event.link().remote());
+    if (mac != null && event.transport().equals("tftp")) {
+      events.onNetworkStage(ours(mac), BootStage.TFTP, event.file());
+    }
+  }
+
+  @Override
+  public void onOtherDhcpServer(Ipv4 server, boolean expected) {
+    if (!expected) {
+      reports.report(
+          "network.other-dhcp-server",
+          "Another DHCP server answers on the segment: " + server + "; machines may follow it.");
+    }
   }
 
   @Override

@@ -108,7 +108,8 @@ final class M2Server implements AutoCloseable {
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
       control.start();
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
-      HostPort bootAt = settings.bootHttp().withPort(boot(control, iscsiAt));
+      BootDesk desk = new BootDesk(control, portal(iscsiAt));
+      HostPort bootAt = settings.bootHttp().withPort(boot(desk));
       ServerFactsNow facts =
           new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, bootAt, iscsiAt);
       ApiPorts ports =
@@ -119,6 +120,9 @@ final class M2Server implements AutoCloseable {
               power::console,
               data.resolve("uploads"),
               serving::get);
+      started.push(
+          "segment",
+          Segment.start(settings, control, desk, bootAt.port(), data.resolve("dhcp-leases")));
       ApiServer api = api(token, ports);
       HostPort httpAt = settings.http().withPort(api.port());
       facts.apiIsAt(httpAt);
@@ -172,11 +176,10 @@ final class M2Server implements AutoCloseable {
       }
     }
 
-    private int boot(Control control, HostPort iscsiAt) throws StartException {
+    private int boot(BootDesk desk) throws StartException {
       InetSocketAddress at = resolve(Setting.BOOT_HTTP, settings.bootHttp());
       LoaderDirectory loaders =
           settings.loaders().map(LoaderDirectory::of).orElseGet(LoaderDirectory::ofDistribution);
-      BootDesk desk = new BootDesk(control, portal(iscsiAt));
       try {
         BootHttpServer server =
             BootHttpServer.start(

@@ -23,6 +23,13 @@ enum Setting {
   BMC_CREDENTIALS("FILE", "", "Passwords of BMCs: lines 'USER@HOST PASSWORD', mode 0600."),
   BMC_CERTIFICATES("FILE", "", "PEM file of the authorities that signed the BMCs' certificates."),
   LOADERS("DIR", "", "Boot loaders; default is where the package ipxe puts them."),
+  DHCP("IFACE", "", "Answer DHCP on this interface; off unless asked for."),
+  DHCP_MODE(
+      "MODE",
+      "server",
+      "server (hands out addresses, the default) or proxy (beside another DHCP server)."),
+  DHCP_POOL("FIRST-LAST", "", "Addresses for machines, such as 10.0.0.100-10.0.0.200."),
+  TFTP("HOST:PORT", "", "Serve boot loaders by TFTP, usually ADDRESS:69; off unless asked for."),
   STORE_RBD_CONF(
       "FILE", "", "Keep volumes on Ceph RBD: Ceph's configuration file, with the keyring."),
   STORE_RBD_USER("USER", "", "Ceph user, without 'client.'."),

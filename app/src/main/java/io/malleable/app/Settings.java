@@ -1,5 +1,7 @@
 package io.malleable.app;
 
+import io.malleable.netboot.DhcpSubnet;
+import io.malleable.netboot.Ipv4;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -25,6 +27,8 @@ import java.util.stream.Collectors;
  * @param bmcCredentials file with the passwords of BMCs
  * @param bmcCertificates PEM file with the authorities that signed BMCs' certificates
  * @param loaders directory of the boot loaders
+ * @param dhcp whether to answer DHCP
+ * @param tftp listener for boot loaders
  * @param rbd where volumes are kept; absent means below the data directory
  * @param logLevel least level that is logged
  */
@@ -39,8 +43,17 @@ record Settings(
     Optional<Path> bmcCredentials,
     Optional<Path> bmcCertificates,
     Optional<Path> loaders,
+    Optional<Dhcp> dhcp,
+    Optional<HostPort> tftp,
     Optional<Rbd> rbd,
     LogLevel logLevel) {
+  /**
+   * DHCP on one interface.
+   *
+   * @param pool what to hand out; absent in proxy mode
+   */
+  record Dhcp(String interfaceName, Optional<DhcpSubnet.Range> pool) {}
+
   /** Volumes on Ceph RBD instead of in the data directory. */
   record Rbd(Path conf, String user, String pool, Duration timeout) {}
 
@@ -77,6 +90,8 @@ record Settings(
     Optional<Path> bmcCredentials = reader.value(Setting.BMC_CREDENTIALS, Settings::path);
     Optional<Path> bmcCertificates = reader.value(Setting.BMC_CERTIFICATES, Settings::path);
     Optional<Path> loaders = reader.value(Setting.LOADERS, Settings::path);
+    Optional<Dhcp> dhcp = dhcp(reader);
+    Optional<HostPort> tftp = reader.value(Setting.TFTP, HostPort::parse);
     Optional<Rbd> rbd = rbd(reader);
     LogLevel logLevel = reader.value(Setting.LOG_LEVEL, Settings::logLevel).orElse(null);
     if (!reader.errors.isEmpty()
@@ -98,6 +113,8 @@ record Settings(
         bmcCredentials,
         bmcCertificates,
         loaders,
+        dhcp,
+        tftp,
         rbd,
         logLevel);
   }
@@ -154,6 +171,52 @@ record Settings(
         return Optional.empty();
       }
     }
+  }
+
+  private static Optional<Dhcp> dhcp(Reader reader) {
+    Optional<String> card = reader.value(Setting.DHCP, Settings::card);
+    Optional<Boolean> proxy = reader.value(Setting.DHCP_MODE, Settings::isProxy);
+    Optional<DhcpSubnet.Range> pool = reader.value(Setting.DHCP_POOL, Settings::range);
+    if (card.isEmpty() || proxy.isEmpty()) {
+      return Optional.empty();
+    }
+    if (proxy.get() == pool.isPresent() && reader.errors.isEmpty()) {
+      reader.errors.add(
+          pool.isPresent()
+              ? "--dhcp-pool: leave it out with --dhcp-mode proxy: the other server hands out"
+                  + " addresses"
+              : "--dhcp-pool: name the addresses to hand out, such as 10.0.0.100-10.0.0.200");
+    }
+    return Optional.of(new Dhcp(card.get(), pool));
+  }
+
+  private static String card(String text) throws SettingException {
+    if (text.matches("[A-Za-z0-9_.-]{1,15}")) {
+      return text;
+    }
+    throw new SettingException("name a network interface, such as eth1");
+  }
+
+  private static boolean isProxy(String text) throws SettingException {
+    return switch (text) {
+      case "server" -> false;
+      case "proxy" -> true;
+      default -> throw new SettingException("use server or proxy");
+    };
+  }
+
+  private static DhcpSubnet.Range range(String text) throws SettingException {
+    String[] ends = text.split("-", -1);
+    Optional<Ipv4> first = Ipv4.parse(ends[0]);
+    Optional<Ipv4> last = Ipv4.parse(ends[ends.length - 1]);
+    if (ends.length == 2 && first.isPresent() && last.isPresent()) {
+      try {
+        return new DhcpSubnet.Range(first.get(), last.get());
+      } catch (IllegalArgumentException e) {
+        throw new SettingException(String.valueOf(e.getMessage()));
+      }
+    }
+    throw new SettingException("use FIRST-LAST, such as 10.0.0.100-10.0.0.200");
   }
 
   private static Optional<Rbd> rbd(Reader reader) {

@@ -77,6 +77,44 @@ final class SettingsTest {
   }
 
   @Test
+  void dhcpHandsOutAPoolOrLeavesAddressesToTheOtherServer() throws Exception {
+    Settings server = with(Setting.DHCP, "eth1", Setting.DHCP_POOL, "10.0.0.100-10.0.0.200");
+    assertTrue(server.dhcp().orElseThrow().pool().isPresent());
+    Settings proxy = with(Setting.DHCP, "eth1", Setting.DHCP_MODE, "proxy");
+    assertTrue(proxy.dhcp().orElseThrow().pool().isEmpty());
+    assertTrue(with(Setting.DHCP_MODE, "proxy").dhcp().isEmpty(), "off unless asked for");
+    refused("--dhcp-pool", Setting.DHCP, "eth1");
+    refused("--dhcp-pool", Setting.DHCP, "eth1", Setting.DHCP_POOL, "10.0.0.9-10.0.0.1");
+    refused("--dhcp-mode", Setting.DHCP, "eth1", Setting.DHCP_MODE, "external");
+    refused("--dhcp:", Setting.DHCP, "no such card");
+    refused("--tftp", Setting.TFTP, "69");
+  }
+
+  @Test
+  void volumesOnCephNeedAllOfTheirSettings() throws Exception {
+    Path file =
+        file("data: /srv/m2\nstore:\n  rbd: {conf: /etc/ceph/ceph.conf, user: m2, pool: m2}\n");
+    Settings settings = Settings.read(Map.of(), SettingsFile.read(file), "m2.yaml");
+    assertEquals("m2", settings.rbd().orElseThrow().pool());
+    assertEquals(30, settings.rbd().orElseThrow().timeout().toSeconds());
+    refused("give all three", Setting.STORE_RBD_POOL, "m2");
+  }
+
+  private static Settings with(Object... flags) throws BadSettingsException {
+    Map<Setting, String> given = new java.util.EnumMap<>(Setting.class);
+    given.put(Setting.DATA, "/srv/m2");
+    for (int i = 0; i < flags.length; i += 2) {
+      given.put((Setting) flags[i], (String) flags[i + 1]);
+    }
+    return Settings.read(given, Map.of(), "");
+  }
+
+  private static void refused(String part, Object... flags) {
+    BadSettingsException e = assertThrows(BadSettingsException.class, () -> with(flags));
+    assertTrue(e.errors().getFirst().contains(part), e.errors()::toString);
+  }
+
+  @Test
   void anEmptyFileSetsNothing() throws Exception {
     assertEquals(Map.of(), SettingsFile.read(file("")));
     assertEquals(Map.of(), SettingsFile.read(file("# nothing yet\n")));
