@@ -240,7 +240,13 @@ final class Connection implements Runnable, SessionEvents {
     if (verdict.end() != null) {
       cut(verdict.end());
     } else if (verdict.ping()) {
-      server.sendLater(this::ping);
+      Session opened = session;
+      if (opened != null && opened.target() == null) {
+        // A discovery session takes no pings (RFC 7143 4.3); it has no reason to stay either.
+        cut(new SessionEnd(SessionEnd.Cause.TIMEOUT, "discovery session without a request"));
+      } else {
+        server.sendLater(this::ping);
+      }
     }
   }
 

@@ -182,7 +182,13 @@ public final class IscsiServer implements AutoCloseable {
     Thread thread =
         new Thread(null, connection, "iscsi " + connection.remoteAddress(), STACK_BYTES);
     thread.setDaemon(true);
-    thread.start();
+    try {
+      thread.start();
+    } catch (OutOfMemoryError e) {
+      // The system has no thread left; the portal closes the channel and says so.
+      connections.remove(connection);
+      throw e;
+    }
     if (closed) {
       connection.cut(new SessionEnd(SessionEnd.Cause.SERVER_CLOSED, "server closed"));
     }
@@ -313,25 +319,29 @@ public final class IscsiServer implements AutoCloseable {
       return;
     }
     boolean reinstated = false;
-    Session older = target.sameNexus(session.nexus());
-    while (older != null) {
-      reinstated = true;
-      older
-          .connection()
-          .cut(new SessionEnd(SessionEnd.Cause.REINSTATED, "the initiator logged in anew"));
-      awaitReinstatement(older);
-      older = target.sameNexus(session.nexus());
-    }
-    switch (target.add(session)) {
-      case LEAVING ->
-          throw new LoginException(LoginException.TARGET_REMOVED, "the target is withdrawn");
-      case FULL ->
-          throw new LoginException(
-              LoginException.OUT_OF_RESOURCES, "the target has all the sessions it may have");
-      case ADMITTED -> {
-        SessionInfo info = session.info();
-        boolean again = reinstated;
-        events.post(l -> l.onLogin(info, again));
+    while (true) {
+      Session older = target.sameNexus(session.nexus());
+      if (older != null) {
+        reinstated = true;
+        older
+            .connection()
+            .cut(new SessionEnd(SessionEnd.Cause.REINSTATED, "the initiator logged in anew"));
+        awaitReinstatement(older);
+      }
+      switch (target.add(session)) {
+        case ADMITTED -> {
+          SessionInfo info = session.info();
+          boolean again = reinstated;
+          events.post(l -> l.onLogin(info, again));
+          return;
+        }
+        // Another login of the same port came first; the last one wins.
+        case OCCUPIED -> {}
+        case LEAVING ->
+            throw new LoginException(LoginException.TARGET_REMOVED, "the target is withdrawn");
+        case FULL ->
+            throw new LoginException(
+                LoginException.OUT_OF_RESOURCES, "the target has all the sessions it may have");
       }
     }
   }

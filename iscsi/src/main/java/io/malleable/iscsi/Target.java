@@ -96,6 +96,8 @@ final class Target {
   /** Whether a session may still be added. */
   enum Admission {
     ADMITTED,
+    /** A session of the same initiator port is there. */
+    OCCUPIED,
     LEAVING,
     FULL
   }
@@ -103,6 +105,9 @@ final class Target {
   synchronized Admission add(Session session) {
     if (leaving) {
       return Admission.LEAVING;
+    }
+    if (sameNexus(session.nexus()) != null) {
+      return Admission.OCCUPIED;
     }
     if (sessions.size() >= maxSessions) {
       return Admission.FULL;

@@ -11,6 +11,9 @@ import java.util.function.Predicate;
  * reach the store. Each has a virtual thread and a writer of its own.
  */
 final class Workers {
+  /** Commands for immediate delivery come on top of the command window. */
+  private static final int MAX_RUNNING = 1024 + 16;
+
   private final Connection connection;
   private final Outbound outbound;
   private final BufferPool pool;
@@ -57,8 +60,11 @@ final class Workers {
     return false;
   }
 
-  void dispatch(Task task, ScsiTasks tasks) {
+  void dispatch(Task task, ScsiTasks tasks) throws ProtocolException {
     synchronized (this) {
+      if (running.size() >= MAX_RUNNING) {
+        throw new ProtocolException("more than " + MAX_RUNNING + " commands under way");
+      }
       running.add(task);
       everUsed = true;
     }
