@@ -1,0 +1,211 @@
+package io.malleable.bench;
+
+import io.malleable.volume.LocalVolumeStore;
+import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeStore;
+import io.malleable.volume.rbd.RbdConfig;
+import io.malleable.volume.rbd.RbdVolumeStore;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Clone, snapshot and rollback over size and chain depth: the embedded store, RBD and qcow2 overlays. */
+@Command(name = "volumes", description = "Clone, snapshot, rollback over size and depth: M2, RBD, qcow2.")
+final class VolumeBench implements Callable<Integer> {
+  static final String LOCAL = "M2, embedded";
+  static final String RBD = "M2, Ceph RBD";
+  static final String QCOW2 = "qemu-img, qcow2";
+
+  private static final long GIB = 1L << 30;
+  private static final long[] SIZES = {GIB, 64 * GIB, 1024 * GIB};
+  private static final int[] DEPTHS = {1, 8, 64};
+  private static final int WRITTEN_BYTES = 64 << 20;
+  private static final int READ_BYTES = 4096;
+  private static final int READS_PER_SAMPLE = 20_000;
+
+  @Option(names = "--rounds", defaultValue = "7", description = "repetitions of each call (default ${DEFAULT-VALUE})")
+  int rounds;
+
+  @Option(names = "--no-rbd", description = "leave the one-node Ceph cluster out")
+  boolean noRbd;
+
+  @Option(names = "--out", description = "directory for the table and the chart; printed only when absent")
+  Path out;
+
+  private final VolumeReport report = new VolumeReport();
+
+  private interface Call {
+    void run() throws IOException, InterruptedException;
+  }
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    Path directory = Files.createTempDirectory(Path.of("/tmp"), "m2-bench");
+    try {
+      try (VolumeStore store = LocalVolumeStore.open(directory.resolve("store"))) {
+        measureStore(LOCAL, store);
+      }
+      measureReads(directory.resolve("reads"));
+      measureQcow2(Files.createDirectory(directory.resolve("qcow2")));
+      if (!noRbd) {
+        measureRbd(directory.resolve("ceph"));
+      }
+    } finally {
+      TargetBench.delete(directory);
+    }
+    System.out.print(report.markdown(rounds));
+    if (out != null) {
+      report.write(out, rounds);
+    }
+    return 0;
+  }
+
+  private void measureRbd(Path directory) throws IOException, InterruptedException {
+    Programs.run(List.of("script/ceph-cluster", "start", directory.toString()));
+    try (VolumeStore store =
+        RbdVolumeStore.open(
+            new RbdConfig(
+                directory.resolve("ceph.conf"), "m2", "m2", Duration.ofSeconds(30), UUID.randomUUID()))) {
+      measureStore(RBD, store);
+    } finally {
+      Programs.run(List.of("script/ceph-cluster", "stop", directory.toString()));
+    }
+  }
+
+  private void measureStore(String name, VolumeStore store) throws IOException, InterruptedException {
+    for (long size : SIZES) {
+      UUID image = image(store, size);
+      for (int round = 0; round <= rounds; round++) {
+        UUID disk = UUID.randomUUID();
+        UUID snapshot = UUID.randomUUID();
+        boolean counts = round > 0;
+        time(name, "clone", size, 1, counts, () -> store.clone(disk, image, size));
+        try (Volume volume = store.open(disk)) {
+          volume.write(0, ByteBuffer.allocate(READ_BYTES));
+          time(name, "snapshot in use", size, 1, counts, () -> store.snapshot(snapshot, disk));
+        }
+        time(name, "rollback", size, 1, counts, () -> store.rollback(disk, snapshot));
+      }
+    }
+    for (int depth : DEPTHS) {
+      UUID disk = chain(store, depth);
+      for (int round = 0; round <= rounds; round++) {
+        UUID snapshot = UUID.randomUUID();
+        UUID clone = UUID.randomUUID();
+        boolean counts = round > 0;
+        time(name, "snapshot at depth", 0, depth, counts, () -> store.snapshot(snapshot, disk));
+        time(name, "clone at depth", 0, depth, counts, () -> store.clone(clone, snapshot, GIB));
+        time(name, "rollback at depth", 0, depth, counts, () -> store.rollback(disk, snapshot));
+        store.delete(clone);
+        store.delete(snapshot);
+      }
+    }
+  }
+
+  private void time(String contender, String what, long size, int depth, boolean counts, Call call)
+      throws IOException, InterruptedException {
+    long started = System.nanoTime();
+    call.run();
+    double millis = (System.nanoTime() - started) / 1e6;
+    if (counts) {
+      report.call(what, size, depth, contender, millis);
+    }
+  }
+
+  /** A sealed, sparse image with some MiB of data. */
+  private static UUID image(VolumeStore store, long sizeBytes) throws IOException {
+    UUID image = UUID.randomUUID();
+    store.create(image, sizeBytes);
+    try (Volume volume = store.open(image)) {
+      ByteBuffer chunk = ByteBuffer.allocate(1 << 20);
+      new Random(1).nextBytes(chunk.array());
+      for (int offset = 0; offset < WRITTEN_BYTES; offset += chunk.capacity()) {
+        volume.write(offset, chunk.clear());
+      }
+    }
+    store.seal(image);
+    return image;
+  }
+
+  /** A disk of 1 GiB whose blocks are spread over {@code depth} layers. */
+  private static UUID chain(VolumeStore store, int depth) throws IOException {
+    UUID disk = UUID.randomUUID();
+    store.clone(disk, image(store, GIB), GIB);
+    Random random = new Random(depth);
+    for (int layer = 1; layer < depth; layer++) {
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 64; i++) {
+          long offset = (long) random.nextInt(WRITTEN_BYTES / READ_BYTES) * READ_BYTES;
+          volume.write(offset, ByteBuffer.allocate(READ_BYTES));
+        }
+      }
+      store.snapshot(UUID.randomUUID(), disk);
+    }
+    return disk;
+  }
+
+  /** Random reads at each depth, interleaved. */
+  private void measureReads(Path directory) throws IOException {
+    try (VolumeStore store = LocalVolumeStore.open(directory)) {
+      Map<Integer, Volume> volumes = new LinkedHashMap<>();
+      for (int depth : DEPTHS) {
+        volumes.put(depth, store.open(chain(store, depth)));
+      }
+      ByteBuffer buffer = ByteBuffer.allocateDirect(READ_BYTES);
+      for (int round = 0; round <= 2 * rounds; round++) {
+        for (Map.Entry<Integer, Volume> entry : volumes.entrySet()) {
+          Random random = new Random(round);
+          long started = System.nanoTime();
+          for (int i = 0; i < READS_PER_SAMPLE; i++) {
+            long offset = (long) random.nextInt(WRITTEN_BYTES / READ_BYTES) * READ_BYTES;
+            entry.getValue().read(offset, buffer.clear());
+          }
+          double perSecond = READS_PER_SAMPLE * 1e9 / (System.nanoTime() - started);
+          if (round > rounds) {
+            report.reads(entry.getKey(), perSecond);
+          }
+        }
+      }
+    }
+  }
+
+  private void measureQcow2(Path directory) throws IOException, InterruptedException {
+    Programs.require("qemu-img", "qemu-utils");
+    for (long size : SIZES) {
+      Path base = directory.resolve("base-" + size + ".qcow2");
+      qemuImg("create", "-q", "-f", "qcow2", base.toString(), Long.toString(size));
+      for (int round = 0; round <= rounds; round++) {
+        Path clone = directory.resolve("clone-" + size + "-" + round + ".qcow2");
+        boolean counts = round > 0;
+        time(
+            QCOW2,
+            "clone",
+            size,
+            1,
+            counts,
+            () ->
+                qemuImg(
+                    "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base.toString(), clone.toString()));
+        time(QCOW2, "snapshot", size, 1, counts, () -> qemuImg("snapshot", "-c", "s", clone.toString()));
+        time(QCOW2, "rollback", size, 1, counts, () -> qemuImg("snapshot", "-a", "s", clone.toString()));
+      }
+    }
+  }
+
+  private static void qemuImg(String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of("qemu-img"));
+    command.addAll(List.of(arguments));
+    Programs.run(command);
+  }
+}
