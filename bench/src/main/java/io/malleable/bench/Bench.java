@@ -7,7 +7,7 @@ import picocli.CommandLine.Command;
 @Command(
     name = "bench",
     description = "Measures M2 beside programs that do the same, interleaved in one run.",
-    subcommands = {TargetBench.class, VolumeBench.class})
+    subcommands = {TargetBench.class, VolumeBench.class, SessionBench.class})
 public final class Bench {
   private Bench() {}
 

@@ -40,6 +40,10 @@ final class M2Contender implements Contender {
     return new M2Contender(name, process, Integer.parseInt(port));
   }
 
+  int port() {
+    return port;
+  }
+
   @Override
   public String name() {
     return name;
