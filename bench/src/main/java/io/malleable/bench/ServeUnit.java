@@ -32,6 +32,8 @@ import java.util.UUID;
 final class ServeUnit {
   static final String IQN = "iqn.2026-11.io.malleable.bench:m2";
 
+  private static final int MAX_SESSIONS = 4000;
+
   private ServeUnit() {}
 
   public static void main(String[] arguments) throws IOException {
@@ -59,7 +61,8 @@ final class ServeUnit {
     Portal portal = new Portal(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 1);
     try (IscsiServer server =
         new IscsiServer(
-            IscsiServerConfig.of(List.of(portal)), ReservationStore.none(), new TargetListener() {})) {
+            IscsiServerConfig.of(List.of(portal)).withMaxSessionsPerTarget(MAX_SESSIONS),
+            ReservationStore.none(), new TargetListener() {})) {
       server.define(new TargetDefinition(IQN, Map.of(0, unit), Access.open()));
       System.out.println(server.open().getFirst().address().getPort());
       System.out.flush();
