@@ -45,7 +45,7 @@ final class IstgtContender implements Contender {
           FirstBurstLength 262144
           MaxBurstLength 1048576
           MaxRecvDataSegmentLength 262144
-          InitialR2T No
+          InitialR2T Yes
           ImmediateData Yes
           DataPDUInOrder Yes
           DataSequenceInOrder Yes
