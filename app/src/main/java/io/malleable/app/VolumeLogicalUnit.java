@@ -10,7 +10,7 @@ import java.nio.ByteBuffer;
 import java.util.concurrent.atomic.LongAdder;
 
 /** A volume as the target sees it, with counters of what went through. Safe for all threads. */
-final class VolumeLogicalUnit implements LogicalUnit {
+public final class VolumeLogicalUnit implements LogicalUnit {
   /** Every firmware boots from these; some boot from nothing else. */
   private static final int BLOCK_BYTES = 512;
 
@@ -19,7 +19,8 @@ final class VolumeLogicalUnit implements LogicalUnit {
   private final LongAdder readBytes = new LongAdder();
   private final LongAdder writtenBytes = new LongAdder();
 
-  VolumeLogicalUnit(Volume volume) {
+  /** The volume stays the caller's, who closes it after the target is withdrawn. */
+  public VolumeLogicalUnit(Volume volume) {
     this.volume = volume;
     this.identity = new LogicalUnitIdentity(volume.id(), "M2", "DISK", "1");
   }
@@ -93,6 +94,11 @@ final class VolumeLogicalUnit implements LogicalUnit {
   public Extent extentAt(long offsetBytes) throws IOException {
     Volume.Extent extent = volume.extentAt(offsetBytes);
     return new Extent(extent.origin() != Volume.Origin.ABSENT, extent.lengthBytes());
+  }
+
+  @Override
+  public int concurrency() {
+    return volume.concurrency();
   }
 
   /** Since this was made. */

@@ -9,8 +9,9 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 
 /**
- * An initiator that can log in and read, with no allocation after that: enough to load a target with more sessions than other
- * initiators open, and to measure what the target allocates. One thread uses it.
+ * An initiator that can log in and read, with no allocation after that: enough to load a target
+ * with more sessions than other initiators open, and to measure what the target allocates. One
+ * thread uses it.
  */
 final class Initiator implements AutoCloseable {
   private static final int HEADER_BYTES = 48;

@@ -20,7 +20,8 @@ final class IstgtContender implements Contender {
     this.port = port;
   }
 
-  static IstgtContender start(Path file, long sizeBytes, Path directory) throws IOException, InterruptedException {
+  static IstgtContender start(Path file, long sizeBytes, Path directory)
+      throws IOException, InterruptedException {
     Programs.require("istgt", "istgt");
     int port = TgtContender.freePort();
     int control = TgtContender.freePort();
@@ -83,7 +84,8 @@ final class IstgtContender implements Contender {
     for (int attempt = 0; !listens(port); attempt++) {
       if (attempt == START_ATTEMPTS || !process.isAlive()) {
         process.destroyForcibly();
-        throw new IOException("istgt does not listen:\n" + Files.readString(directory.resolve("istgt.log")));
+        throw new IOException(
+            "istgt does not listen:\n" + Files.readString(directory.resolve("istgt.log")));
       }
       TimeUnit.MILLISECONDS.sleep(50);
     }

@@ -5,10 +5,14 @@ import io.malleable.iscsi.LogicalUnitIdentity;
 import java.nio.ByteBuffer;
 import java.util.UUID;
 
-/** A unit without a store: what the target itself costs. Reads leave the buffer as it is, writes go nowhere. */
+/**
+ * A unit without a store: what the target itself costs. Reads leave the buffer as it is, writes go
+ * nowhere.
+ */
 final class NullUnit implements LogicalUnit {
   private final long sizeBytes;
-  private final LogicalUnitIdentity identity = new LogicalUnitIdentity(new UUID(1, 2), "M2", "NULL", "1");
+  private final LogicalUnitIdentity identity =
+      new LogicalUnitIdentity(new UUID(1, 2), "M2", "NULL", "1");
 
   NullUnit(long sizeBytes) {
     this.sizeBytes = sizeBytes;

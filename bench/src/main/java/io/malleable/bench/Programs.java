@@ -20,7 +20,8 @@ final class Programs {
       }
     }
     if (!Files.isExecutable(Path.of("/usr/sbin", program))) {
-      throw new IOException(program + " is not installed: it is in the Debian package " + debianPackage);
+      throw new IOException(
+          program + " is not installed: it is in the Debian package " + debianPackage);
     }
   }
 
@@ -29,11 +30,15 @@ final class Programs {
     Path output = Files.createTempFile("m2-bench", ".out");
     try {
       Process process =
-          new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start();
+          new ProcessBuilder(command)
+              .redirectErrorStream(true)
+              .redirectOutput(output.toFile())
+              .start();
       process.getOutputStream().close();
       if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
         process.destroyForcibly();
-        throw new IOException(String.join(" ", command) + " did not end within " + LIMIT_SECONDS + " s");
+        throw new IOException(
+            String.join(" ", command) + " did not end within " + LIMIT_SECONDS + " s");
       }
       String text = Files.readString(output);
       if (process.exitValue() != 0) {
@@ -48,7 +53,8 @@ final class Programs {
   /** User and system time of a process so far. */
   static double cpuSeconds(long pid) throws IOException {
     String stat = Files.readString(Path.of("/proc", Long.toString(pid), "stat"));
-    // Fields are counted after the command's name, which may hold blanks; see proc(5): utime is 14, stime 15.
+    // Fields are counted after the command's name, which may hold blanks; see proc(5): utime is 14,
+    // stime 15.
     String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
     return (Long.parseLong(fields[11]) + Long.parseLong(fields[12])) / 100.0;
   }

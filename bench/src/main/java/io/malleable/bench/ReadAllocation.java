@@ -28,8 +28,9 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What one 4k read allocates, target and initiator together, in one JVM over loopback: {@code script/bench allocation} runs it with
- * JMH's gc profiler, which counts the allocations of all threads.
+ * What one 4k read allocates, target and initiator together, in one JVM over loopback: {@code
+ * script/bench allocation} runs it with JMH's gc profiler, which counts the allocations of all
+ * threads.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
@@ -53,7 +54,9 @@ public class ReadAllocation {
     Portal portal = new Portal(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 1);
     server =
         new IscsiServer(
-            IscsiServerConfig.of(List.of(portal)), ReservationStore.none(), new TargetListener() {});
+            IscsiServerConfig.of(List.of(portal)),
+            ReservationStore.none(),
+            new TargetListener() {});
     server.define(new TargetDefinition(ServeUnit.IQN, Map.of(0, unit), Access.open()));
     InetSocketAddress address = server.open().getFirst().address();
     initiator = Initiator.login(address, ServeUnit.IQN, 1, BLOCKS * 512, DEPTH);

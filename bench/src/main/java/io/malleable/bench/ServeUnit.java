@@ -24,8 +24,8 @@ import java.util.Map;
 import java.util.UUID;
 
 /**
- * The process that a benchmark loads: our target with one unit, and nothing else. Prints the port, then serves until its standard
- * input ends.
+ * The process that a benchmark loads: our target with one unit, and nothing else. Prints the port,
+ * then serves until its standard input ends.
  *
  * <p>Arguments: {@code null SIZE}, {@code local DIRECTORY VOLUME} or {@code rbd CONF VOLUME}.
  */
@@ -39,12 +39,17 @@ final class ServeUnit {
   public static void main(String[] arguments) throws IOException {
     switch (arguments[0]) {
       case "null" -> serve(new NullUnit(Long.parseLong(arguments[1])));
-      case "local" -> serve(LocalVolumeStore.open(Path.of(arguments[1])), UUID.fromString(arguments[2]));
+      case "local" ->
+          serve(LocalVolumeStore.open(Path.of(arguments[1])), UUID.fromString(arguments[2]));
       case "rbd" ->
           serve(
               RbdVolumeStore.open(
                   new RbdConfig(
-                      Path.of(arguments[1]), "m2", "m2", Duration.ofSeconds(10), UUID.randomUUID())),
+                      Path.of(arguments[1]),
+                      "m2",
+                      "m2",
+                      Duration.ofSeconds(10),
+                      UUID.randomUUID())),
               UUID.fromString(arguments[2]));
       default -> throw new IllegalArgumentException(arguments[0]);
     }
@@ -62,7 +67,8 @@ final class ServeUnit {
     try (IscsiServer server =
         new IscsiServer(
             IscsiServerConfig.of(List.of(portal)).withMaxSessionsPerTarget(MAX_SESSIONS),
-            ReservationStore.none(), new TargetListener() {})) {
+            ReservationStore.none(),
+            new TargetListener() {})) {
       server.define(new TargetDefinition(IQN, Map.of(0, unit), Access.open()));
       System.out.println(server.open().getFirst().address().getPort());
       System.out.flush();

@@ -19,7 +19,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** A boot storm: many sessions at once on one server, what each costs, and whether a greedy one starves the others. */
+/**
+ * A boot storm: many sessions at once on one server, what each costs, and whether a greedy one
+ * starves the others.
+ */
 @Command(name = "sessions", description = "1,000 sessions: login storm, memory, fairness.")
 final class SessionBench implements Callable<Integer> {
   private static final long UNIT_BYTES = 1L << 30;
@@ -29,16 +32,28 @@ final class SessionBench implements Callable<Integer> {
   private static final int GREEDY_DEPTH = 32;
   private static final int WARM_UP_SESSIONS = 50;
 
-  @Option(names = "--sessions", defaultValue = "1000", description = "sessions at once (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--sessions",
+      defaultValue = "1000",
+      description = "sessions at once (default ${DEFAULT-VALUE})")
   int sessions;
 
-  @Option(names = "--modest", defaultValue = "100", description = "sessions that read one block at a time (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--modest",
+      defaultValue = "100",
+      description = "sessions that read one block at a time (default ${DEFAULT-VALUE})")
   int modest;
 
-  @Option(names = "--seconds", defaultValue = "5", description = "length of one fairness measurement (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--seconds",
+      defaultValue = "5",
+      description = "length of one fairness measurement (default ${DEFAULT-VALUE})")
   int seconds;
 
-  @Option(names = "--rounds", defaultValue = "3", description = "fairness measurements of each kind (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--rounds",
+      defaultValue = "3",
+      description = "fairness measurements of each kind (default ${DEFAULT-VALUE})")
   int rounds;
 
   @Option(names = "--out", description = "directory for the table; printed only when absent")
@@ -84,12 +99,14 @@ final class SessionBench implements Callable<Integer> {
         (after - before) / 1024.0 / sessions);
   }
 
-  private List<Initiator> login(int first, int count) throws InterruptedException, ExecutionException {
+  private List<Initiator> login(int first, int count)
+      throws InterruptedException, ExecutionException {
     List<Future<Initiator>> logins = new ArrayList<>();
     try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
       for (int i = 0; i < count; i++) {
         int number = first + i;
-        logins.add(threads.submit(() -> Initiator.login(address, ServeUnit.IQN, number, READ_BYTES, 1)));
+        logins.add(
+            threads.submit(() -> Initiator.login(address, ServeUnit.IQN, number, READ_BYTES, 1)));
       }
     }
     List<Initiator> initiators = new ArrayList<>();
@@ -170,7 +187,8 @@ final class SessionBench implements Callable<Integer> {
     int count = 0;
     while (!stop.get() && count < nanos.length) {
       long started = System.nanoTime();
-      initiator.queueRead((long) random.nextInt((int) (UNIT_BYTES / READ_BYTES)) * READ_BLOCKS, READ_BLOCKS, 512);
+      initiator.queueRead(
+          (long) random.nextInt((int) (UNIT_BYTES / READ_BYTES)) * READ_BLOCKS, READ_BLOCKS, 512);
       initiator.send();
       initiator.awaitStatus();
       nanos[count++] = System.nanoTime() - started;

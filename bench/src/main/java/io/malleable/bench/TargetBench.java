@@ -21,21 +21,36 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Our target on a clone and on a null device beside tgtd and istgt on a raw file of the same bytes. */
-@Command(name = "target", description = "iSCSI target: ours on a clone and on a null device, tgtd, istgt.")
+/**
+ * Our target on a clone and on a null device beside tgtd and istgt on a raw file of the same bytes.
+ */
+@Command(
+    name = "target",
+    description = "iSCSI target: ours on a clone and on a null device, tgtd, istgt.")
 final class TargetBench implements Callable<Integer> {
   private static final int CHUNK_BYTES = 1 << 20;
 
-  @Option(names = "--rounds", defaultValue = "5", description = "measurements of each kind (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--rounds",
+      defaultValue = "5",
+      description = "measurements of each kind (default ${DEFAULT-VALUE})")
   int rounds;
 
-  @Option(names = "--seconds", defaultValue = "4", description = "length of one read measurement (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--seconds",
+      defaultValue = "4",
+      description = "length of one read measurement (default ${DEFAULT-VALUE})")
   int seconds;
 
-  @Option(names = "--size-mib", defaultValue = "512", description = "size of the drive (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--size-mib",
+      defaultValue = "512",
+      description = "size of the drive (default ${DEFAULT-VALUE})")
   int sizeMib;
 
-  @Option(names = "--out", description = "directory for the table and the chart; printed only when absent")
+  @Option(
+      names = "--out",
+      description = "directory for the table and the chart; printed only when absent")
   Path out;
 
   /** What was measured of one contender under one workload. */
@@ -55,11 +70,9 @@ final class TargetBench implements Callable<Integer> {
       start(contenders, directory);
       Map<Workload, Map<Contender, Result>> results = measure(contenders);
       TargetReport report = new TargetReport(rounds, seconds, sizeMib);
-      results.forEach(
-          (workload, byContender) ->
-              byContender.forEach(
-                  (contender, result) ->
-                      report.add(workload, contender.name(), result.rate(), result.cpuMicros())));
+      results.forEach((workload, byContender) ->
+          byContender.forEach((contender, result) ->
+              report.add(workload, contender.name(), result.rate(), result.cpuMicros())));
       System.out.print(report.markdown());
       if (out != null) {
         report.write(out);
@@ -73,16 +86,21 @@ final class TargetBench implements Callable<Integer> {
     }
   }
 
-  private void start(List<Contender> contenders, Path directory) throws IOException, InterruptedException {
+  private void start(List<Contender> contenders, Path directory)
+      throws IOException, InterruptedException {
     Path store = directory.resolve("store");
     Path tgtFile = directory.resolve("tgt.raw");
     Path istgtFile = directory.resolve("istgt.raw");
     UUID clone = fill(store, tgtFile, istgtFile);
     contenders.add(
-        M2Contender.start("M2, clone", directory.resolve("m2.log"), "local", store.toString(), clone.toString()));
+        M2Contender.start(
+            "M2, clone", directory.resolve("m2.log"), "local", store.toString(), clone.toString()));
     contenders.add(
         M2Contender.start(
-            "M2, null device", directory.resolve("null.log"), "null", Long.toString((long) sizeMib << 20)));
+            "M2, null device",
+            directory.resolve("null.log"),
+            "null",
+            Long.toString((long) sizeMib << 20)));
     contenders.add(TgtContender.start(tgtFile, directory.resolve("tgt.log")));
     contenders.add(IstgtContender.start(istgtFile, (long) sizeMib << 20, directory));
   }
@@ -96,7 +114,8 @@ final class TargetBench implements Callable<Integer> {
     List<FileChannel> channels = new ArrayList<>();
     try (LocalVolumeStore store = LocalVolumeStore.open(directory)) {
       for (Path file : files) {
-        channels.add(FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
+        channels.add(
+            FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
       }
       store.create(image, (long) sizeMib << 20);
       try (Volume volume = store.open(image)) {
@@ -124,7 +143,10 @@ final class TargetBench implements Callable<Integer> {
     }
   }
 
-  /** Reads come first: a write gives a clone blocks of its own. One unmeasured round warms everybody up. */
+  /**
+   * Reads come first: a write gives a clone blocks of its own. One unmeasured round warms everybody
+   * up.
+   */
   private Map<Workload, Map<Contender, Result>> measure(List<Contender> contenders)
       throws IOException, InterruptedException {
     Map<Workload, Map<Contender, Result>> results = new LinkedHashMap<>();
@@ -142,13 +164,19 @@ final class TargetBench implements Callable<Integer> {
           if (round > 0) {
             Result result = byContender.get(contender);
             result.rate().add(workload.inUnit(rate));
-            double requests = workload.kind() == Workload.Kind.SEQUENTIAL_WRITE ? 0 : rate * elapsed;
+            double requests =
+                workload.kind() == Workload.Kind.SEQUENTIAL_WRITE ? 0 : rate * elapsed;
             if (requests > 0) {
               result.cpuMicros().add(cpu * 1e6 / requests);
             }
           }
           System.err.printf(
-              Locale.ROOT, "%s, round %d, %s: %.0f/s%n", workload.title(), round, contender.name(), rate);
+              Locale.ROOT,
+              "%s, round %d, %s: %.0f/s%n",
+              workload.title(),
+              round,
+              contender.name(),
+              rate);
         }
       }
     }
@@ -159,14 +187,13 @@ final class TargetBench implements Callable<Integer> {
     try (var paths = Files.walk(directory)) {
       paths
           .sorted(Comparator.reverseOrder())
-          .forEach(
-              path -> {
-                try {
-                  Files.delete(path);
-                } catch (IOException e) {
-                  throw new UncheckedIOException(e);
-                }
-              });
+          .forEach(path -> {
+            try {
+              Files.delete(path);
+            } catch (IOException e) {
+              throw new UncheckedIOException(e);
+            }
+          });
     }
   }
 }

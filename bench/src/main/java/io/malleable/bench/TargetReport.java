@@ -44,36 +44,36 @@ final class TargetReport {
             sizeMib,
             Machine.describe()));
     List<String> contenders = List.copyOf(rates.values().iterator().next().keySet());
-    text.append("| workload | ").append(String.join(" | ", contenders)).append(" | M2 clone / tgtd | wanted | clone / null |\n");
+    text.append("| workload | ")
+        .append(String.join(" | ", contenders))
+        .append(" | M2 clone / tgtd | wanted | clone / null |\n");
     text.append("|---|").append("---|".repeat(contenders.size() + 3)).append('\n');
-    rates.forEach(
-        (workload, byContender) -> {
-          text.append("| ").append(workload.title()).append(", ").append(workload.unit());
-          byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 0)));
-          double ours = byContender.get(OURS).median();
-          text.append(
-              String.format(
-                  Locale.ROOT,
-                  " | **%.2f** | %.1f | %.2f |%n",
-                  ours / byContender.get(REFERENCE).median(),
-                  workload.required(),
-                  ours / byContender.get("M2, null device").median()));
-        });
+    rates.forEach((workload, byContender) -> {
+      text.append("| ").append(workload.title()).append(", ").append(workload.unit());
+      byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 0)));
+      double ours = byContender.get(OURS).median();
+      text.append(
+          String.format(
+              Locale.ROOT,
+              " | **%.2f** | %.1f | %.2f |%n",
+              ours / byContender.get(REFERENCE).median(),
+              workload.required(),
+              ours / byContender.get("M2, null device").median()));
+    });
     text.append("\nCPU time of the target's process per read, in microseconds:\n\n| workload | ");
     text.append(String.join(" | ", contenders)).append(" | M2 clone / tgtd |\n|---|");
     text.append("---|".repeat(contenders.size() + 1)).append('\n');
-    cpuMicros.forEach(
-        (workload, byContender) -> {
-          if (workload.kind() != Workload.Kind.SEQUENTIAL_WRITE) {
-            text.append("| ").append(workload.title());
-            byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 1)));
-            text.append(
-                String.format(
-                    Locale.ROOT,
-                    " | **%.2f** |%n",
-                    byContender.get(OURS).median() / byContender.get(REFERENCE).median()));
-          }
-        });
+    cpuMicros.forEach((workload, byContender) -> {
+      if (workload.kind() != Workload.Kind.SEQUENTIAL_WRITE) {
+        text.append("| ").append(workload.title());
+        byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 1)));
+        text.append(
+            String.format(
+                Locale.ROOT,
+                " | **%.2f** |%n",
+                byContender.get(OURS).median() / byContender.get(REFERENCE).median()));
+      }
+    });
     return text.toString();
   }
 
@@ -90,23 +90,24 @@ final class TargetReport {
     Files.createDirectories(directory);
     List<String> contenders = List.copyOf(rates.values().iterator().next().keySet());
     List<BarChart.Group> groups = new ArrayList<>();
-    rates.forEach(
-        (workload, byContender) -> {
-          List<BarChart.Bar> bars = new ArrayList<>();
-          byContender.forEach(
-              (name, samples) ->
-                  bars.add(
-                      new BarChart.Bar(
-                          contenders.indexOf(name),
-                          samples.median(),
-                          samples.min(),
-                          samples.max(),
-                          String.format(Locale.ROOT, "%,.0f %s", samples.median(), workload.unit()))));
-          groups.add(new BarChart.Group(workload.title(), bars));
-        });
+    rates.forEach((workload, byContender) -> {
+      List<BarChart.Bar> bars = new ArrayList<>();
+      byContender.forEach((name, samples) ->
+          bars.add(
+              new BarChart.Bar(
+                  contenders.indexOf(name),
+                  samples.median(),
+                  samples.min(),
+                  samples.max(),
+                  String.format(Locale.ROOT, "%,.0f %s", samples.median(), workload.unit()))));
+      groups.add(new BarChart.Group(workload.title(), bars));
+    });
     Files.writeString(
         directory.resolve("target.svg"),
-        BarChart.draw("iSCSI targets, median of interleaved rounds (line: smallest to largest)", contenders, groups));
+        BarChart.draw(
+            "iSCSI targets, median of interleaved rounds (line: smallest to largest)",
+            contenders,
+            groups));
     Files.writeString(directory.resolve("target.md"), markdown() + "\n![chart](target.svg)\n");
   }
 }

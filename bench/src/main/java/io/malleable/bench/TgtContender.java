@@ -26,11 +26,17 @@ final class TgtContender implements Contender {
   static TgtContender start(Path file, Path log) throws IOException, InterruptedException {
     Programs.require("tgtd", "tgt");
     int port = freePort();
-    // The control channel is a UNIX socket whose name ends in this number; a process id does not collide.
+    // The control channel is a UNIX socket whose name ends in this number; a process id does not
+    // collide.
     int control = (int) (ProcessHandle.current().pid() % 30_000) + 1;
     Process process =
         new ProcessBuilder(
-                "tgtd", "-f", "-C", Integer.toString(control), "--iscsi", "portal=127.0.0.1:" + port)
+                "tgtd",
+                "-f",
+                "-C",
+                Integer.toString(control),
+                "--iscsi",
+                "portal=127.0.0.1:" + port)
             .redirectErrorStream(true)
             .redirectOutput(log.toFile())
             .start();
@@ -57,7 +63,17 @@ final class TgtContender implements Contender {
       }
     }
     admin(
-        "--lld", "iscsi", "--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b",
+        "--lld",
+        "iscsi",
+        "--op",
+        "new",
+        "--mode",
+        "logicalunit",
+        "--tid",
+        "1",
+        "--lun",
+        "1",
+        "-b",
         file.toString());
     admin("--lld", "iscsi", "--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL");
   }

@@ -20,8 +20,13 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Clone, snapshot and rollback over size and chain depth: the embedded store, RBD and qcow2 overlays. */
-@Command(name = "volumes", description = "Clone, snapshot, rollback over size and depth: M2, RBD, qcow2.")
+/**
+ * Clone, snapshot and rollback over size and chain depth: the embedded store, RBD and qcow2
+ * overlays.
+ */
+@Command(
+    name = "volumes",
+    description = "Clone, snapshot, rollback over size and depth: M2, RBD, qcow2.")
 final class VolumeBench implements Callable<Integer> {
   static final String LOCAL = "M2, embedded";
   static final String RBD = "M2, Ceph RBD";
@@ -34,13 +39,18 @@ final class VolumeBench implements Callable<Integer> {
   private static final int READ_BYTES = 4096;
   private static final int READS_PER_SAMPLE = 20_000;
 
-  @Option(names = "--rounds", defaultValue = "7", description = "repetitions of each call (default ${DEFAULT-VALUE})")
+  @Option(
+      names = "--rounds",
+      defaultValue = "7",
+      description = "repetitions of each call (default ${DEFAULT-VALUE})")
   int rounds;
 
   @Option(names = "--no-rbd", description = "leave the one-node Ceph cluster out")
   boolean noRbd;
 
-  @Option(names = "--out", description = "directory for the table and the chart; printed only when absent")
+  @Option(
+      names = "--out",
+      description = "directory for the table and the chart; printed only when absent")
   Path out;
 
   private final VolumeReport report = new VolumeReport();
@@ -76,14 +86,19 @@ final class VolumeBench implements Callable<Integer> {
     try (VolumeStore store =
         RbdVolumeStore.open(
             new RbdConfig(
-                directory.resolve("ceph.conf"), "m2", "m2", Duration.ofSeconds(30), UUID.randomUUID()))) {
+                directory.resolve("ceph.conf"),
+                "m2",
+                "m2",
+                Duration.ofSeconds(30),
+                UUID.randomUUID()))) {
       measureStore(RBD, store);
     } finally {
       Programs.run(List.of("script/ceph-cluster", "stop", directory.toString()));
     }
   }
 
-  private void measureStore(String name, VolumeStore store) throws IOException, InterruptedException {
+  private void measureStore(String name, VolumeStore store)
+      throws IOException, InterruptedException {
     for (long size : SIZES) {
       UUID image = image(store, size);
       for (int round = 0; round <= rounds; round++) {
@@ -196,9 +211,29 @@ final class VolumeBench implements Callable<Integer> {
             counts,
             () ->
                 qemuImg(
-                    "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base.toString(), clone.toString()));
-        time(QCOW2, "snapshot", size, 1, counts, () -> qemuImg("snapshot", "-c", "s", clone.toString()));
-        time(QCOW2, "rollback", size, 1, counts, () -> qemuImg("snapshot", "-a", "s", clone.toString()));
+                    "create",
+                    "-q",
+                    "-f",
+                    "qcow2",
+                    "-F",
+                    "qcow2",
+                    "-b",
+                    base.toString(),
+                    clone.toString()));
+        time(
+            QCOW2,
+            "snapshot",
+            size,
+            1,
+            counts,
+            () -> qemuImg("snapshot", "-c", "s", clone.toString()));
+        time(
+            QCOW2,
+            "rollback",
+            size,
+            1,
+            counts,
+            () -> qemuImg("snapshot", "-a", "s", clone.toString()));
       }
     }
   }

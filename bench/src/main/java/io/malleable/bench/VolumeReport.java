@@ -12,7 +12,8 @@ import java.util.TreeMap;
 
 /** The results of {@link VolumeBench} as tables and a chart. */
 final class VolumeReport {
-  private static final List<String> CONTENDERS = List.of(VolumeBench.LOCAL, VolumeBench.RBD, VolumeBench.QCOW2);
+  private static final List<String> CONTENDERS =
+      List.of(VolumeBench.LOCAL, VolumeBench.RBD, VolumeBench.QCOW2);
 
   /** By what is called and on what, then by contender; milliseconds. */
   private final Map<String, Map<String, Samples>> calls = new LinkedHashMap<>();
@@ -41,28 +42,30 @@ final class VolumeReport {
                 + " program, and its snapshots are internal and of an image not in use.\n\n%s\n\n",
             rounds,
             Machine.describe()));
-    text.append("| call | ").append(String.join(" | ", CONTENDERS)).append(" |\n|---|---|---|---|\n");
-    calls.forEach(
-        (key, byContender) -> {
-          text.append("| ").append(key);
-          for (String contender : CONTENDERS) {
-            Samples samples = byContender.get(contender);
-            text.append(" | ").append(samples == null ? "" : format(samples, 2));
-          }
-          text.append(" |\n");
-        });
-    text.append("\nRandom 4k reads of an open disk by one thread, per second, and against depth 1:\n\n");
+    text.append("| call | ")
+        .append(String.join(" | ", CONTENDERS))
+        .append(" |\n|---|---|---|---|\n");
+    calls.forEach((key, byContender) -> {
+      text.append("| ").append(key);
+      for (String contender : CONTENDERS) {
+        Samples samples = byContender.get(contender);
+        text.append(" | ").append(samples == null ? "" : format(samples, 2));
+      }
+      text.append(" |\n");
+    });
+    text.append(
+        "\nRandom 4k reads of an open disk by one thread, per second, and against depth 1:\n\n");
     text.append("| chain depth | reads/s | ratio |\n|---|---|---|\n");
-    double first = readsByDepth.values().stream().findFirst().map(Samples::median).orElse(Double.NaN);
-    readsByDepth.forEach(
-        (depth, samples) ->
-            text.append(
-                String.format(
-                    Locale.ROOT,
-                    "| %d | %s | %.2f |%n",
-                    depth,
-                    format(samples, 0),
-                    samples.median() / first)));
+    double first =
+        readsByDepth.values().stream().findFirst().map(Samples::median).orElse(Double.NaN);
+    readsByDepth.forEach((depth, samples) ->
+        text.append(
+            String.format(
+                Locale.ROOT,
+                "| %d | %s | %.2f |%n",
+                depth,
+                format(samples, 0),
+                samples.median() / first)));
     return text.toString();
   }
 
@@ -73,23 +76,22 @@ final class VolumeReport {
   void write(Path directory, int rounds) throws IOException {
     Files.createDirectories(directory);
     List<BarChart.Group> groups = new ArrayList<>();
-    calls.forEach(
-        (key, byContender) -> {
-          List<BarChart.Bar> bars = new ArrayList<>();
-          byContender.forEach(
-              (name, samples) ->
-                  bars.add(
-                      new BarChart.Bar(
-                          CONTENDERS.indexOf(name),
-                          samples.median(),
-                          samples.min(),
-                          samples.max(),
-                          String.format(Locale.ROOT, "%.2f ms", samples.median()))));
-          groups.add(new BarChart.Group(key, bars));
-        });
+    calls.forEach((key, byContender) -> {
+      List<BarChart.Bar> bars = new ArrayList<>();
+      byContender.forEach((name, samples) ->
+          bars.add(
+              new BarChart.Bar(
+                  CONTENDERS.indexOf(name),
+                  samples.median(),
+                  samples.min(),
+                  samples.max(),
+                  String.format(Locale.ROOT, "%.2f ms", samples.median()))));
+      groups.add(new BarChart.Group(key, bars));
+    });
     Files.writeString(
         directory.resolve("volumes.svg"),
         BarChart.draw("Volumes: milliseconds per call (shorter is better)", CONTENDERS, groups));
-    Files.writeString(directory.resolve("volumes.md"), markdown(rounds) + "\n![chart](volumes.svg)\n");
+    Files.writeString(
+        directory.resolve("volumes.md"), markdown(rounds) + "\n![chart](volumes.svg)\n");
   }
 }

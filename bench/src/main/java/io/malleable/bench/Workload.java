@@ -45,9 +45,12 @@ record Workload(String title, Kind kind, int blockBytes, int depth, double requi
         new ArrayList<>(
             List.of(
                 "iscsi-perf",
-                "-b", Integer.toString(blockBytes / 512),
-                "-m", Integer.toString(depth),
-                "-t", Integer.toString(seconds)));
+                "-b",
+                Integer.toString(blockBytes / 512),
+                "-m",
+                Integer.toString(depth),
+                "-t",
+                Integer.toString(seconds)));
     if (kind == Kind.RANDOM_READ) {
       command.add("-r");
     }
@@ -69,10 +72,19 @@ record Workload(String title, Kind kind, int blockBytes, int depth, double requi
     String output =
         Programs.run(
             List.of(
-                "qemu-img", "bench", "-w", "-f", "raw", "-t", "none",
-                "-d", Integer.toString(depth),
-                "-s", Integer.toString(blockBytes),
-                "-c", Long.toString(count),
+                "qemu-img",
+                "bench",
+                "-w",
+                "-f",
+                "raw",
+                "-t",
+                "none",
+                "-d",
+                Integer.toString(depth),
+                "-s",
+                Integer.toString(blockBytes),
+                "-c",
+                Long.toString(count),
                 url));
     Matcher matcher = RUN_SECONDS.matcher(output);
     if (!matcher.find()) {

@@ -40,6 +40,14 @@ public interface Volume extends AutoCloseable {
   /** The run of equal allocation that starts at the offset. */
   Extent extentAt(long offsetBytes) throws IOException;
 
+  /**
+   * How many reads and writes are worth having under way at once: 1 where a call only moves memory,
+   * more where it waits for a network.
+   */
+  default int concurrency() {
+    return 1;
+  }
+
   /** Flushes and releases the handle. */
   @Override
   void close() throws IOException;

@@ -5,6 +5,8 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeException.Reason;
 import java.lang.foreign.AddressLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -12,6 +14,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The functions of {@code librados.so.2} and {@code librbd.so.1} that the store uses, with the C
@@ -179,27 +182,32 @@ final class CephLibraries {
     aioFlush = bind(rbd, "rbd_aio_flush", JAVA_INT, POINTER, POINTER);
   }
 
+  private static @Nullable CephLibraries instance;
+
   /**
-   * Loads both libraries for the life of the process; they cannot be unloaded safely.
+   * Loads both libraries, once, for the life of the process; they cannot be unloaded safely.
    *
-   * @throws IllegalStateException naming the library and the Debian package that brings it
+   * @throws VolumeException {@code UNAVAILABLE} naming the library and the Debian package that
+   *     brings it
    */
-  static CephLibraries get() {
-    return Holder.INSTANCE;
+  static synchronized CephLibraries get() throws VolumeException {
+    CephLibraries loaded = instance;
+    if (loaded == null) {
+      loaded =
+          new CephLibraries(load("librados.so.2", "librados2"), load("librbd.so.1", "librbd1"));
+      instance = loaded;
+    }
+    return loaded;
   }
 
-  private static final class Holder {
-    static final CephLibraries INSTANCE =
-        new CephLibraries(load("librados.so.2", "librados2"), load("librbd.so.1", "librbd1"));
-  }
-
-  private static SymbolLookup load(String soname, String debianPackage) {
+  private static SymbolLookup load(String soname, String debianPackage) throws VolumeException {
     try {
       return SymbolLookup.libraryLookup(soname, Arena.global());
     } catch (IllegalArgumentException e) {
-      throw new IllegalStateException(
+      throw new VolumeException(
+          Reason.UNAVAILABLE,
           soname
-              + " cannot be loaded, and the RBD store needs it: install the Debian package "
+              + " cannot be loaded, and volumes on Ceph need it: install the Debian package "
               + debianPackage,
           e);
     }

@@ -29,7 +29,7 @@ final class RbdCluster implements AutoCloseable {
 
   private static final long TRASH_ENTRY_BYTES = 40;
 
-  private final CephLibraries ceph = CephLibraries.get();
+  private final CephLibraries ceph;
   private final Arena arena = Arena.ofShared();
   private final RbdConfig config;
   private final MemorySegment cluster;
@@ -38,6 +38,7 @@ final class RbdCluster implements AutoCloseable {
 
   RbdCluster(RbdConfig config) throws IOException {
     this.config = config;
+    this.ceph = CephLibraries.get();
     if (!Files.isReadable(config.conf())) {
       throw new VolumeException(
           Reason.UNAVAILABLE,

@@ -16,6 +16,8 @@ final class RbdVolume implements Volume {
   /** How far {@link #extentAt} looks ahead. */
   private static final long EXTENT_WINDOW_BYTES = 1L << 30;
 
+  private static final int CONCURRENCY = 32;
+
   private final UUID id;
   private final boolean sealed;
   private final RbdImage image;
@@ -68,7 +70,11 @@ final class RbdVolume implements Volume {
   public void write(long offsetBytes, ByteBuffer source) throws IOException {
     checkWritable();
     check(offsetBytes, source.remaining());
-    io.write(offsetBytes, source);
+    try {
+      io.write(offsetBytes, source);
+    } catch (CephException e) {
+      throw RbdVolumeStore.translated(id, e);
+    }
   }
 
   @Override
@@ -91,6 +97,11 @@ final class RbdVolume implements Volume {
     if (lengthBytes > 0) {
       io.writeZeroes(offsetBytes, lengthBytes);
     }
+  }
+
+  @Override
+  public int concurrency() {
+    return CONCURRENCY;
   }
 
   @Override

@@ -50,7 +50,6 @@ public final class RbdVolumeStore implements VolumeStore {
    *
    * @throws VolumeException {@code UNAVAILABLE} naming the setting that is wrong or the part of the
    *     cluster that does not answer
-   * @throws IllegalStateException when Ceph's libraries are not installed
    */
   public static RbdVolumeStore open(RbdConfig config) throws IOException {
     RbdVolumeStore store = new RbdVolumeStore(config, new RbdCluster(config));
@@ -595,16 +594,20 @@ public final class RbdVolumeStore implements VolumeStore {
     try {
       call.invoke();
     } catch (CephException e) {
-      Reason reason =
-          switch (e.errno()) {
-            case CephException.ENOENT -> Reason.NOT_FOUND;
-            case CephException.EEXIST -> Reason.ALREADY_EXISTS;
-            case CephException.EBUSY -> Reason.IN_USE;
-            case CephException.ENOTEMPTY -> Reason.HAS_DEPENDANTS;
-            case CephException.ENOSPC, CephException.EDQUOT -> Reason.OUT_OF_SPACE;
-            default -> Reason.UNAVAILABLE;
-          };
-      throw new VolumeException(reason, "volume " + id + ": " + e.getMessage(), e);
+      throw translated(id, e);
     }
+  }
+
+  static VolumeException translated(UUID id, CephException e) {
+    Reason reason =
+        switch (e.errno()) {
+          case CephException.ENOENT -> Reason.NOT_FOUND;
+          case CephException.EEXIST -> Reason.ALREADY_EXISTS;
+          case CephException.EBUSY -> Reason.IN_USE;
+          case CephException.ENOTEMPTY -> Reason.HAS_DEPENDANTS;
+          case CephException.ENOSPC, CephException.EDQUOT -> Reason.OUT_OF_SPACE;
+          default -> Reason.UNAVAILABLE;
+        };
+    return new VolumeException(reason, "volume " + id + ": " + e.getMessage(), e);
   }
 }
