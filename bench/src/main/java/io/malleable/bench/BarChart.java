@@ -34,15 +34,34 @@ final class BarChart {
     for (Group group : groups) {
       height += group.bars().size() * (BAR_HEIGHT + 3) + GROUP_GAP;
     }
-    svg.append(String.format(Locale.ROOT, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">%n",
-        WIDTH,
-        height));
-    svg.append(String.format(Locale.ROOT, "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>%n", WIDTH, height));
-    svg.append(String.format(Locale.ROOT, "<text x=\"16\" y=\"24\" font-size=\"16\" fill=\"#222222\">%s</text>%n", escape(title)));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">%n",
+            WIDTH,
+            height));
+    svg.append(
+        String.format(
+            Locale.ROOT, "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>%n", WIDTH, height));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<text x=\"16\" y=\"24\" font-size=\"16\" fill=\"#222222\">%s</text>%n",
+            escape(title)));
     int x = 16;
     for (int i = 0; i < series.size(); i++) {
-      svg.append(String.format(Locale.ROOT, "<rect x=\"%d\" y=\"38\" width=\"12\" height=\"12\" fill=\"%s\"/>%n", x, COLOURS[i]));
-      svg.append(String.format(Locale.ROOT, "<text x=\"%d\" y=\"48\" fill=\"#222222\">%s</text>%n", x + 17, escape(series.get(i))));
+      svg.append(
+          String.format(
+              Locale.ROOT,
+              "<rect x=\"%d\" y=\"38\" width=\"12\" height=\"12\" fill=\"%s\"/>%n",
+              x,
+              COLOURS[i]));
+      svg.append(
+          String.format(
+              Locale.ROOT,
+              "<text x=\"%d\" y=\"48\" fill=\"#222222\">%s</text>%n",
+              x + 17,
+              escape(series.get(i))));
       x += 34 + 7 * series.get(i).length();
     }
     int y = TOP;
@@ -56,28 +75,40 @@ final class BarChart {
   private static int drawGroup(StringBuilder svg, Group group, int top) {
     double longest = group.bars().stream().mapToDouble(Bar::max).max().orElse(1);
     int middle = top + group.bars().size() * (BAR_HEIGHT + 3) / 2 + 4;
-    svg.append(String.format(Locale.ROOT, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#222222\">%s</text>%n",
-        LEFT - 10,
-        middle,
-        escape(group.title())));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#222222\">%s</text>%n",
+            LEFT - 10,
+            middle,
+            escape(group.title())));
     int y = top;
     for (Bar bar : group.bars()) {
       double scale = BAR_AREA / longest;
-      svg.append(String.format(Locale.ROOT, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>%n",
-          LEFT,
-          y,
-          Math.max(1, bar.value() * scale),
-          BAR_HEIGHT,
-          COLOURS[bar.series()]));
-      svg.append(String.format(Locale.ROOT, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#222222\"/>%n",
-          LEFT + bar.min() * scale,
-          y + BAR_HEIGHT / 2,
-          LEFT + bar.max() * scale,
-          y + BAR_HEIGHT / 2));
-      svg.append(String.format(Locale.ROOT, "<text x=\"%.1f\" y=\"%d\" fill=\"#222222\">%s</text>%n",
-          LEFT + bar.max() * scale + 6,
-          y + BAR_HEIGHT - 4,
-          escape(bar.label())));
+      svg.append(
+          String.format(
+              Locale.ROOT,
+              "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>%n",
+              LEFT,
+              y,
+              Math.max(1, bar.value() * scale),
+              BAR_HEIGHT,
+              COLOURS[bar.series()]));
+      svg.append(
+          String.format(
+              Locale.ROOT,
+              "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#222222\"/>%n",
+              LEFT + bar.min() * scale,
+              y + BAR_HEIGHT / 2,
+              LEFT + bar.max() * scale,
+              y + BAR_HEIGHT / 2));
+      svg.append(
+          String.format(
+              Locale.ROOT,
+              "<text x=\"%.1f\" y=\"%d\" fill=\"#222222\">%s</text>%n",
+              LEFT + bar.max() * scale + 6,
+              y + BAR_HEIGHT - 4,
+              escape(bar.label())));
       y += BAR_HEIGHT + 3;
     }
     return y + GROUP_GAP;

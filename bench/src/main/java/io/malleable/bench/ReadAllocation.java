@@ -38,6 +38,7 @@ import org.openjdk.jmh.annotations.Warmup;
 @Warmup(iterations = 3, time = 2)
 @Measurement(iterations = 5, time = 2)
 @Fork(1)
+@SuppressWarnings("NullAway.Init") // JMH calls start() before anything else
 public class ReadAllocation {
   private static final int DEPTH = 32;
   private static final int BLOCKS = 8;

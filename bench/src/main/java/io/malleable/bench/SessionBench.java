@@ -1,6 +1,7 @@
 package io.malleable.bench;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -67,7 +68,7 @@ final class SessionBench implements Callable<Integer> {
     M2Contender server = M2Contender.start("M2", log, "null", Long.toString(UNIT_BYTES));
     String text;
     try {
-      address = new InetSocketAddress("127.0.0.1", server.port());
+      address = new InetSocketAddress(InetAddress.getLoopbackAddress(), server.port());
       text = "# Many sessions\n\n" + Machine.describe() + "\n\n" + storm(server.pid()) + fairness();
     } finally {
       server.stop();

@@ -152,7 +152,6 @@ final class TargetBench implements Callable<Integer> {
     Map<Workload, Map<Contender, Result>> results = new LinkedHashMap<>();
     for (Workload workload : Workload.all()) {
       Map<Contender, Result> byContender = new LinkedHashMap<>();
-      contenders.forEach(contender -> byContender.put(contender, new Result()));
       results.put(workload, byContender);
       for (int round = 0; round <= rounds; round++) {
         for (Contender contender : contenders) {
@@ -162,7 +161,7 @@ final class TargetBench implements Callable<Integer> {
           double elapsed = (System.nanoTime() - startedNanos) / 1e9;
           double cpu = Programs.cpuSeconds(contender.pid()) - cpuBefore;
           if (round > 0) {
-            Result result = byContender.get(contender);
+            Result result = byContender.computeIfAbsent(contender, c -> new Result());
             result.rate().add(workload.inUnit(rate));
             double requests =
                 workload.kind() == Workload.Kind.SEQUENTIAL_WRITE ? 0 : rate * elapsed;

@@ -8,10 +8,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /** The results of {@link TargetBench} as a table and a chart. */
 final class TargetReport {
   private static final String OURS = "M2, clone";
+  private static final String NULL_DEVICE = "M2, null device";
   private static final String REFERENCE = "tgtd, raw file";
 
   private final int rounds;
@@ -51,14 +53,14 @@ final class TargetReport {
     rates.forEach((workload, byContender) -> {
       text.append("| ").append(workload.title()).append(", ").append(workload.unit());
       byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 0)));
-      double ours = byContender.get(OURS).median();
+      double ours = median(byContender, OURS);
       text.append(
           String.format(
               Locale.ROOT,
               " | **%.2f** | %.1f | %.2f |%n",
-              ours / byContender.get(REFERENCE).median(),
+              ours / median(byContender, REFERENCE),
               workload.required(),
-              ours / byContender.get("M2, null device").median()));
+              ours / median(byContender, NULL_DEVICE)));
     });
     text.append("\nCPU time of the target's process per read, in microseconds:\n\n| workload | ");
     text.append(String.join(" | ", contenders)).append(" | M2 clone / tgtd |\n|---|");
@@ -71,10 +73,14 @@ final class TargetReport {
             String.format(
                 Locale.ROOT,
                 " | **%.2f** |%n",
-                byContender.get(OURS).median() / byContender.get(REFERENCE).median()));
+                median(byContender, OURS) / median(byContender, REFERENCE)));
       }
     });
     return text.toString();
+  }
+
+  private static double median(Map<String, Samples> byContender, String name) {
+    return Objects.requireNonNull(byContender.get(name), name).median();
   }
 
   static String format(Samples samples, int decimals) {
