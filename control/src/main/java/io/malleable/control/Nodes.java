@@ -2,7 +2,6 @@ package io.malleable.control;
 
 import io.malleable.hardware.PowerState;
 import java.io.IOException;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -18,12 +17,14 @@ public final class Nodes {
 
   private final Ports ports;
   private final Engine engine;
+  private final Provisioning provisioning;
   private final BootTimeline timeline;
   private final BootExplainer explainer;
 
   Nodes(Ports ports, Engine engine, BootTimeline timeline, BootExplainer explainer) {
     this.ports = ports;
     this.engine = engine;
+    this.provisioning = new Provisioning(ports, engine);
     this.timeline = timeline;
     this.explainer = explainer;
     NodeProcedures.register(ports, engine, explainer);
@@ -90,7 +91,7 @@ public final class Nodes {
             requireNameFree(rows, project, spec.name());
           }
           if (!spec.nics().equals(node.nics()) || !spec.bmc().equals(node.bmc())) {
-            requireFree(rows, node);
+            Provisioning.requireFree(rows, node);
           }
           requireMacsFree(rows, project, spec.nics(), Optional.of(node.id()));
           rows.nodes().update(node.with(spec));
@@ -156,17 +157,6 @@ public final class Nodes {
     }
   }
 
-  private static void requireFree(Rows rows, Node node) {
-    Claims.requireFree(rows, node.ref());
-    node.disk()
-        .ifPresent(disk -> {
-          throw ControlException.of(
-              ErrorCode.NODE_PROVISIONED,
-              "The node '" + node.name() + "' is provisioned with the " + disk + ".",
-              "Release it first: m2 node release " + node.name());
-        });
-  }
-
   /**
    * Finds a node by name or id.
    *
@@ -195,7 +185,7 @@ public final class Nodes {
         .database()
         .change(rows -> {
           Node node = Lookup.node(rows, project, reference);
-          requireFree(rows, node);
+          Provisioning.requireFree(rows, node);
           rows.nodes().delete(node.id());
         });
   }
@@ -263,56 +253,7 @@ public final class Nodes {
    *     SNAPSHOT_NOT_READY, DISK_NOT_READY, DISK_BUSY, DISK_ATTACHED, DISK_EXPOSED
    */
   public Operation provision(UUID project, String reference, BootDrive drive) {
-    return engine.submit(rows -> {
-      Node node = Lookup.node(rows, project, reference);
-      requireFree(rows, node);
-      Map<String, String> input = new HashMap<>();
-      Disk disk =
-          switch (drive) {
-            case BootDrive.OfDisk(String name) -> {
-              Disk existing = Lookup.disk(rows, project, name);
-              Claims.requireFree(rows, existing.ref());
-              Lookup.requireReady(existing);
-              Lookup.requireIdle(existing);
-              yield existing;
-            }
-            case BootDrive.OfImage(String name) -> {
-              input.put("cloned", "true");
-              yield clone(rows, node, new DiskOrigin.OfImage(name));
-            }
-            case BootDrive.OfSnapshot(String name) -> {
-              input.put("cloned", "true");
-              yield clone(rows, node, new DiskOrigin.OfSnapshot(name));
-            }
-          };
-      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.of(node.id())));
-      input.put("disk", disk.id().toString());
-      input.put("node", node.id().toString());
-      input.put("bootsBefore", Long.toString(node.latestBoot()));
-      return new Submission(
-          UUID.randomUUID(), OperationKind.NODE_PROVISION, project, node.ref(), input);
-    });
-  }
-
-  private Disk clone(Rows rows, Node node, DiskOrigin origin) {
-    return Disks.insertClone(
-        rows,
-        node.projectId(),
-        freeDiskName(rows, node),
-        origin,
-        Optional.empty(),
-        ports.clock().instant());
-  }
-
-  /** The node's name, or that name and the first free number. */
-  private static String freeDiskName(Rows rows, Node node) {
-    String name = node.name();
-    for (int i = 2; rows.disks().findByName(node.projectId(), name).isPresent(); i++) {
-      String suffix = "-" + i;
-      String stem = node.name();
-      name = stem.substring(0, Math.min(stem.length(), 63 - suffix.length())) + suffix;
-    }
-    return name;
+    return provisioning.provision(project, reference, drive);
   }
 
   /**
@@ -322,20 +263,7 @@ public final class Nodes {
    * @throws ControlException NOT_FOUND, NODE_NOT_PROVISIONED, NODE_BUSY, DISK_BUSY
    */
   public Operation release(UUID project, String reference, ReleasedDisk releasedDisk) {
-    return engine.submit(rows -> {
-      Node node = Lookup.node(rows, project, reference);
-      Binding binding = takeOver(rows, node, "release");
-      rows.bindings().update(binding.withState(Binding.State.WITHDRAWING));
-      return new Submission(
-          UUID.randomUUID(),
-          OperationKind.NODE_RELEASE,
-          project,
-          node.ref(),
-          Map.of(
-              "node", node.id().toString(),
-              "disk", binding.disk().toString(),
-              "trash", Boolean.toString(releasedDisk == ReleasedDisk.TRASH)));
-    });
+    return provisioning.release(project, reference, releasedDisk);
   }
 
   /**
@@ -347,54 +275,7 @@ public final class Nodes {
    *     DISK_BUSY, FIELD_INVALID
    */
   public Operation failover(UUID project, String reference, String toReference) {
-    return engine.submit(rows -> {
-      Node from = Lookup.node(rows, project, reference);
-      Node to = Lookup.node(rows, project, toReference);
-      if (from.id().equals(to.id())) {
-        throw ControlException.ofField(
-            ErrorCode.FIELD_INVALID,
-            "to",
-            toReference,
-            "A node cannot take over from itself.",
-            "Name another, free node; to restart this one: m2 node power "
-                + from.name()
-                + " cycle");
-      }
-      requireFree(rows, to);
-      Binding binding = takeOver(rows, from, "failover");
-      rows.bindings().update(binding.withState(Binding.State.WITHDRAWING));
-      return new Submission(
-          UUID.randomUUID(),
-          OperationKind.NODE_FAILOVER,
-          project,
-          to.ref(),
-          Map.of(
-              "from", from.id().toString(),
-              "node", to.id().toString(),
-              "disk", binding.disk().toString(),
-              "bootsBefore", Long.toString(to.latestBoot())));
-    });
-  }
-
-  /** The binding of a provisioned node, whose waiting operation ends here. */
-  private Binding takeOver(Rows rows, Node node, String by) {
-    Optional<Operation> holder = Claims.holder(rows, node.id());
-    if (holder.isPresent()) {
-      if (holder.get().state() != OperationState.WAITING) {
-        throw Claims.busy(node.ref(), holder.get());
-      }
-      engine.supersede(rows, holder.get(), by);
-    }
-    Binding binding =
-        rows.bindings()
-            .ofNode(node.id())
-            .orElseThrow(() ->
-                ControlException.of(
-                    ErrorCode.NODE_NOT_PROVISIONED,
-                    "The node '" + node.name() + "' is not provisioned.",
-                    "There is nothing to take away; see: m2 node show " + node.name()));
-    rows.disks().find(binding.disk()).ifPresent(disk -> Claims.requireFree(rows, disk.ref()));
-    return binding;
+    return provisioning.failover(project, reference, toReference);
   }
 
   /** What a machine that asks for its boot script shall be told. */

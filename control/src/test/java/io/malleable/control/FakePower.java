@@ -17,6 +17,7 @@ final class FakePower implements Power {
     final List<String> calls = new ArrayList<>();
     volatile PowerState state = PowerState.OFF;
     volatile boolean broken;
+    volatile Runnable onSwitchOn = () -> {};
 
     private void call(String what) throws IOException {
       synchronized (calls) {
@@ -38,6 +39,7 @@ final class FakePower implements Power {
     @Override
     public void on() throws IOException {
       call("on");
+      onSwitchOn.run();
       state = PowerState.ON;
     }
 

@@ -21,7 +21,7 @@ final class Fixture implements AutoCloseable {
   final TestClock clock = new TestClock();
   final FakePower power = new FakePower();
   volatile FaultPoints faults = (_, _, _) -> {};
-  SqliteDatabase database;
+  CountingDatabase database;
   LocalVolumeStore volumes;
   FakeTargets targets;
   FakeImports imports;
@@ -31,7 +31,7 @@ final class Fixture implements AutoCloseable {
     this.directory = directory;
     Files.createDirectories(directory.resolve("volumes"));
     EmptyDatabase.copyTo(directory.resolve("control.db"));
-    database = SqliteDatabase.open(directory.resolve("control.db"));
+    database = new CountingDatabase(SqliteDatabase.open(directory.resolve("control.db")));
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);
@@ -53,7 +53,7 @@ final class Fixture implements AutoCloseable {
     control.close();
     database.close();
     volumes.close();
-    database = SqliteDatabase.open(directory.resolve("control.db"));
+    database = new CountingDatabase(SqliteDatabase.open(directory.resolve("control.db")));
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);

@@ -13,6 +13,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -324,5 +326,29 @@ final class NodeLifecycleTest {
     assertFalse(fixture.targets.defined().contains(disk));
     fixture.control.start();
     assertEquals(before, fixture.targets.definition(disk));
+  }
+
+  @Test
+  void theWayToPowerOnIsFourTransactionsLongWhateverTheSize() throws Exception {
+    for (long sizeBytes : new long[] {1L << 30, 1L << 40}) {
+      fixture.imports.sizeBytes = sizeBytes;
+      fixture.image("golden-" + sizeBytes);
+      fixture.node("n-" + sizeBytes, Long.numberOfTrailingZeros(sizeBytes));
+      AtomicInteger atPowerOn = new AtomicInteger();
+      AtomicLong atNanos = new AtomicLong();
+      fixture.power.machine("n-" + sizeBytes).onSwitchOn =
+          () -> {
+            atPowerOn.set(fixture.database.writes.get());
+            atNanos.set(System.nanoTime());
+          };
+      int before = fixture.database.writes.get();
+      long beforeNanos = System.nanoTime();
+      fixture.reached(provision("n-" + sizeBytes, "golden-" + sizeBytes), OperationState.WAITING);
+      // One that starts the operation, and one each after clone, target and boot order.
+      assertEquals(4, atPowerOn.get() - before);
+      System.out.printf(
+          "provision to power-on, %d GiB: %.1f ms%n",
+          sizeBytes >> 30, (atNanos.get() - beforeNanos) / 1e6);
+    }
   }
 }
