@@ -1,17 +1,13 @@
 package io.malleable.volume;
 
-import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Writes to one layer. Called from many threads.
@@ -27,40 +23,36 @@ final class LayerWriter {
   private static final int BLOCK_BYTES = BlockMap.BLOCK_BYTES;
   private static final int BLOCK_MASK = BLOCK_BYTES - 1;
 
-  /** A guest that never flushes shall not make us remember more than this. */
-  private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
-
   private static final int ABSORB_BLOCKS = 64;
 
-  private static final long COMPACT_RUNS = 1 << 17;
-
   private final Layer layer;
-  private final StoreFiles files;
   private final SpaceGuard space;
 
+  /** Guards every change of the map; the flusher takes it to collect what is new. */
   private final ReentrantLock allocation = new ReentrantLock();
+
+  private final LayerFlusher flusher;
   // Guarded by allocation.
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(BLOCK_BYTES);
-  private RunList pending = new RunList();
   private boolean punchFailed;
-
-  private final ReentrantLock flushing = new ReentrantLock();
-  private final AtomicLong flushesStarted = new AtomicLong();
-  // Guarded by flushing.
-  private long flushesDone;
-  private long runsAfterCompaction;
-  private Optional<UUID> parentOnDisk;
-
-  /** The data file has bytes that were never synced. */
-  private final AtomicBoolean dirty = new AtomicBoolean();
-
-  private volatile @Nullable IOException failure;
 
   LayerWriter(Layer layer, StoreFiles files, SpaceGuard space) {
     this.layer = layer;
-    this.files = files;
     this.space = space;
-    this.parentOnDisk = Optional.ofNullable(layer.parent()).map(parent -> parent.id);
+    this.flusher = new LayerFlusher(layer, files, allocation);
+  }
+
+  /**
+   * Makes durable what was written before the call. Callers that come while a flush is under way
+   * share the next one.
+   */
+  void flush() throws IOException {
+    flusher.flush();
+  }
+
+  /** See {@link LayerFlusher#rewriteMap}. */
+  void rewriteMap(Optional<UUID> parent) throws IOException {
+    flusher.rewriteMap(parent);
   }
 
   Layer layer() {
@@ -73,21 +65,21 @@ final class LayerWriter {
    * @return whether so much waits for a flush that the caller should do one now
    */
   boolean write(long offsetBytes, ByteBuffer source, Chain chain) throws IOException {
-    refuseAfterFailure();
+    flusher.refuseAfterFailure();
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
     if (allHere(firstBlock, lastBlock)) {
       layer.data.write(offsetBytes, source);
-      dirty.set(true);
+      flusher.dataWritten();
       return false;
     }
     int limit = source.limit();
     allocation.lock();
     try {
       writeAllocating(offsetBytes, source, chain);
-      return pending.size() > MAX_PENDING_RUNS;
+      return flusher.due();
     } catch (IOException e) {
-      throw outOfSpaceOr(e);
+      throw LayerFlusher.outOfSpaceOr(e);
     } finally {
       source.limit(limit);
       allocation.unlock();
@@ -127,7 +119,7 @@ final class LayerWriter {
         space.claim(missing * BLOCK_BYTES);
         source.limit(source.position() + (int) (runEnd - position));
         layer.data.write(position, source);
-        dirty.set(true);
+        flusher.dataWritten();
         if (missing > 0) {
           long first = position >>> BlockMap.BLOCK_SHIFT;
           mark(first, ((runEnd - 1) >>> BlockMap.BLOCK_SHIFT) - first + 1, BlockMap.DATA);
@@ -146,13 +138,13 @@ final class LayerWriter {
     chain.read(block << BlockMap.BLOCK_SHIFT, scratch);
     scratch.position((int) (position & BLOCK_MASK)).put(source).rewind();
     layer.data.write(block << BlockMap.BLOCK_SHIFT, scratch);
-    dirty.set(true);
+    flusher.dataWritten();
     mark(block, 1, BlockMap.DATA);
   }
 
   private void mark(long firstBlock, long count, int state) {
     layer.map.set(firstBlock, count, state);
-    pending.add(firstBlock, count, state);
+    flusher.mapChanged(firstBlock, count, state);
   }
 
   /**
@@ -161,7 +153,7 @@ final class LayerWriter {
    * @return as {@link #write}
    */
   boolean zero(long offsetBytes, long lengthBytes, Chain chain) throws IOException {
-    refuseAfterFailure();
+    flusher.refuseAfterFailure();
     long end = offsetBytes + lengthBytes;
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
@@ -175,9 +167,9 @@ final class LayerWriter {
       zeroPart(offsetBytes, Math.min(end, firstWhole << BlockMap.BLOCK_SHIFT), chain);
       zeroBlocks(firstWhole, endWhole, chain);
       zeroPart(Math.max(offsetBytes, endWhole << BlockMap.BLOCK_SHIFT), end, chain);
-      return pending.size() > MAX_PENDING_RUNS;
+      return flusher.due();
     } catch (IOException e) {
-      throw outOfSpaceOr(e);
+      throw LayerFlusher.outOfSpaceOr(e);
     } finally {
       allocation.unlock();
     }
@@ -195,7 +187,7 @@ final class LayerWriter {
     ByteBuffer zeroes = Chain.ZEROES.duplicate().limit((int) (to - from));
     if (source == layer) {
       layer.data.write(from, zeroes);
-      dirty.set(true);
+      flusher.dataWritten();
     } else {
       writePart(from, zeroes, chain);
     }
@@ -221,7 +213,7 @@ final class LayerWriter {
     try {
       layer.data.punchHole(
           firstBlock << BlockMap.BLOCK_SHIFT, (endBlock - firstBlock) << BlockMap.BLOCK_SHIFT);
-      dirty.set(true);
+      flusher.dataWritten();
     } catch (IOException e) {
       // The blocks read as zeroes all the same; only their space is not given back.
       if (!punchFailed) {
@@ -233,7 +225,7 @@ final class LayerWriter {
 
   /** Copies blocks that come from below into the layer, unless somebody writes them first. */
   void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
-    refuseAfterFailure();
+    flusher.refuseAfterFailure();
     long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
     allocation.lock();
     try {
@@ -249,14 +241,14 @@ final class LayerWriter {
           buffer.clear().limit(length);
           chain.read(first << BlockMap.BLOCK_SHIFT, buffer);
           layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
-          dirty.set(true);
+          flusher.dataWritten();
           mark(first, block - first, BlockMap.DATA);
         } else {
           block++;
         }
       }
     } catch (IOException e) {
-      throw outOfSpaceOr(e);
+      throw LayerFlusher.outOfSpaceOr(e);
     } finally {
       allocation.unlock();
     }
@@ -294,7 +286,7 @@ final class LayerWriter {
     int state = below.map.stateOf(firstBlock);
     allocation.lock();
     try {
-      refuseAfterFailure();
+      flusher.refuseAfterFailure();
       long block = firstBlock;
       while (block < endBlock) {
         long first = block;
@@ -310,13 +302,13 @@ final class LayerWriter {
           space.claim(length);
           below.read(first << BlockMap.BLOCK_SHIFT, buffer.clear().limit(length));
           layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
-          dirty.set(true);
+          flusher.dataWritten();
         }
         mark(first, block - first, state);
       }
-      return pending.size() > MAX_PENDING_RUNS;
+      return flusher.due();
     } catch (IOException e) {
-      throw outOfSpaceOr(e);
+      throw LayerFlusher.outOfSpaceOr(e);
     } finally {
       allocation.unlock();
     }
@@ -344,155 +336,5 @@ final class LayerWriter {
   private boolean inherited(long block, Chain chain) {
     Layer source = chain.sourceOf(block);
     return source != null && source != layer;
-  }
-
-  /**
-   * Makes durable what was written before the call. Callers that come while a flush is under way
-   * share the next one.
-   */
-  void flush() throws IOException {
-    long needed = flushesStarted.get() + 1;
-    flushing.lock();
-    try {
-      refuseAfterFailure();
-      if (flushesDone >= needed) {
-        return;
-      }
-      long mine = flushesStarted.incrementAndGet();
-      if (layer.log.runs() > COMPACT_RUNS && layer.log.runs() > 4 * runsAfterCompaction) {
-        rewriteMap(parentOnDisk);
-      } else {
-        flushNow();
-      }
-      flushesDone = mine;
-    } finally {
-      flushing.unlock();
-    }
-  }
-
-  private void flushNow() throws IOException {
-    RunList batch = takePending();
-    if (!dirty.getAndSet(false) && batch.size() == 0) {
-      return;
-    }
-    try {
-      syncData();
-      if (batch.size() > 0) {
-        layer.log.append(batch);
-      }
-    } catch (SyncFailedException e) {
-      throw failed(e);
-    } catch (IOException e) {
-      giveBack(batch);
-      throw outOfSpaceOr(e);
-    }
-  }
-
-  private void syncData() throws SyncFailedException {
-    try {
-      layer.data.sync();
-    } catch (IOException e) {
-      throw new SyncFailedException(StoreLayout.data(layer.id), e);
-    }
-  }
-
-  private RunList takePending() {
-    allocation.lock();
-    try {
-      RunList taken = pending;
-      pending = new RunList();
-      return taken;
-    } finally {
-      allocation.unlock();
-    }
-  }
-
-  /** Not durable after all: the next flush tries again, in the same order. */
-  private void giveBack(RunList batch) {
-    allocation.lock();
-    try {
-      RunList later = pending;
-      pending = batch;
-      for (int i = 0; i < later.size(); i++) {
-        long run = later.run(i);
-        pending.add(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
-      }
-    } finally {
-      allocation.unlock();
-    }
-  }
-
-  /**
-   * Replaces the map's log by one without history, in one step; with another parent if need be.
-   * Includes a flush.
-   */
-  void rewriteMap(Optional<UUID> parent) throws IOException {
-    flushing.lock();
-    try {
-      refuseAfterFailure();
-      RunList all = new RunList();
-      RunList taken;
-      allocation.lock();
-      try {
-        layer.map.forEachRun(all::add);
-        taken = pending;
-        pending = new RunList();
-      } finally {
-        allocation.unlock();
-      }
-      dirty.set(false);
-      try {
-        syncData();
-        MapLog.writeTemporary(files, layer.id, parent, all);
-      } catch (SyncFailedException e) {
-        throw failed(e);
-      } catch (IOException e) {
-        giveBack(taken);
-        throw outOfSpaceOr(e);
-      }
-      replaceLog();
-      parentOnDisk = parent;
-      runsAfterCompaction = layer.log.runs();
-    } finally {
-      flushing.unlock();
-    }
-  }
-
-  private void replaceLog() throws IOException {
-    String name = StoreLayout.map(layer.id);
-    try {
-      files.rename(name + StoreLayout.TEMPORARY, name);
-      files.syncDirectory(StoreLayout.LAYERS);
-      MapLog old = layer.log;
-      layer.log = MapLog.open(files, layer.id, new BlockMap());
-      old.close();
-    } catch (IOException e) {
-      // Which of the two a crash would leave is not known.
-      throw failed(e);
-    }
-  }
-
-  private IOException failed(IOException e) {
-    failure = e;
-    return e;
-  }
-
-  private void refuseAfterFailure() throws IOException {
-    IOException cause = failure;
-    if (cause != null) {
-      throw new IOException(
-          "layer %s failed and takes no more writes until its volume is opened again: %s"
-              .formatted(layer.id, cause.getMessage()),
-          cause);
-    }
-  }
-
-  private static IOException outOfSpaceOr(IOException e) {
-    String message = e.getMessage();
-    if (message != null && message.contains("No space left on device")) {
-      return new VolumeException(
-          Reason.OUT_OF_SPACE, "the file system of the store is full: " + message, e);
-    }
-    return e;
   }
 }

@@ -1,0 +1,217 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.IOException;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes a layer durable: its data first, then what is new in its map. Flushes of many threads are
+ * done one at a time, each for all who waited.
+ */
+final class LayerFlusher {
+  /** A guest that never flushes shall not make us remember more than this. */
+  private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
+
+  private static final long COMPACT_RUNS = 1 << 17;
+
+  private final Layer layer;
+  private final StoreFiles files;
+
+  private final ReentrantLock allocation;
+  // Guarded by allocation.
+  private RunList pending = new RunList();
+
+  private final ReentrantLock flushing = new ReentrantLock();
+  private final AtomicLong flushesStarted = new AtomicLong();
+  // Guarded by flushing.
+  private long flushesDone;
+  private long runsAfterCompaction;
+  private Optional<UUID> parentOnDisk;
+
+  /** The data file has bytes that were never synced. */
+  private final AtomicBoolean dirty = new AtomicBoolean();
+
+  private volatile @Nullable IOException failure;
+
+  /**
+   * For one writer.
+   *
+   * @param allocation the lock under which the writer changes the layer's map
+   */
+  LayerFlusher(Layer layer, StoreFiles files, ReentrantLock allocation) {
+    this.layer = layer;
+    this.files = files;
+    this.allocation = allocation;
+    this.parentOnDisk = Optional.ofNullable(layer.parent()).map(parent -> parent.id);
+  }
+
+  /** Bytes have arrived in the data file. */
+  void dataWritten() {
+    dirty.set(true);
+  }
+
+  /** Under the allocation lock, after the blocks' data was written. */
+  void mapChanged(long firstBlock, long count, int state) {
+    pending.add(firstBlock, count, state);
+  }
+
+  /** Under the allocation lock: whether so much has changed that it is time for a flush. */
+  boolean due() {
+    return pending.size() > MAX_PENDING_RUNS;
+  }
+
+  /**
+   * Makes durable what was written before the call. Callers that come while a flush is under way
+   * share the next one.
+   */
+  void flush() throws IOException {
+    long needed = flushesStarted.get() + 1;
+    flushing.lock();
+    try {
+      refuseAfterFailure();
+      if (flushesDone >= needed) {
+        return;
+      }
+      long mine = flushesStarted.incrementAndGet();
+      if (layer.log.runs() > COMPACT_RUNS && layer.log.runs() > 4 * runsAfterCompaction) {
+        rewriteMap(parentOnDisk);
+      } else {
+        flushNow();
+      }
+      flushesDone = mine;
+    } finally {
+      flushing.unlock();
+    }
+  }
+
+  private void flushNow() throws IOException {
+    RunList batch = takePending();
+    if (!dirty.getAndSet(false) && batch.size() == 0) {
+      return;
+    }
+    try {
+      syncData();
+      if (batch.size() > 0) {
+        layer.log.append(batch);
+      }
+    } catch (SyncFailedException e) {
+      throw failed(e);
+    } catch (IOException e) {
+      giveBack(batch);
+      throw outOfSpaceOr(e);
+    }
+  }
+
+  private void syncData() throws SyncFailedException {
+    try {
+      layer.data.sync();
+    } catch (IOException e) {
+      throw new SyncFailedException(StoreLayout.data(layer.id), e);
+    }
+  }
+
+  private RunList takePending() {
+    allocation.lock();
+    try {
+      RunList taken = pending;
+      pending = new RunList();
+      return taken;
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  /** Not durable after all: the next flush tries again, in the same order. */
+  private void giveBack(RunList batch) {
+    allocation.lock();
+    try {
+      RunList later = pending;
+      pending = batch;
+      for (int i = 0; i < later.size(); i++) {
+        long run = later.run(i);
+        pending.add(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
+      }
+    } finally {
+      allocation.unlock();
+    }
+  }
+
+  /**
+   * Replaces the map's log by one without history, in one step; with another parent if need be.
+   * Includes a flush.
+   */
+  void rewriteMap(Optional<UUID> parent) throws IOException {
+    flushing.lock();
+    try {
+      refuseAfterFailure();
+      RunList all = new RunList();
+      RunList taken;
+      allocation.lock();
+      try {
+        layer.map.forEachRun(all::add);
+        taken = pending;
+        pending = new RunList();
+      } finally {
+        allocation.unlock();
+      }
+      dirty.set(false);
+      try {
+        syncData();
+        MapLog.writeTemporary(files, layer.id, parent, all);
+      } catch (SyncFailedException e) {
+        throw failed(e);
+      } catch (IOException e) {
+        giveBack(taken);
+        throw outOfSpaceOr(e);
+      }
+      replaceLog();
+      parentOnDisk = parent;
+      runsAfterCompaction = layer.log.runs();
+    } finally {
+      flushing.unlock();
+    }
+  }
+
+  private void replaceLog() throws IOException {
+    String name = StoreLayout.map(layer.id);
+    try {
+      files.rename(name + StoreLayout.TEMPORARY, name);
+      files.syncDirectory(StoreLayout.LAYERS);
+      MapLog old = layer.log;
+      layer.log = MapLog.open(files, layer.id, new BlockMap());
+      old.close();
+    } catch (IOException e) {
+      // Which of the two a crash would leave is not known.
+      throw failed(e);
+    }
+  }
+
+  private IOException failed(IOException e) {
+    failure = e;
+    return e;
+  }
+
+  void refuseAfterFailure() throws IOException {
+    IOException cause = failure;
+    if (cause != null) {
+      throw new IOException(
+          "layer %s failed and takes no more writes until its volume is opened again: %s"
+              .formatted(layer.id, cause.getMessage()),
+          cause);
+    }
+  }
+
+  static IOException outOfSpaceOr(IOException e) {
+    String message = e.getMessage();
+    if (message != null && message.contains("No space left on device")) {
+      return new VolumeException(
+          Reason.OUT_OF_SPACE, "the file system of the store is full: " + message, e);
+    }
+    return e;
+  }
+}
