@@ -69,10 +69,10 @@ final class Catalogue {
     }
   }
 
-  /** Whether every layer's header could be read. */
+  /** Whether every layer that somebody needs could be read. */
   private boolean loadLayers() throws IOException {
-    boolean complete = true;
     Map<UUID, Optional<UUID>> parents = new HashMap<>();
+    Map<UUID, VolumeException> unreadable = new HashMap<>();
     List<String> names = files.list(StoreLayout.LAYERS);
     for (String name : names) {
       UUID id = idOrNull(stem(name));
@@ -82,24 +82,33 @@ final class Catalogue {
         try {
           parents.put(id, MapLog.Header.read(files, id).parent());
         } catch (VolumeException e) {
-          LOG.log(Level.ERROR, "layer " + id + " cannot be used", e);
-          complete = false;
+          unreadable.put(id, e);
         }
       }
     }
     layers.load(parents);
-    for (String name : names) {
-      UUID id = idOrNull(stem(name));
-      if (id != null && name.endsWith(StoreLayout.SUMS)) {
-        layers.addSums(id);
+    Set<UUID> needed = new HashSet<>();
+    parents.values().forEach(parent -> parent.ifPresent(needed::add));
+    records.values().forEach(volume -> needed.add(volume.layer()));
+    // A layer that nobody names is one whose creation a crash cut off.
+    boolean complete = true;
+    for (Map.Entry<UUID, VolumeException> layer : unreadable.entrySet()) {
+      if (needed.contains(layer.getKey())) {
+        LOG.log(Level.ERROR, "layer " + layer.getKey() + " cannot be used", layer.getValue());
+        complete = false;
       }
     }
-    if (complete) {
-      for (String name : names) {
-        UUID id = idOrNull(stem(name));
-        if (id != null && !name.endsWith(StoreLayout.TEMPORARY) && !parents.containsKey(id)) {
-          files.delete(StoreLayout.LAYERS + "/" + name);
+    for (String name : names) {
+      UUID id = idOrNull(stem(name));
+      if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
+        continue;
+      }
+      if (parents.containsKey(id)) {
+        if (name.endsWith(StoreLayout.SUMS)) {
+          layers.addSums(id);
         }
+      } else if (complete && damaged.isEmpty()) {
+        files.delete(StoreLayout.LAYERS + "/" + name);
       }
     }
     return complete;

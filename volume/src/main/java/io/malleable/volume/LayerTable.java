@@ -90,8 +90,9 @@ final class LayerTable {
     }
     try {
       files.create(StoreLayout.data(id)).close();
-      MapLog.writeTemporary(files, id, parent, new RunList());
-      files.rename(StoreLayout.map(id) + StoreLayout.TEMPORARY, StoreLayout.map(id));
+      // Under its own name at once, which spares a journal commit of the file system: should a
+      // crash leave it half written, no volume names it yet, and the next start removes it.
+      MapLog.write(files, StoreLayout.map(id), id, parent, new RunList());
       files.syncDirectory(StoreLayout.LAYERS);
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, StoreLayout.map(id), e);

@@ -78,7 +78,18 @@ final class MapLog {
   static void writeTemporary(StoreFiles files, UUID layer, Optional<UUID> parent, RunList runs)
       throws IOException {
     String temporary = StoreLayout.map(layer) + StoreLayout.TEMPORARY;
-    try (StoreFile file = files.create(temporary)) {
+    try {
+      write(files, temporary, layer, parent, runs);
+    } catch (IOException e) {
+      StoreLayout.deleteQuietly(files, temporary, e);
+      throw e;
+    }
+  }
+
+  /** Writes a new log; its directory entry is not durable yet. */
+  static void write(StoreFiles files, String name, UUID layer, Optional<UUID> parent, RunList runs)
+      throws IOException {
+    try (StoreFile file = files.create(name)) {
       ByteBuffer header = Formats.header(MAGIC, HEADER_BYTES).putInt(BlockMap.BLOCK_SHIFT);
       Formats.putId(header, Optional.of(layer));
       Formats.putId(header, parent);
@@ -90,9 +101,6 @@ final class MapLog {
         log.writeBatch(runs, from);
       }
       file.sync();
-    } catch (IOException e) {
-      StoreLayout.deleteQuietly(files, temporary, e);
-      throw e;
     }
   }
 
