@@ -1,6 +1,8 @@
 package io.malleable.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -17,9 +19,11 @@ final class EventCommands {
 
   static final class ListAll extends ServerCommand {
     ListAll() {
-      super("Lists events, the oldest first");
+      super("Lists the latest events, the oldest of them first");
     }
 
+    private final Argument limit =
+        arguments.option("--limit", "N", "50", "how many of the latest (default 50, up to 1000)");
     private final Argument follow =
         arguments.flag("-f --follow", "print what happens from now on; end with Ctrl-C");
 
@@ -29,7 +33,7 @@ final class EventCommands {
         api().events(this::print, "/v1/events");
         return;
       }
-      List<JsonNode> events = api().list("/v1/events");
+      List<JsonNode> events = latest(limit.number(1, 1000));
       if (wantsJson()) {
         printJson(events);
       } else if (events.isEmpty()) {
@@ -37,6 +41,14 @@ final class EventCommands {
       } else {
         events.forEach(this::print);
       }
+    }
+
+    /** The server begins with the latest; a reader ends with it. */
+    private List<JsonNode> latest(long count) {
+      List<JsonNode> events = new ArrayList<>();
+      api().get("/v1/events?limit={}", Long.toString(count)).path("items").forEach(events::add);
+      events.sort(Comparator.comparing(event -> event.path("at").asText()));
+      return events;
     }
 
     private void print(JsonNode event) {

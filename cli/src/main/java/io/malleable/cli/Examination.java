@@ -39,12 +39,7 @@ final class Examination {
           program("mcopy", "building images", "mtools"),
           program("grub-mkimage", "building images", "grub-common"),
           program("cpio", "building images", "cpio"),
-          file(
-              "static busybox",
-              "building images",
-              "busybox-static",
-              "/bin/busybox",
-              "/usr/bin/busybox"),
+          program("zstd", "building images", "zstd"),
           program("ipmitool", "machines with an IPMI BMC", "ipmitool"));
 
   private final Terminal terminal;

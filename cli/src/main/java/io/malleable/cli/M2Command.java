@@ -14,6 +14,7 @@ import picocli.CommandLine;
  */
 public final class M2Command {
 
+  static final String INTERNAL_ERROR = "internal error";
   private static final String COMPLETION = "completion";
 
   private M2Command() {}
@@ -119,7 +120,7 @@ public final class M2Command {
         err.println("  " + failure.hint());
       }
     } else {
-      err.println("m2: internal error, which is worth a report:");
+      err.println("m2: " + INTERNAL_ERROR + ", which is worth a report:");
       e.printStackTrace(err);
     }
     err.flush();

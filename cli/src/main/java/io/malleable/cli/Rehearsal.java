@@ -3,6 +3,7 @@ package io.malleable.cli;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.io.Writer;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -116,7 +117,11 @@ final class Rehearsal extends BaseCommand {
       "no-such-command"
     };
     for (String line : lines) {
-      M2Command.run(line.split(" ", -1), more, terminal, nowhere, nowhere);
+      StringWriter err = new StringWriter();
+      M2Command.run(line.split(" ", -1), more, terminal, nowhere, new PrintWriter(err));
+      if (err.toString().contains(M2Command.INTERNAL_ERROR)) {
+        throw new CommandFailure("m2 " + line + ": " + err, null);
+      }
     }
     Terminal.ofProcess();
   }

@@ -50,7 +50,7 @@ final class SnapshotCommands {
     @Override
     protected void run() {
       var snapshots =
-          disk.text() == null
+          disk.orNull() == null
               ? api().list("/v1/snapshots")
               : api().list("/v1/snapshots?disk={}", disk.text());
       if (wantsJson()) {

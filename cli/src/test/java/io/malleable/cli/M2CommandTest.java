@@ -432,4 +432,32 @@ class M2CommandTest {
     assertEquals(0, outcome.status());
     assertTrue(outcome.out().contains("provision"));
   }
+
+  @Test
+  void whatIsRehearsedForTheCacheMeetsNoInternalError() {
+    Outcome outcome = server.run("rehearse");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertTrue(server.requests().isEmpty(), "it has a stand-in of its own");
+  }
+
+  @Test
+  void snapshotsAreListedForAllDisksOrForOne() {
+    server.on("GET /v1/snapshots?limit=1000", 200, "{\"items\":[]}");
+    server.on("GET /v1/snapshots?disk=d1&limit=1000", 200, "{\"items\":[]}");
+    assertEquals(0, server.run("snapshot list").status());
+    assertEquals(0, server.run("snapshot list --disk d1").status());
+  }
+
+  @Test
+  void theLatestEventsArePrintedInTheOrderInWhichTheyHappened() {
+    server.on(
+        "GET /v1/events?limit=2",
+        200,
+        """
+        {"items":[{"at":"2026-01-01T00:00:02.000Z","kind":"k","message":"then"},
+                  {"at":"2026-01-01T00:00:01.000Z","kind":"k","message":"first"}],"next":"x"}
+        """);
+    String out = server.run("event list --limit 2").out();
+    assertTrue(out.indexOf("first") < out.indexOf("then"), out);
+  }
 }

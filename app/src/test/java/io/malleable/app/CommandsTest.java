@@ -1,0 +1,146 @@
+package io.malleable.app;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.malleable.cli.M2Command;
+import io.malleable.cli.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Path;
+import java.util.Map;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands that a user types, against a whole server. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+final class CommandsTest {
+  private Path directory;
+  private TestServer server;
+  private Map<String, String> environment;
+
+  private record Outcome(int status, String out, String err) {}
+
+  @BeforeAll
+  void start(@TempDir Path temporary) throws Exception {
+    directory = temporary;
+    Path data = directory.resolve("data");
+    server = TestServer.start(data);
+    environment =
+        Map.of(
+            "M2_URL", server.addresses().apiUrl().toString(),
+            "M2_TOKEN_FILE", data.resolve("admin-token").toString());
+    succeed(
+        "image import base "
+            + TestServer.image(directory.resolve("base.raw"), 4)
+            + " --format raw");
+  }
+
+  @AfterAll
+  void stop() {
+    server.close();
+  }
+
+  private Outcome run(String words) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    int status =
+        M2Command.run(
+            words.split(" ", -1),
+            Map.of(),
+            new Terminal(environment, false, 100),
+            new PrintWriter(out),
+            new PrintWriter(err));
+    return new Outcome(status, out.toString(), err.toString());
+  }
+
+  private String succeed(String words) {
+    Outcome outcome = run(words);
+    assertEquals(0, outcome.status(), () -> "m2 " + words + ": " + outcome.err());
+    assertEquals("", outcome.err());
+    return outcome.out();
+  }
+
+  private JsonNode json(String words) throws IOException {
+    return new JsonMapper().readTree(succeed(words + " -o json"));
+  }
+
+  private String fail(String words) {
+    Outcome outcome = run(words);
+    assertEquals(1, outcome.status(), () -> "m2 " + words + ": " + outcome.out());
+    assertEquals("", outcome.out());
+    return outcome.err();
+  }
+
+  @Test
+  void anImageIsImportedUploadedRenamedSharedAndDeleted() throws Exception {
+    Path file = TestServer.image(directory.resolve("other.raw"), 2);
+    succeed("image import other " + file + " --format raw");
+    JsonNode uploaded = json("image import uploaded " + file + " --format raw --upload --public");
+    assertEquals(json("image show other").path("sha256"), uploaded.path("sha256"));
+    assertTrue(uploaded.path("public").asBoolean());
+    succeed("image rename uploaded sent");
+    succeed("image share sent --private");
+    assertEquals("sent", json("image show sent").path("name").asText());
+    succeed("image delete sent");
+    assertTrue(fail("image show sent").contains("NOT_FOUND"));
+    assertTrue(fail("image import other " + file + " --format raw").contains("NAME_TAKEN"));
+  }
+
+  @Test
+  void aDiskLivesItsWholeLife() throws Exception {
+    assertTrue(succeed("disk create d1 --image base --size 8M").contains("8 MiB from base"));
+    JsonNode exposed = json("disk expose d1").path("iscsi");
+    assertTrue(exposed.path("url").asText().startsWith("iscsi://127.0.0.1:"));
+    assertTrue(exposed.path("password").asText().length() >= 12);
+    assertTrue(succeed("disk show d1").contains(exposed.path("url").asText()));
+    assertTrue(fail("disk delete d1").contains("d1"), "a disk that is exposed is not deleted");
+    succeed("disk withdraw d1");
+    succeed("snapshot create s1 --disk d1");
+    assertTrue(succeed("snapshot list").contains("s1"));
+    assertTrue(succeed("snapshot list --disk d1").contains("s1"));
+    succeed("snapshot show s1");
+    succeed("disk rollback d1 --snapshot s1");
+    succeed("disk resize d1 16M");
+    assertEquals(16 << 20, json("disk show d1").path("sizeBytes").asInt());
+    succeed("snapshot promote s1 --image base-2");
+    succeed("disk create d2 --snapshot s1");
+    succeed("disk flatten d2");
+    succeed("disk delete d2");
+    assertTrue(succeed("disk list --deleted").contains("d2"));
+    succeed("disk undelete d2");
+    assertTrue(succeed("disk list").contains("d2"));
+    assertTrue(fail("image delete base").contains("IMAGE_HAS_CLONES"));
+  }
+
+  @Test
+  void aNodeWithoutPowerDriverWaitsAndItsOperationCanBeAborted() throws Exception {
+    succeed("node add n1 --mac 52:54:00:aa:00:01 --firmware uefi");
+    assertTrue(fail("node add n2 --mac 52:54:00:AA:00:01").contains("52:54:00"));
+    String operation = json("node provision n1 --image base --no-wait").path("id").asText();
+    assertTrue(succeed("operation list").contains(operation));
+    assertTrue(succeed("operation show " + operation).contains("node-provision"));
+    String explained = succeed("node explain n1");
+    assertTrue(explained.length() > 20, explained);
+    assertTrue(fail("node delete n1").contains("n1"));
+    succeed("operation abort " + operation);
+    assertTrue(run("operation wait " + operation + " --timeout 60").err().contains("aborted"));
+    assertTrue(succeed("node list").contains("52:54:00:aa:00:01"));
+    assertEquals("n1", json("node show n1").path("name").asText());
+  }
+
+  @Test
+  void theServerIsSeenAtOneGlance() throws Exception {
+    assertTrue(succeed("status").contains("data        " + directory.resolve("data")));
+    assertTrue(json("status").path("system").has("capacity"));
+    assertTrue(json("event list").isArray());
+    assertTrue(succeed("event list --limit 5").contains("image"));
+    assertTrue(succeed("project list").contains("default"));
+  }
+}
