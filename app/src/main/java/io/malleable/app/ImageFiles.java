@@ -5,6 +5,7 @@ import io.malleable.control.ErrorCode;
 import io.malleable.control.ImageFacts;
 import io.malleable.control.ImageImports;
 import io.malleable.control.ImageSource;
+import io.malleable.server.ImageExports;
 import io.malleable.volume.ImageException;
 import io.malleable.volume.ImageFormat;
 import io.malleable.volume.ImageImporter;
@@ -15,8 +16,8 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.UUID;
 
-/** The control plane's imports: files of this machine, uploads, downloads. */
-final class ImageFiles implements ImageImports {
+/** Images from files of this machine, uploads and downloads, and as files again. */
+final class ImageFiles implements ImageImports, ImageExports {
   /** Of the progress of an import from a URL, the part that the download makes. */
   private static final double DOWNLOADED = 0.5;
 
@@ -74,6 +75,17 @@ final class ImageFiles implements ImageImports {
       };
     } catch (ImageException e) {
       throw refused(source, e);
+    }
+  }
+
+  @Override
+  public void write(UUID image, String format, Path file) throws IOException {
+    try {
+      importer.exportFile(
+          image, file, ImageFormat.ofLabel(format).orElseThrow(), TransferProgress.NONE);
+    } catch (ImageException e) {
+      throw ControlException.of(ErrorCode.IO_FAILED, String.valueOf(e.getMessage()), e.hint())
+          .causedBy(e);
     }
   }
 

@@ -1,6 +1,7 @@
 package io.malleable.app;
 
 import io.malleable.control.Control;
+import io.malleable.control.ControlException;
 import io.malleable.control.ControlSettings;
 import io.malleable.control.Ports;
 import io.malleable.control.db.SqliteDatabase;
@@ -17,6 +18,7 @@ import io.malleable.server.AccessToken;
 import io.malleable.server.ApiPorts;
 import io.malleable.server.ApiServer;
 import io.malleable.volume.ImageImporter;
+import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -58,10 +60,24 @@ final class M2Server implements AutoCloseable {
     StopStack started = new StopStack();
     try {
       return new Start(settings, started).run();
+    } catch (ControlException e) {
+      started.close();
+      throw new StartException(
+          withoutDot(e.message()), withoutDot(e.hint().orElse("see the log for the cause")), e);
+    } catch (VolumeException e) {
+      started.close();
+      throw new StartException(
+          "the volume store cannot be opened: " + e.getMessage(),
+          "see docs/formats for the versions that this program reads",
+          e);
     } catch (StartException | IOException | RuntimeException e) {
       started.close();
       throw e;
     }
+  }
+
+  private static String withoutDot(String sentence) {
+    return sentence.endsWith(".") ? sentence.substring(0, sentence.length() - 1) : sentence;
   }
 
   Addresses addresses() {
@@ -104,7 +120,11 @@ final class M2Server implements AutoCloseable {
       IscsiServer iscsi = target(data);
       TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi);
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware()));
-      Control control = control(data, volumes, targets, power);
+      ImageFiles images =
+          new ImageFiles(
+              new ImageImporter(volumes, data.resolve("staging")),
+              new Download(data.resolve("downloads")));
+      Control control = control(data, volumes, targets, power, images);
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
       control.start();
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
@@ -118,6 +138,7 @@ final class M2Server implements AutoCloseable {
               facts,
               new ReachablePortal(settings.advertise(), iscsiAt),
               power::console,
+              images,
               data.resolve("uploads"),
               serving::get);
       started.push(
@@ -158,12 +179,13 @@ final class M2Server implements AutoCloseable {
     }
 
     private Control control(
-        DataDirectory data, VolumeStore volumes, TargetsOverIscsi targets, PowerFromHardware power)
-        throws IOException {
+        DataDirectory data,
+        VolumeStore volumes,
+        TargetsOverIscsi targets,
+        PowerFromHardware power,
+        ImageFiles images) {
       SqliteDatabase database =
           started.push("database", SqliteDatabase.open(data.resolve("m2.db")));
-      ImageImporter importer = new ImageImporter(volumes, data.resolve("staging"));
-      ImageFiles images = new ImageFiles(importer, new Download(data.resolve("downloads")));
       Ports ports = new Ports(database, volumes, targets, power, images, InstantSource.system());
       return started.push("control plane", Control.open(ports, ControlSettings.defaults()));
     }

@@ -294,6 +294,57 @@ final class ApiTest {
     }
   }
 
+  @Test
+  void anImageComesOutAsItWentIn() throws Exception {
+    var request = api.request("/v1/images/base/content?format=raw").build();
+    var answer = api.client().send(request, java.net.http.HttpResponse.BodyHandlers.ofByteArray());
+    assertEquals(200, answer.statusCode());
+    assertEquals(
+        "application/octet-stream", answer.headers().firstValue("Content-Type").orElse(""));
+    assertEquals(-1, Arrays.mismatch(Files.readAllBytes(file), answer.body()));
+    var qcow2 =
+        api.client()
+            .send(
+                api.request("/v1/images/base/content").build(),
+                java.net.http.HttpResponse.BodyHandlers.ofByteArray());
+    assertEquals("QFI", new String(qcow2.body(), 0, 3, java.nio.charset.StandardCharsets.US_ASCII));
+    api.get("/v1/images/base/content?format=vmdk").expectProblem(400, "PARAMETER_INVALID");
+  }
+
+  @Test
+  void eventsAndOperationsCanBeFollowed() throws Exception {
+    api.post("/v1/nodes", "{'name':'seen','nics':[{'mac':'52:54:00:00:06:01'}]}").expect(201);
+    long before = api.get("/v1/events?limit=1").body().path("items").path(0).path("id").asLong();
+    var following =
+        api.client()
+            .send(
+                api.request(
+                        "/v1/events",
+                        "Accept",
+                        "text/event-stream",
+                        "Last-Event-ID",
+                        Long.toString(before))
+                    .build(),
+                java.net.http.HttpResponse.BodyHandlers.ofLines());
+    Reply provision = api.post("/v1/nodes/seen/provision", "{'image':'base'}").expect(202);
+    awaitNode("seen", "waiting");
+    api.succeeded(api.post("/v1/nodes/seen/release", "{'deleteDisk':true}"));
+    try (var lines = following.body()) {
+      List<String> first =
+          lines.takeWhile(line -> !line.contains("node-release")).limit(200).toList();
+      assertTrue(first.stream().anyMatch(line -> line.startsWith("id: ")), first::toString);
+      assertTrue(first.stream().anyMatch(line -> line.startsWith("data: {")), first::toString);
+    }
+    var operation =
+        api.client()
+            .send(
+                api.request(provision.header("Location"), "Accept", "text/event-stream").build(),
+                java.net.http.HttpResponse.BodyHandlers.ofString());
+    assertTrue(operation.body().contains("event: operation\ndata: {"), operation::body);
+    assertTrue(operation.body().contains("\"state\":\"aborted\""), operation::body);
+    api.delete("/v1/nodes/seen").expect(204);
+  }
+
   private Reply put(String path, byte[] body, @org.jspecify.annotations.Nullable String range)
       throws Exception {
     var request =

@@ -15,6 +15,7 @@ final class ImageCommands {
   static void addTo(Map<String, Supplier<Object>> commands) {
     commands.put("image", () -> new Noun("Golden images, which never change"));
     commands.put("image import", Import::new);
+    commands.put("image export", ImageExport::new);
     commands.put("image list", ListAll::new);
     commands.put("image show", Show::new);
     commands.put("image rename", Rename::new);

@@ -17,8 +17,16 @@ sealed interface Answer {
     }
   }
 
-  /** A body that is written as it comes to be. */
-  record Stream(String contentType, Writer writer) implements Answer {}
+  /**
+   * A body that is written as it comes to be.
+   *
+   * @param lengthBytes negative when it is not known before
+   */
+  record Stream(String contentType, long lengthBytes, Writer writer) implements Answer {
+    Stream(String contentType, Writer writer) {
+      this(contentType, -1, writer);
+    }
+  }
 
   /** Writes a streamed body on the connection's thread until it ends or the client hangs up. */
   interface Writer {

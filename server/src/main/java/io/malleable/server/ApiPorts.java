@@ -12,7 +12,8 @@ import java.util.function.Function;
  * What the API stands on.
  *
  * @param consoles the serial console of a node, where it has one
- * @param uploads directory for image files on their way in
+ * @param exports writes images as files
+ * @param uploads directory for image files on their way in and out
  * @param serving false while the server starts or stops: streams end, {@code /readyz} refuses
  */
 public record ApiPorts(
@@ -20,5 +21,6 @@ public record ApiPorts(
     ServerFacts facts,
     PortalAddress portal,
     Function<Node, Optional<NodeConsole>> consoles,
+    ImageExports exports,
     Path uploads,
     BooleanSupplier serving) {}

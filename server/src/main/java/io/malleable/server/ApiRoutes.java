@@ -19,6 +19,7 @@ final class ApiRoutes {
     routes.addAll(new ProjectRoutes(context).routes());
     routes.addAll(new ImageRoutes(context).routes());
     routes.addAll(new UploadRoutes(context, uploads).routes());
+    routes.addAll(new ExportRoutes(context, ports.exports(), ports.uploads()).routes());
     routes.addAll(new DiskRoutes(context, ports.portal()).routes());
     routes.addAll(new SnapshotRoutes(context).routes());
     routes.addAll(new NodeRoutes(context).routes());

@@ -146,6 +146,9 @@ final class Dispatcher implements Handler {
       case Answer.Stream stream -> {
         response.header(HeaderNames.CONTENT_TYPE, stream.contentType());
         response.header(HeaderNames.CACHE_CONTROL, "no-store");
+        if (stream.lengthBytes() >= 0) {
+          response.contentLength(stream.lengthBytes());
+        }
         try (OutputStream out = response.outputStream()) {
           stream.writer().write(out);
         } catch (IOException | UncheckedIOException e) {

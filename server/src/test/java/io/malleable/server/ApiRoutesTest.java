@@ -68,6 +68,7 @@ final class ApiRoutesTest {
                   new NoFacts(),
                   host -> host,
                   node -> Optional.empty(),
+                  (image, format, file) -> {},
                   directory,
                   () -> true),
               new AccessToken("a token of a test"),
