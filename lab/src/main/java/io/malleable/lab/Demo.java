@@ -135,7 +135,7 @@ final class Demo {
         throw failure(api, server, watch, now);
       }
       double done = (double) node.path("bootTimeline").size() / STAGES.size();
-      screen.draw(bar(done, "booting, waiting for " + next(node)), watch.consoleTail(LIVE_LINES));
+      screen.draw(bar(done, waitingFor(node, powerOn)), watch.consoleTail(LIVE_LINES));
       LockSupport.parkNanos(POLL.toNanos());
     }
   }
@@ -196,13 +196,16 @@ final class Demo {
     return new CommandFailure(text.toString().stripTrailing());
   }
 
-  private static String next(JsonNode node) {
-    for (String stage : STAGES) {
-      if (BootWatch.at(node, stage).equals(Instant.MAX)) {
-        return stage;
-      }
+  private static String waitingFor(JsonNode node, Instant powerOn) {
+    String next = "ready";
+    for (String stage : STAGES.reversed()) {
+      next = BootWatch.at(node, stage).equals(Instant.MAX) ? stage : next;
     }
-    return "ready";
+    if (powerOn.equals(Instant.MAX)) {
+      return "waiting for " + next;
+    }
+    double seconds = Duration.between(powerOn, Instant.now()).toMillis() / 1000.0;
+    return String.format(Locale.ROOT, "%5.1f s, waiting for %s", Math.max(0, seconds), next);
   }
 
   private static String describe(JsonNode stage, Instant powerOn) {
