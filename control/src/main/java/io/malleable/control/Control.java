@@ -1,6 +1,5 @@
 package io.malleable.control;
 
-import io.malleable.volume.VolumeException;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -36,6 +35,7 @@ public final class Control implements AutoCloseable {
   private final Nodes nodes;
   private final Operations operations;
   private final Events events;
+  private final SpaceWatch spaceWatch;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
@@ -54,6 +54,7 @@ public final class Control implements AutoCloseable {
     this.nodes = new Nodes(ports, engine, timeline, new BootExplainer(ports, settings.deadlines()));
     this.operations = new Operations(ports, engine, signal);
     this.events = new Events(ports, signal);
+    this.spaceWatch = new SpaceWatch(ports, events);
     projects.ensureDefault();
   }
 
@@ -70,7 +71,10 @@ public final class Control implements AutoCloseable {
    * Defines the targets of all bound disks. Call it before the portal opens: a machine that finds
    * its target missing gives its drive up.
    *
-   * @throws ControlException when a target cannot be defined; the others are defined all the same
+   * <p>A disk whose target cannot be made is reported, and does not keep the other machines from
+   * theirs.
+   *
+   * @throws ControlException when no target at all can be made: then it is not the disks
    */
   public void start() {
     List<Targets.Definition> definitions =
@@ -81,17 +85,19 @@ public final class Control implements AutoCloseable {
                     .filter(binding -> binding.state() == Binding.State.DEFINED)
                     .map(binding -> TargetSteps.definition(rows, binding.disk()))
                     .toList());
+    int failed = 0;
     for (Targets.Definition definition : definitions) {
       try {
         ports.targets().define(definition);
-      } catch (VolumeException e) {
-        // One damaged disk must not keep all other machines from theirs.
+      } catch (IOException e) {
+        failed++;
         LOG.log(System.Logger.Level.ERROR, "no target for disk " + definition.disk(), e);
+        if (failed == definitions.size()) {
+          throw Failures.of(e);
+        }
         events.report(
             "disk.damaged",
             "The disk " + definition.disk() + " has no target: " + Failures.message(e));
-      } catch (IOException e) {
-        throw Failures.of(e);
       }
     }
   }
@@ -126,6 +132,7 @@ public final class Control implements AutoCloseable {
       return;
     }
     housekeepingDue = now.plus(HOUSEKEEPING);
+    spaceWatch.look();
     disks.purgeTrashedBefore(now.minus(settings.trashRetention()));
     ports
         .database()

@@ -5,7 +5,7 @@ import java.util.function.Function;
 
 /**
  * Keeps the rows. Writers come one after the other; readers see the state of one moment. Work must
- * be short and must do nothing but use the rows: no call to a store, a target or a machine.
+ * be short and must not wait for anything but the rows: not for a store, a target or a machine.
  */
 public interface Database extends AutoCloseable {
   <T> T read(Function<Rows, T> work);

@@ -27,7 +27,7 @@ public interface Targets {
   /** The disks whose targets are there. */
   Set<UUID> defined();
 
-  /** What goes on at the disk's target; {@link Use#NONE} when there is none. */
+  /** What goes on at the disk's target, from memory; {@link Use#NONE} when there is none. */
   Use use(UUID disk);
 
   /**

@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.AfterEach;
@@ -360,6 +361,27 @@ final class DiskLifecycleTest {
                 "key-1",
                 "f2",
                 () -> fixture.control.disks().create(project, "more", origin, Optional.empty())));
+  }
+
+  @Test
+  void oneDamagedDiskDoesNotKeepTheOthersFromTheirTargets() throws Exception {
+    fixture.image("golden");
+    Disk good = fixture.disk("good", "golden");
+    Disk lost = fixture.disk("lost", "golden");
+    fixture.succeeded(fixture.control.disks().expose(project, "good"));
+    fixture.succeeded(fixture.control.disks().expose(project, "lost"));
+    fixture.crash();
+    fixture.volumes.delete(lost.id());
+    fixture.control.start();
+    assertEquals(Set.of(good.id()), fixture.targets.defined());
+    Event event =
+        fixture.control.events().list(Optional.empty(), PageRequest.first()).items().getFirst();
+    assertEquals("disk.damaged", event.kind());
+    assertTrue(event.message().contains(lost.id().toString()));
+    assertEquals(2, fixture.control.inconsistencies().size());
+    fixture.crash();
+    fixture.targets.failsToDefine = true;
+    Refused.with(ErrorCode.IO_FAILED, () -> fixture.control.start());
   }
 
   private void write(UUID volume, byte value) throws IOException {
