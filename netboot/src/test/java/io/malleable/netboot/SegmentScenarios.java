@@ -60,15 +60,7 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
   private void run(String scenario) throws Exception {
     switch (scenario) {
       case "server" -> server();
-      case "server-uefi-pxe" -> uefi("ipxe.efi", "tftp");
-      case "server-uefi-http" ->
-          uefi(
-              "ipxe.efi",
-              "http",
-              "-fw_cfg",
-              "name=opt/org.tianocore/IPv4PXESupport,string=n",
-              "-fw_cfg",
-              "name=opt/org.tianocore/IPv6PXESupport,string=n");
+      case "server-uefi" -> uefi();
       case "without-advertiser" -> withoutAdvertiser();
       case "proxy" -> proxy();
       case "other-server" -> otherServer();
@@ -95,15 +87,30 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
         "exchange " + order);
   }
 
-  /** UEFI without iPXE of its own: its loader, then iPXE's turn. */
-  private void uefi(String loader, String transport, String... extra) throws Exception {
+  /** UEFI without iPXE of its own: one machine by PXE, one by HTTP, then iPXE's turn in both. */
+  private void uefi() throws Exception {
     serve(DhcpConfig.Mode.SERVER, true);
-    segment.machine(Firmware.UEFI, FIRST, extra);
-    Eventually.holds("boots", DEADLINE, () -> booted(FIRST));
-    LoaderServed first = loaders.getFirst();
-    check(first.file().equals(loader) && first.transport().equals(transport), first.toString());
-    check(first.mac().equals(Optional.of(FIRST)), first.toString());
-    check(scripts.getFirst().firmware() == Firmware.UEFI, scripts.getFirst().toString());
+    segment.machine(Firmware.UEFI, FIRST);
+    segment.machine(
+        Firmware.UEFI,
+        SECOND,
+        "-fw_cfg",
+        "name=opt/org.tianocore/IPv4PXESupport,string=n",
+        "-fw_cfg",
+        "name=opt/org.tianocore/IPv6PXESupport,string=n");
+    Eventually.holds("both boot", DEADLINE, () -> booted(FIRST) && booted(SECOND));
+    check(fetched(FIRST, "tftp") && fetched(SECOND, "http"), "loaders " + loaders);
+    check(
+        scripts.stream().allMatch(script -> script.firmware() == Firmware.UEFI),
+        "scripts " + scripts);
+  }
+
+  private boolean fetched(MacAddress mac, String transport) {
+    return loaders.stream()
+        .anyMatch(loader ->
+            loader.file().equals("ipxe.efi")
+                && loader.transport().equals(transport)
+                && loader.mac().equals(Optional.of(mac)));
   }
 
   /** What iPXE waits for when nobody says that there is no IPv6 router. */

@@ -56,13 +56,8 @@ class SegmentTest {
   }
 
   @Test
-  void uefiBootsByPxeThroughOurDhcpAndTftp() throws Exception {
-    run("server-uefi-pxe");
-  }
-
-  @Test
-  void uefiBootsByHttpThroughOurDhcp() throws Exception {
-    run("server-uefi-http");
+  void uefiBootsByPxeAndByHttpThroughOurDhcp() throws Exception {
+    run("server-uefi");
   }
 
   @Test
