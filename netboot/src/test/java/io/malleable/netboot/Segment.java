@@ -82,17 +82,15 @@ final class Segment {
                 pid,
                 "-n",
                 RequiredProgram.path("dnsmasq", "dnsmasq-base").toString(),
-                "--keep-in-foreground",
-                "--conf-file=/dev/null",
+                "--no-daemon",
                 "--port=0",
-                "--user=root",
-                "--group=root",
                 "--interface=v1",
                 "--bind-interfaces",
                 "--log-dhcp",
                 "--log-facility=-",
                 "--dhcp-leasefile=" + directory.resolve("dnsmasq.leases"),
                 "--pid-file="));
+    // Without a daemon it keeps its user, which a user namespace could not change.
     command.addAll(List.of(options));
     if (List.of(options).stream().noneMatch(option -> option.startsWith("--conf-file"))) {
       command.add("--conf-file=/dev/null");
