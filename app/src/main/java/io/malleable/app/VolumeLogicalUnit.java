@@ -64,6 +64,22 @@ public final class VolumeLogicalUnit implements LogicalUnit {
   }
 
   @Override
+  public int atomicWriteBytes() {
+    return volume.atomicWriteBytes();
+  }
+
+  @Override
+  public void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    int length = source.remaining();
+    try {
+      volume.writeAtomically(offsetBytes, source);
+      writtenBytes.add(length);
+    } catch (VolumeException e) {
+      throw translated(e);
+    }
+  }
+
+  @Override
   public void flush() throws IOException {
     try {
       volume.flush();

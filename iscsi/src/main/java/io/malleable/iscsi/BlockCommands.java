@@ -130,7 +130,8 @@ final class BlockCommands {
     data.limit(first + (int) task.transferBytes).position(first);
     long stamp = device.enterExclusive();
     try {
-      drain(device, task.offsetBytes(), data);
+      device.logicalUnit().writeAtomically(task.offsetBytes(), data);
+      requireDrained(data);
     } finally {
       device.access().unlockWrite(stamp);
     }
@@ -231,6 +232,10 @@ final class BlockCommands {
   /** Writes all that there is; a store that takes less has failed. */
   static void drain(DeviceServer device, long offsetBytes, ByteBuffer data) throws IOException {
     device.logicalUnit().write(offsetBytes, data);
+    requireDrained(data);
+  }
+
+  private static void requireDrained(ByteBuffer data) throws IOException {
     if (data.hasRemaining()) {
       throw new IOException("short write: " + data.remaining() + " bytes left");
     }

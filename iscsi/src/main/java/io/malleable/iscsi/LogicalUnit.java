@@ -79,6 +79,14 @@ public interface LogicalUnit {
   }
 
   /**
+   * A write of at most {@link #atomicWriteBytes()} that a crash leaves whole or undone. Only needed
+   * where an ordinary write does not keep that promise by itself.
+   */
+  default void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    write(offsetBytes, source);
+  }
+
+  /**
    * How many reads and writes of one session are worth having in progress at once. With 1, the
    * default, each is executed by the connection's own thread, which is fastest for a store that
    * answers from memory or a local file. A greater number, for a store across a network, executes

@@ -26,6 +26,12 @@ final class ActiveVolume {
   private volatile State state;
   private volatile @Nullable Switch unsettled;
 
+  /** One at a time: there is one intent for each volume. */
+  private final ReentrantLock atomicWrites = new ReentrantLock();
+
+  /** An intent that could not be forgotten; until it is, a replay could undo later writes. */
+  private volatile boolean intentLeft;
+
   // Guarded by the store's lock.
   private int users;
   private boolean handleOpen;
@@ -85,7 +91,48 @@ final class ActiveVolume {
     }
   }
 
+  void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    if (source.remaining() > WriteIntent.MAX_BYTES) {
+      throw new IllegalArgumentException(
+          "an atomic write of %d bytes; %d are the most"
+              .formatted(source.remaining(), WriteIntent.MAX_BYTES));
+    }
+    atomicWrites.lock();
+    try {
+      // What is refused is refused before anything is kept.
+      writerOf(state);
+      checkRange(offsetBytes, source.remaining(), state.chain);
+      forgetIntent();
+      intentLeft = true;
+      WriteIntent.publish(files, id, offsetBytes, source);
+      put(offsetBytes, source);
+      flush();
+      forgetIntent();
+    } finally {
+      atomicWrites.unlock();
+    }
+  }
+
+  private void forgetIntent() throws IOException {
+    atomicWrites.lock();
+    try {
+      if (intentLeft) {
+        WriteIntent.forget(files, id);
+        intentLeft = false;
+      }
+    } finally {
+      atomicWrites.unlock();
+    }
+  }
+
   void write(long offsetBytes, ByteBuffer source) throws IOException {
+    if (intentLeft) {
+      forgetIntent();
+    }
+    put(offsetBytes, source);
+  }
+
+  private void put(long offsetBytes, ByteBuffer source) throws IOException {
     boolean flushNow;
     long stamp = gate.readLock();
     try {
@@ -102,6 +149,9 @@ final class ActiveVolume {
   }
 
   void zero(long offsetBytes, long lengthBytes) throws IOException {
+    if (intentLeft) {
+      forgetIntent();
+    }
     boolean flushNow;
     long stamp = gate.readLock();
     try {

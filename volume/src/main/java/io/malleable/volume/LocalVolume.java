@@ -50,6 +50,16 @@ final class LocalVolume implements Volume {
   }
 
   @Override
+  public int atomicWriteBytes() {
+    return WriteIntent.MAX_BYTES;
+  }
+
+  @Override
+  public void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    active().writeAtomically(offsetBytes, source);
+  }
+
+  @Override
   public void flush() throws IOException {
     active().flush();
   }

@@ -101,6 +101,7 @@ public final class LocalVolumeStore implements VolumeStore {
       StoreFiles files = new LocalFiles(directory);
       LocalVolumeStore store =
           new LocalVolumeStore(files, settings, Catalogue.load(files), channel);
+      WriteIntent.replayAll(files, store);
       store.maintainer =
           Thread.ofPlatform().daemon().name("volume-maintenance").start(store::maintainInTurn);
       return store;
@@ -112,7 +113,9 @@ public final class LocalVolumeStore implements VolumeStore {
 
   /** For tests: without a lock, on any files, with maintenance only when called for. */
   static LocalVolumeStore open(StoreFiles files, Settings settings) throws IOException {
-    return new LocalVolumeStore(files, settings, Catalogue.load(files), null);
+    LocalVolumeStore store = new LocalVolumeStore(files, settings, Catalogue.load(files), null);
+    WriteIntent.replayAll(files, store);
+    return store;
   }
 
   private static FileChannel lock(Path directory) throws IOException {

@@ -7,6 +7,7 @@ import java.util.UUID;
 final class StoreLayout {
   static final String VOLUMES = "volumes";
   static final String LAYERS = "layers";
+  static final String INTENTS = "intents";
   static final String TEMPORARY = ".tmp";
   static final String MAP = ".map";
   static final String DATA = ".data";
@@ -28,6 +29,10 @@ final class StoreLayout {
 
   static String sums(UUID layer) {
     return LAYERS + "/" + layer + SUMS;
+  }
+
+  static String intent(UUID volume) {
+    return INTENTS + "/" + volume;
   }
 
   static String directoryOf(String name) {

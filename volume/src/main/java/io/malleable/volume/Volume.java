@@ -31,6 +31,19 @@ public interface Volume extends AutoCloseable {
    */
   void flush() throws IOException;
 
+  /** Longest {@link #writeAtomically}; 0 when the store cannot. */
+  default int atomicWriteBytes() {
+    return 0;
+  }
+
+  /**
+   * Durable when it returns; after a crash at any time before that, the whole range is old or the
+   * whole range is new. At most {@link #atomicWriteBytes()}.
+   */
+  default void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    throw new IOException("volume " + id() + " is on a store without atomic writes");
+  }
+
   /** The range reads as zeroes and its space is given back. */
   void discard(long offsetBytes, long lengthBytes) throws IOException;
 

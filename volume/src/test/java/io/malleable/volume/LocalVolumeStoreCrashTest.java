@@ -4,8 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.FaultyFiles.Fault;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.UUID;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -72,6 +75,59 @@ class LocalVolumeStoreCrashTest {
         }
       }
     }
+  }
+
+  @Test
+  void anAtomicWriteIsWholeOrUndoneAfterAPowerCutAtAnyCall() throws IOException {
+    long call = 0;
+    while (cutPowerInAnAtomicWrite(call)) {
+      call++;
+    }
+    assertTrue(call > 6, "only " + call + " calls");
+  }
+
+  /** Returns whether the power went before the end. */
+  private static boolean cutPowerInAnAtomicWrite(long call) throws IOException {
+    int length = 128 << 10;
+    long offset = 3 * 512; // neither its start nor its end is that of a block
+    FaultyFiles files = new FaultyFiles();
+    UUID disk = UUID.randomUUID();
+    boolean acknowledged = false;
+    try {
+      VolumeStore store = LocalVolumeStore.open(files, SETTINGS);
+      store.create(disk, 1 << 20);
+      Volume volume = store.open(disk);
+      volume.write(0, filled(1 << 19, (byte) 1));
+      volume.flush();
+      files.faultAt(call, Fault.POWER_CUT);
+      volume.writeAtomically(offset, filled(length, (byte) 2));
+      acknowledged = true;
+    } catch (IOException e) {
+      assertTrue(files.powerIsOff(), e::toString);
+    }
+    for (int seed = 0; seed < 20; seed++) {
+      FaultyFiles survivors = files.afterPowerCut(new Random(seed));
+      try (VolumeStore reopened = LocalVolumeStore.open(survivors, SETTINGS);
+          Volume volume = reopened.open(disk)) {
+        ByteBuffer all = ByteBuffer.allocate(1 << 19);
+        volume.read(0, all);
+        byte written = all.get((int) offset);
+        assertTrue(written == 2 || (written == 1 && !acknowledged), "lost at call " + call);
+        for (int i = 0; i < all.capacity(); i++) {
+          byte expected = i >= offset && i < offset + length ? written : 1;
+          if (expected != all.get(i)) {
+            throw new AssertionError("cut at call " + call + ": torn at byte " + i);
+          }
+        }
+      }
+    }
+    return !acknowledged;
+  }
+
+  private static ByteBuffer filled(int length, byte value) {
+    byte[] bytes = new byte[length];
+    Arrays.fill(bytes, value);
+    return ByteBuffer.wrap(bytes);
   }
 
   private static List<String> last(List<String> history) {
