@@ -38,7 +38,7 @@ final class CloneConformanceTest {
   private static final Pattern SUITE_OR_TEST =
       Pattern.compile("Suite: (\\S+)|  Test: (\\S+) \\.\\.\\.");
 
-  /** First column of both tables of the document. */
+  /** First column of the document's table. */
   private static final Pattern ROW = Pattern.compile("\\| `([A-Za-z0-9.]+)`.* \\|.*");
 
   @TempDir private Path directory;
