@@ -4,6 +4,7 @@ import io.malleable.control.Control;
 import io.malleable.control.ControlException;
 import io.malleable.control.ControlSettings;
 import io.malleable.control.Ports;
+import io.malleable.control.Targets;
 import io.malleable.control.db.SqliteDatabase;
 import io.malleable.hardware.Credentials;
 import io.malleable.hardware.CredentialsFile;
@@ -11,6 +12,7 @@ import io.malleable.hardware.HardwareSettings;
 import io.malleable.hardware.PowerDrivers;
 import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.IscsiServerConfig;
+import io.malleable.iscsi.LogicalUnit;
 import io.malleable.netboot.BootHttpConfig;
 import io.malleable.netboot.BootHttpServer;
 import io.malleable.netboot.LoaderDirectory;
@@ -30,6 +32,7 @@ import java.time.InstantSource;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
 
 /**
  * All of one server, wired by hand.
@@ -118,7 +121,7 @@ final class M2Server implements AutoCloseable {
       Files.createDirectories(settings.lab());
       VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
       IscsiServer iscsi = target(data);
-      TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi);
+      TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi, identities());
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware()));
       ImageFiles images =
           new ImageFiles(
@@ -152,6 +155,16 @@ final class M2Server implements AutoCloseable {
       started.push("run file", RunFile.write(data, addresses));
       serving.set(true);
       return new M2Server(started, addresses, control, serving);
+    }
+
+    /** A second drive for each node, where operators gave their keys. */
+    private Function<Targets.Definition, Optional<LogicalUnit>> identities() throws StartException {
+      if (settings.sshKeys().isEmpty()) {
+        return definition -> Optional.empty();
+      }
+      List<String> keys = SshKeys.read(settings.sshKeys().get());
+      return definition ->
+          definition.node().map(node -> IdentityUnit.of(definition.disk(), node.name(), keys));
     }
 
     private HardwareSettings hardware() {

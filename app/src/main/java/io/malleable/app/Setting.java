@@ -22,6 +22,10 @@ enum Setting {
   QEMU_USER("USER", "", "Account of the lab's machines when the server runs as root."),
   BMC_CREDENTIALS("FILE", "", "Passwords of BMCs: lines 'USER@HOST PASSWORD', mode 0600."),
   BMC_CERTIFICATES("FILE", "", "PEM file of the authorities that signed the BMCs' certificates."),
+  SSH_KEYS(
+      "FILE",
+      "",
+      "Public keys, one a line: each node gets a second drive, CIDATA, with its name and these."),
   LOADERS("DIR", "", "Boot loaders; default is where the package ipxe puts them."),
   DHCP("IFACE", "", "Answer DHCP on this interface; off unless asked for."),
   DHCP_MODE(

@@ -26,6 +26,7 @@ import java.util.stream.Collectors;
  * @param qemuUser account of the lab's machines when the server is root
  * @param bmcCredentials file with the passwords of BMCs
  * @param bmcCertificates PEM file with the authorities that signed BMCs' certificates
+ * @param sshKeys file with the public keys for cloud-init; absent means no identity drive
  * @param loaders directory of the boot loaders
  * @param dhcp whether to answer DHCP
  * @param tftp listener for boot loaders
@@ -42,6 +43,7 @@ record Settings(
     Optional<String> qemuUser,
     Optional<Path> bmcCredentials,
     Optional<Path> bmcCertificates,
+    Optional<Path> sshKeys,
     Optional<Path> loaders,
     Optional<Dhcp> dhcp,
     Optional<HostPort> tftp,
@@ -89,6 +91,7 @@ record Settings(
     Optional<String> qemuUser = reader.value(Setting.QEMU_USER, text -> text);
     Optional<Path> bmcCredentials = reader.value(Setting.BMC_CREDENTIALS, Settings::path);
     Optional<Path> bmcCertificates = reader.value(Setting.BMC_CERTIFICATES, Settings::path);
+    Optional<Path> sshKeys = reader.value(Setting.SSH_KEYS, Settings::path);
     Optional<Path> loaders = reader.value(Setting.LOADERS, Settings::path);
     Optional<Dhcp> dhcp = dhcp(reader);
     Optional<HostPort> tftp = reader.value(Setting.TFTP, HostPort::parse);
@@ -112,6 +115,7 @@ record Settings(
         qemuUser,
         bmcCredentials,
         bmcCertificates,
+        sshKeys,
         loaders,
         dhcp,
         tftp,

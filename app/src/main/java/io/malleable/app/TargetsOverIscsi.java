@@ -4,12 +4,14 @@ import io.malleable.control.Targets;
 import io.malleable.iscsi.Access;
 import io.malleable.iscsi.ChapCredentials;
 import io.malleable.iscsi.IscsiServer;
+import io.malleable.iscsi.LogicalUnit;
 import io.malleable.iscsi.TargetDefinition;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -19,6 +21,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
 
 /**
  * The control plane's targets, made of volumes and the iSCSI server. Safe for all threads; calls
@@ -36,6 +39,7 @@ final class TargetsOverIscsi implements Targets {
 
   private final VolumeStore volumes;
   private final IscsiServer server;
+  private final Function<Definition, Optional<LogicalUnit>> identity;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
   private final Lock[] locks = new Lock[LOCKS];
 
@@ -45,9 +49,18 @@ final class TargetsOverIscsi implements Targets {
   private final LongAdder pastWrittenBytes = new LongAdder();
   private final LongAdder failedLogins = new LongAdder();
 
-  TargetsOverIscsi(VolumeStore volumes, IscsiServer server) {
+  /**
+   * Makes targets of volumes.
+   *
+   * @param identity makes a node's second drive, where it shall have one
+   */
+  TargetsOverIscsi(
+      VolumeStore volumes,
+      IscsiServer server,
+      Function<Definition, Optional<LogicalUnit>> identity) {
     this.volumes = volumes;
     this.server = server;
+    this.identity = identity;
     Arrays.setAll(locks, i -> new ReentrantLock());
   }
 
@@ -64,7 +77,9 @@ final class TargetsOverIscsi implements Targets {
       Volume volume = volumes.open(definition.disk());
       try {
         VolumeLogicalUnit unit = new VolumeLogicalUnit(volume);
-        server.define(new TargetDefinition(definition.name(), Map.of(0, unit), access(definition)));
+        Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
+        identity.apply(definition).ifPresent(second -> units.put(1, second));
+        server.define(new TargetDefinition(definition.name(), units, access(definition)));
         defined.put(definition.disk(), new Defined(definition, volume, unit, new LongAdder()));
       } catch (IOException | RuntimeException e) {
         volume.close();
