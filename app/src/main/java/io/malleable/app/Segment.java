@@ -4,21 +4,14 @@ import io.malleable.control.Control;
 import io.malleable.netboot.BootListener;
 import io.malleable.netboot.DhcpConfig;
 import io.malleable.netboot.DhcpDirectory;
-import io.malleable.netboot.DhcpServer;
-import io.malleable.netboot.DhcpSubnet;
-import io.malleable.netboot.Ipv4;
 import io.malleable.netboot.LoaderDirectory;
 import io.malleable.netboot.MacAddress;
-import io.malleable.netboot.RouterAdvertiser;
+import io.malleable.netboot.SegmentServices;
 import io.malleable.netboot.TftpServer;
 import java.io.IOException;
-import java.net.Inet4Address;
 import java.net.InetSocketAddress;
-import java.net.InterfaceAddress;
-import java.net.NetworkInterface;
 import java.nio.file.Path;
 import java.time.InstantSource;
-import java.util.List;
 import java.util.Optional;
 
 /** What the server does on the machines' own segment, where it is asked for: DHCP and TFTP. */
@@ -63,24 +56,15 @@ final class Segment implements AutoCloseable {
       throws StartException {
     DhcpDirectory directory = mac -> host(control, mac);
     try {
-      InterfaceAddress own = address(dhcp.interfaceName());
-      Ipv4 address =
-          Ipv4.parse(own.getAddress().getHostAddress())
-              .orElseThrow(() -> new IOException("its address is not IPv4"));
       DhcpConfig config =
-          dhcp.pool().isEmpty()
-              ? DhcpConfig.proxy(dhcp.interfaceName(), address, bootHttpPort)
-              : DhcpConfig.server(
-                  dhcp.interfaceName(),
-                  address,
-                  List.of(subnet(address, own.getNetworkPrefixLength(), dhcp.pool().get())),
-                  bootHttpPort);
+          SegmentServices.onInterface(
+              dhcp.interfaceName(),
+              dhcp.pool().isEmpty() ? DhcpConfig.Mode.PROXY : DhcpConfig.Mode.SERVER,
+              dhcp.pool(),
+              bootHttpPort);
       started.push(
-          "DHCP", DhcpServer.start(config, directory, listener, InstantSource.system(), leases));
-      started.push(
-          "router advertisements",
-          RouterAdvertiser.start(
-              dhcp.interfaceName(), directory, config.strangers(), InstantSource.system()));
+          "DHCP",
+          SegmentServices.start(config, directory, listener, InstantSource.system(), leases));
     } catch (IOException | IllegalArgumentException e) {
       throw new StartException(
           "--dhcp: cannot serve " + dhcp.interfaceName() + ": " + e.getMessage(),
@@ -90,28 +74,12 @@ final class Segment implements AutoCloseable {
     }
   }
 
-  private static DhcpSubnet subnet(Ipv4 address, int prefixBits, DhcpSubnet.Range pool) {
-    return new DhcpSubnet(
-        address, prefixBits, Optional.of(pool), List.of(), List.of(), Optional.empty());
-  }
-
   private static Optional<DhcpDirectory.Host> host(Control control, MacAddress mac) {
     return control
         .nodes()
         .ofMac(new io.malleable.control.MacAddress(mac.toString()))
         .map(node ->
             new DhcpDirectory.Host(node.name(), Optional.empty(), Optional.of(node.name())));
-  }
-
-  private static InterfaceAddress address(String interfaceName) throws IOException {
-    NetworkInterface card = NetworkInterface.getByName(interfaceName);
-    if (card == null) {
-      throw new IOException("there is no such interface");
-    }
-    return card.getInterfaceAddresses().stream()
-        .filter(each -> each.getAddress() instanceof Inet4Address)
-        .findFirst()
-        .orElseThrow(() -> new IOException("it has no IPv4 address"));
   }
 
   private static void tftp(

@@ -34,7 +34,8 @@ public final class SegmentServices implements AutoCloseable {
    * Serves until {@link #close()}.
    *
    * @param leaseFile created when it is not there
-   * @throws IOException names what is in the way and what to do
+   * @throws IOException names what is in the way, such as missing privileges; a missing answer for
+   *     IPv6 is none, since machines boot without it
    */
   public static SegmentServices start(
       DhcpConfig config,
@@ -43,15 +44,7 @@ public final class SegmentServices implements AutoCloseable {
       InstantSource clock,
       Path leaseFile)
       throws IOException {
-    DhcpServer dhcp;
-    try {
-      dhcp = DhcpServer.start(config, directory, listener, clock, leaseFile);
-    } catch (IOException e) {
-      throw new IOException(
-          "DHCP on %s: %s; it needs root or CAP_NET_BIND_SERVICE and CAP_NET_RAW"
-              .formatted(config.interfaceName(), e.getMessage()),
-          e);
-    }
+    DhcpServer dhcp = DhcpServer.start(config, directory, listener, clock, leaseFile);
     RouterAdvertiser advertiser = null;
     try {
       advertiser =
