@@ -236,9 +236,11 @@ final class LayerTable {
   /** Before a merge changes the layer. */
   void removeSums(Layer layer) throws IOException {
     Node node = nodeInUse(layer);
+    // Also when none are known: publishing them may have failed after they had got their name, and
+    // the next start would take them for those of the changed layer.
+    files.delete(StoreLayout.sums(layer.id));
+    files.syncDirectory(StoreLayout.LAYERS);
     if (node.hasSums) {
-      files.delete(StoreLayout.sums(layer.id));
-      files.syncDirectory(StoreLayout.LAYERS);
       node.hasSums = false;
       LayerSums sums = layer.sums();
       layer.setSums(null);
