@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import io.malleable.cli.DoctorCommand;
 import io.malleable.cli.M2Command;
 import io.malleable.lab.LabCommand;
 import java.util.LinkedHashMap;
@@ -15,6 +16,7 @@ public final class Main {
     System.setProperty(LastingLogManager.PROPERTY, LastingLogManager.class.getName());
     Map<String, Supplier<Object>> more = new LinkedHashMap<>();
     more.put("serve", ServeCommand::spec);
+    more.put("doctor", () -> new DoctorCommand(new LocalStoreCheck()));
     LabCommand.addTo(more);
     System.exit(M2Command.run(arguments, more));
   }

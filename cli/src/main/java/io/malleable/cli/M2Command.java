@@ -2,6 +2,7 @@ package io.malleable.cli;
 
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -64,7 +65,7 @@ public final class M2Command {
     ProjectCommands.addTo(commands);
     OperationCommands.addTo(commands);
     EventCommands.addTo(commands);
-    commands.put("doctor", DoctorCommand::new);
+    commands.put("doctor", () -> new DoctorCommand(M2Command::noStore));
     commands.putAll(more);
     commands.put("rehearse", () -> new Rehearsal(more));
     commands.put(COMPLETION, AutoComplete.GenerateCompletion::new);
@@ -109,6 +110,10 @@ public final class M2Command {
           case Noun noun -> noun.spec(last);
           default -> command;
         });
+  }
+
+  private static StoreCheck.Report noStore(Path data, StoreCheck.Progress progress) {
+    throw new CommandFailure("this program has no access to the store in " + data, null);
   }
 
   private static int explain(Exception e, CommandLine failed) {
