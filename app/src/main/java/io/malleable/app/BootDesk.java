@@ -13,6 +13,7 @@ import io.malleable.netboot.ChapCredentials;
 import io.malleable.netboot.Ipv4;
 import io.malleable.netboot.MacAddress;
 import io.malleable.netboot.Portal;
+import io.malleable.server.ServerFacts.BootFacts;
 import java.lang.System.Logger.Level;
 import java.net.InetAddress;
 import java.util.Collections;
@@ -21,6 +22,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.LongAdder;
 
 /** Answers booting machines out of the control plane, and tells it what they do. */
 final class BootDesk implements BootDirectory, BootListener {
@@ -32,6 +34,10 @@ final class BootDesk implements BootDirectory, BootListener {
   private final BootEvents events;
   private final Portal portal;
   private final Events reports;
+  private final LongAdder scripts = new LongAdder();
+  private final LongAdder otherScripts = new LongAdder();
+  private final LongAdder failedDrives = new LongAdder();
+  private final LongAdder readyReports = new LongAdder();
 
   /** Who has which address; TFTP knows only addresses. The eldest go. */
   private final Map<InetAddress, MacAddress> leases =
@@ -72,8 +78,13 @@ final class BootDesk implements BootDirectory, BootListener {
         Optional.empty());
   }
 
+  BootFacts counters() {
+    return new BootFacts(scripts.sum(), otherScripts.sum(), failedDrives.sum(), readyReports.sum());
+  }
+
   @Override
   public void onScript(ScriptServed event) {
+    (event.plan() instanceof BootPlan.Provisioned ? scripts : otherScripts).increment();
     events.onScript(
         ours(event.mac()),
         event.firmware().name().toLowerCase(Locale.ROOT),
@@ -82,6 +93,7 @@ final class BootDesk implements BootDirectory, BootListener {
 
   @Override
   public void onDriveFailed(DriveFailed event) {
+    failedDrives.increment();
     LOG.log(
         Level.WARNING,
         () ->
@@ -127,9 +139,14 @@ final class BootDesk implements BootDirectory, BootListener {
 
   @Override
   public boolean onPhoneHome(PhoneHome event) {
-    return event.token().isPresent()
-        ? events.onPhoneHome(event.token().get())
-        : event.mac().map(mac -> events.onPhoneHome(ours(mac))).orElse(false);
+    boolean known =
+        event.token().isPresent()
+            ? events.onPhoneHome(event.token().get())
+            : event.mac().map(mac -> events.onPhoneHome(ours(mac))).orElse(false);
+    if (known) {
+      readyReports.increment();
+    }
+    return known;
   }
 
   private static io.malleable.control.MacAddress ours(MacAddress mac) {

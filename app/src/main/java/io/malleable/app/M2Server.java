@@ -134,7 +134,7 @@ final class M2Server implements AutoCloseable {
       BootDesk desk = new BootDesk(control, portal(iscsiAt));
       HostPort bootAt = settings.bootHttp().withPort(boot(desk));
       ServerFactsNow facts =
-          new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, bootAt, iscsiAt);
+          new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt);
       ApiPorts ports =
           new ApiPorts(
               control,

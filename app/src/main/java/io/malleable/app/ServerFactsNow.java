@@ -15,6 +15,7 @@ final class ServerFactsNow implements ServerFacts {
   private final VolumeStore volumes;
   private final TargetsOverIscsi targets;
   private final IscsiServer iscsi;
+  private final BootDesk desk;
   private final HostPort bootAt;
   private final HostPort iscsiAt;
 
@@ -27,6 +28,7 @@ final class ServerFactsNow implements ServerFacts {
       VolumeStore volumes,
       TargetsOverIscsi targets,
       IscsiServer iscsi,
+      BootDesk desk,
       HostPort bootAt,
       HostPort iscsiAt) {
     this.settings = settings;
@@ -34,6 +36,7 @@ final class ServerFactsNow implements ServerFacts {
     this.volumes = volumes;
     this.targets = targets;
     this.iscsi = iscsi;
+    this.desk = desk;
     this.bootAt = bootAt;
     this.iscsiAt = iscsiAt;
     this.httpAt = settings.http();
@@ -91,5 +94,10 @@ final class ServerFactsNow implements ServerFacts {
         targets.readBytes(),
         targets.writtenBytes(),
         targets.failedLogins());
+  }
+
+  @Override
+  public BootFacts boots() {
+    return desk.counters();
   }
 }

@@ -187,6 +187,8 @@ final class ApiTest {
     api.post("/v1/nodes/w1/provision", "{'image':'base'}").expectProblem(409, "NODE_BUSY");
     awaitNode("w1", "waiting");
     assertTrue(bootScript(mac).contains("sanboot"), "the script of the node");
+    String metrics = api.get("/metrics").raw().body();
+    assertFalse(metrics.contains("m2_boot_scripts_total{drive=\"drive\"} 0.0"), metrics);
     JsonNode node = awaitNode("w1", "waiting");
     while (node.path("bootTimeline").isEmpty()) {
       node = api.get("/v1/nodes/w1").expect(200).body();

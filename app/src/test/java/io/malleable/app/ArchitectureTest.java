@@ -39,7 +39,8 @@ final class ArchitectureTest {
           new Room("lab", List.of("cli", "hardware")));
 
   /** Waiting to be taken apart; none may be added. */
-  private static final Set<String> KNOWN_LONG = Set.of("Engine.java", "RbdVolumeStore.java");
+  private static final Set<String> KNOWN_LONG =
+      Set.of("LocalVolumeStore.java", "RbdVolumeStore.java");
 
   private static final JavaClasses CODE =
       new ClassFileImporter()
@@ -151,7 +152,7 @@ final class ArchitectureTest {
 
   @Test
   void sourceFilesStayReadable() throws IOException {
-    int most = 600;
+    int most = 500;
     List<String> tooLong = new ArrayList<>();
     try (Stream<Path> files = Files.walk(Path.of(".."), 20)) {
       for (Path file : files.filter(ArchitectureTest::isMainSource).toList()) {

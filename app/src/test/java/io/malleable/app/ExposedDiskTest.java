@@ -93,7 +93,8 @@ final class ExposedDiskTest {
   }
 
   private static List<String> qemuIo(String url, List<String> commands) {
-    List<String> command = new ArrayList<>(List.of("qemu-io", "-f", "raw", "-d", "unmap"));
+    List<String> command =
+        new ArrayList<>(List.of("qemu-io", "-f", "raw", "-d", "unmap", "-t", "writeback"));
     for (String each : commands) {
       command.addAll(List.of("-c", each));
     }

@@ -41,4 +41,17 @@ public interface ServerFacts {
    */
   record TargetFacts(
       int targets, int sessions, long readBytes, long writtenBytes, long failedLogins) {}
+
+  /** What booting machines did. */
+  BootFacts boots();
+
+  /**
+   * Counters of boots since the start.
+   *
+   * @param scripts boot scripts that named a drive
+   * @param otherScripts boot scripts for machines without a drive
+   * @param failedDrives drives that a firmware could not boot
+   * @param ready systems that reported to be up
+   */
+  record BootFacts(long scripts, long otherScripts, long failedDrives, long ready) {}
 }

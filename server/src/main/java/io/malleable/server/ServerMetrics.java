@@ -27,6 +27,7 @@ final class ServerMetrics {
         token,
         AccessToken::failures);
     target(registry, facts);
+    boots(registry, facts);
     capacity(registry, "total", facts, Capacity::totalBytes);
     capacity(registry, "available", facts, Capacity::availableBytes);
     capacity(registry, "allocated", facts, Capacity::allocatedBytes);
@@ -66,6 +67,30 @@ final class ServerMetrics {
         "Logins with an unknown initiator or a wrong secret",
         facts,
         f -> f.target().failedLogins());
+  }
+
+  private static void boots(MeterRegistry registry, ServerFacts facts) {
+    boot(registry, facts, "drive", f -> f.boots().scripts());
+    boot(registry, facts, "none", f -> f.boots().otherScripts());
+    counter(
+        registry,
+        "m2.boot.drive.failures",
+        "Drives that a firmware could not boot",
+        facts,
+        f -> f.boots().failedDrives());
+    counter(
+        registry, "m2.boot.ready", "Systems that reported to be up", facts, f -> f.boots().ready());
+  }
+
+  private static void boot(
+      MeterRegistry registry,
+      ServerFacts facts,
+      String drive,
+      ToDoubleFunction<ServerFacts> value) {
+    FunctionCounter.builder("m2.boot.scripts", facts, value)
+        .description("Boot scripts that machines were given")
+        .tag("drive", drive)
+        .register(registry);
   }
 
   private static <T> void counter(

@@ -197,6 +197,11 @@ final class ApiRoutesTest {
     }
 
     @Override
+    public BootFacts boots() {
+      return new BootFacts(0, 0, 0, 0);
+    }
+
+    @Override
     public TargetFacts target() {
       return new TargetFacts(0, 0, 0, 0, 0);
     }
