@@ -15,6 +15,7 @@ import java.util.function.Supplier;
 /** {@code m2 lab}: virtual servers for a desk without a rack. */
 public final class LabCommand {
   private static final int MAX_MACHINES = 64;
+  private static final int MAX_RACK = 48;
 
   private LabCommand() {}
 
@@ -25,6 +26,7 @@ public final class LabCommand {
     commands.put("lab up", Up::new);
     commands.put("lab down", Down::new);
     commands.put("lab list", Show::new);
+    commands.put("lab switch", SwitchCommand::new);
     commands.put("lab demo", DemoCommand::new);
     commands.put("image build", ImageBuildCommand::new);
   }
@@ -35,7 +37,17 @@ public final class LabCommand {
         arguments.option(
             "--prefix", "NAME", "lab-", "they are called NAME1, NAME2, ... (default lab-)");
     private final Argument firmwares =
-        arguments.option("--firmware", "FIRMWARE", "bios", "bios or uefi (default bios)");
+        arguments.option(
+            "--firmware", "FIRMWARE", "bios", "bios or uefi (default bios); of a rack also both");
+    private final Argument rack =
+        arguments.option(
+            "--rack",
+            "N",
+            "instead: N servers behind BMCs on a segment of their own (m2 lab switch), until"
+                + " interrupted");
+    private final Argument bmcs =
+        arguments.option(
+            "--bmc", "KIND", "both", "of a rack: ipmi, redfish, or both in turn (default both)");
     private final Argument memory =
         arguments.option("--memory", "MIB", "512", "memory of each in MiB (default 512)");
 
@@ -44,13 +56,24 @@ public final class LabCommand {
           "Adds virtual servers as nodes; they are powered on when they are provisioned",
           "",
           "Machines that exist already get the firmware and memory given here at their next power-on.",
-          "Needs neither privileges nor KVM. Debian packages: qemu-system-x86 ipxe-qemu ovmf");
+          "Needs neither privileges nor KVM. Debian packages: qemu-system-x86 ipxe-qemu ovmf",
+          "A rack needs root, or one namespace for it and the server (unshare -Urnm).");
     }
 
     @Override
     protected void run() {
       int count = (int) nodes.number(1, MAX_MACHINES);
       int memoryMiB = (int) memory.number(64, 65_536);
+      if (rack.orNull() != null) {
+        RackRun.Plan plan =
+            new RackRun.Plan(
+                (int) rack.number(1, MAX_RACK),
+                firmwares.oneOf("bios", "uefi", "both"),
+                memoryMiB,
+                bmcs.oneOf("ipmi", "redfish", "both"));
+        new RackRun(api(), out()).untilInterrupted(plan);
+        return;
+      }
       Firmware firmware =
           Firmware.valueOf(firmwares.oneOf("bios", "uefi").toUpperCase(Locale.ROOT));
       LabMachines machines = LabMachines.of(api());
