@@ -122,7 +122,7 @@ final class M2Server implements AutoCloseable {
       VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
       IscsiServer iscsi = target(data);
       TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi, identities());
-      PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware()));
+      PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(
               new ImageImporter(volumes, data.resolve("staging")),
@@ -167,12 +167,9 @@ final class M2Server implements AutoCloseable {
           definition.node().map(node -> IdentityUnit.of(definition.disk(), node.name(), keys));
     }
 
-    private HardwareSettings hardware() {
+    private HardwareSettings hardware(DataDirectory data) {
       Credentials credentials =
-          settings
-              .bmcCredentials()
-              .<Credentials>map(CredentialsFile::new)
-              .orElseGet(Credentials::none);
+          new CredentialsFile(settings.bmcCredentials().orElse(data.resolve("bmc-credentials")));
       return new HardwareSettings(
           settings.lab(),
           credentials,

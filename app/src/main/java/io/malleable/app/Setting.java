@@ -20,7 +20,10 @@ enum Setting {
       "Address for boot scripts; default is the one by which the machine reached the server."),
   LAB("DIR", "", "Virtual machines; default is lab below the data directory."),
   QEMU_USER("USER", "", "Account of the lab's machines when the server runs as root."),
-  BMC_CREDENTIALS("FILE", "", "Passwords of BMCs: lines 'USER@HOST PASSWORD', mode 0600."),
+  BMC_CREDENTIALS(
+      "FILE",
+      "",
+      "Passwords of BMCs, lines 'USER@HOST PASSWORD', mode 0600; default DIR/bmc-credentials."),
   BMC_CERTIFICATES("FILE", "", "PEM file of the authorities that signed the BMCs' certificates."),
   SSH_KEYS(
       "FILE",

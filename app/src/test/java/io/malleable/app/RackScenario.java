@@ -42,7 +42,15 @@ final class RackScenario {
     exec(List.of("ip", "link", "set", "lo", "up"));
     exec(m2("lab", "switch"));
     List<String> flags =
-        List.of("--dhcp", "m2rack0", "--tftp", "10.77.0.1:69", "--boot-http", "10.77.0.1:0");
+        List.of(
+            "--dhcp",
+            "m2rack0",
+            "--dhcp-pool",
+            "10.77.0.100-10.77.0.200",
+            "--tftp",
+            "10.77.0.1:69",
+            "--boot-http",
+            "10.77.0.1:0");
     List<String> more = new ArrayList<>(flags);
     more.addAll(List.of("--iscsi", "10.77.0.1:0"));
     try (ServeProcess server = ServeProcess.start(data, Map.of(), more.toArray(String[]::new))) {

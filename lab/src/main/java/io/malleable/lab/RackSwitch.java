@@ -18,6 +18,9 @@ final class RackSwitch {
   static final String BRIDGE = "m2rack0";
   static final String ADDRESS = "10.77.0.1";
 
+  /** What the server may hand out there. */
+  static final String POOL = "10.77.0.100-10.77.0.200";
+
   private static final Path INTERFACES = Path.of("/sys/class/net");
   private static final String TAP = "m2rack0p";
 

@@ -26,8 +26,13 @@ final class SwitchCommand extends BaseCommand {
     out().println("Start the server with:");
     out()
         .printf(
-            "  m2 serve --data DIR --dhcp %s --tftp %s:69 --boot-http %s:8481 --iscsi %s:3260%n",
-            RackSwitch.BRIDGE, RackSwitch.ADDRESS, RackSwitch.ADDRESS, RackSwitch.ADDRESS);
+            "  m2 serve --data DIR --dhcp %s --dhcp-pool %s --tftp %s:69%n"
+                + "      --boot-http %s:8481 --iscsi %s:3260%n",
+            RackSwitch.BRIDGE,
+            RackSwitch.POOL,
+            RackSwitch.ADDRESS,
+            RackSwitch.ADDRESS,
+            RackSwitch.ADDRESS);
     out().println("Then: m2 lab up --rack 2");
   }
 }
