@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.malleable.cli.ApiClient;
 import io.malleable.cli.Endpoint;
 import io.malleable.lab.TinyImage;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.URI;
@@ -57,15 +58,8 @@ final class RackScenario {
       String token = Files.readString(data.resolve("admin-token")).strip();
       URI url = URI.create("http://" + server.run().path("http").asText());
       ApiClient api = new ApiClient(new Endpoint(url, token, "default"));
-      Process rack = startRack(url, token);
-      try {
+      try (RunningRack rack = startRack(url, token)) {
         boot(api, rack, server);
-      } finally {
-        rack.destroy();
-        if (!rack.waitFor(2, TimeUnit.MINUTES)) {
-          rack.destroyForcibly();
-          throw new AssertionError("the rack did not stop");
-        }
       }
       boolean anyLeft =
           ProcessHandle.allProcesses()
@@ -74,12 +68,12 @@ final class RackScenario {
     }
   }
 
-  private void boot(ApiClient api, Process rack, ServeProcess server) throws Exception {
+  private void boot(ApiClient api, RunningRack rack, ServeProcess server) throws Exception {
     await(
         STEP_LIMIT,
         "the rack is built",
         () -> {
-          check(rack.isAlive(), "the rack runs:\n" + read(directory.resolve("rack.log")));
+          check(rack.process().isAlive(), "the rack runs:\n" + read(directory.resolve("rack.log")));
           return read(directory.resolve("rack.log")).contains("until it is interrupted");
         });
     check(api.get("/v1/nodes/{}", "rack-1").path("bmc").asText().startsWith("ipmi://"), "IPMI");
@@ -153,13 +147,31 @@ final class RackScenario {
     return text.toString();
   }
 
-  private Process startRack(URI url, String token) throws IOException {
+  private RunningRack startRack(URI url, String token) throws IOException {
     ProcessBuilder builder =
         new ProcessBuilder(m2("lab", "up", "--rack", "2", "--firmware", "both", "--memory", "384"));
     builder.environment().put("M2_URL", url.toString());
     builder.environment().put("M2_TOKEN", token);
     builder.redirectErrorStream(true).redirectOutput(directory.resolve("rack.log").toFile());
-    return builder.start();
+    return new RunningRack(builder.start());
+  }
+
+  /** The command that runs the rack; it is told to end as Ctrl-C does it. */
+  private record RunningRack(Process process) implements Closeable {
+    @Override
+    public void close() throws IOException {
+      process.destroy();
+      try {
+        if (!process.waitFor(2, TimeUnit.MINUTES)) {
+          throw new IOException("the rack did not stop");
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IOException("interrupted while the rack stopped", e);
+      } finally {
+        process.destroyForcibly();
+      }
+    }
   }
 
   private static List<String> m2(String... arguments) {
