@@ -27,7 +27,7 @@ final class Rehearsal extends BaseCommand {
           + "},{\"stage\":\"ready\",\"at\":"
           + TIME
           + "}],"
-          + "\"steps\":[{\"name\":\"s\",\"state\":\"succeeded\",\"startedAt\":"
+          + "\"labDirectory\":\"/\",\"addresses\":{\"boot\":\"http://127.0.0.1:1\"},\"steps\":[{\"name\":\"s\",\"state\":\"succeeded\",\"startedAt\":"
           + TIME
           + "}]";
 
@@ -117,10 +117,11 @@ final class Rehearsal extends BaseCommand {
       "no-such-command"
     };
     for (String line : lines) {
-      StringWriter err = new StringWriter();
-      M2Command.run(line.split(" ", -1), more, terminal, nowhere, new PrintWriter(err));
-      if (err.toString().contains(M2Command.INTERNAL_ERROR)) {
-        throw new CommandFailure("m2 " + line + ": " + err, null);
+      StringWriter complaint = new StringWriter();
+      M2Command.run(line.split(" ", -1), more, terminal, nowhere, new PrintWriter(complaint));
+      if (complaint.toString().contains(M2Command.INTERNAL_ERROR)) {
+        // The others are worth keeping; what is printed here is in the log, and fails a test.
+        err().println("m2 " + line + ": " + complaint);
       }
     }
     Terminal.ofProcess();

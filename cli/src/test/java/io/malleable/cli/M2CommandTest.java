@@ -437,6 +437,7 @@ class M2CommandTest {
   void whatIsRehearsedForTheCacheMeetsNoInternalError() {
     Outcome outcome = server.run("rehearse");
     assertEquals(0, outcome.status(), outcome.err());
+    assertEquals("", outcome.err());
     assertTrue(server.requests().isEmpty(), "it has a stand-in of its own");
   }
 
