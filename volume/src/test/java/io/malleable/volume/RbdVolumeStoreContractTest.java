@@ -28,6 +28,12 @@ final class RbdVolumeStoreContractTest extends VolumeStoreContract {
     return 4 * MIB; // RBD's object size
   }
 
+  /** Each takes some ten milliseconds of a real cluster. */
+  @Override
+  int modelSteps() {
+    return 500;
+  }
+
   @Override
   VolumeStore openStore() throws IOException {
     if (config == null) {

@@ -240,10 +240,10 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public synchronized VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException {
-    Lineage lineage = requireLineage(disk);
-    requireLineage(snapshot);
+    requireLineage(disk);
+    Lineage moment = requireLineage(snapshot);
     requireClosed(disk);
-    if (!requireLineage(snapshot).snapshotOf().equals(Optional.of(disk))) {
+    if (!moment.snapshotOf().equals(Optional.of(disk))) {
       throw new VolumeException(
           Reason.NOT_A_SNAPSHOT_OF_DISK,
           "volume " + snapshot + " is not a snapshot of disk " + disk);
@@ -254,7 +254,8 @@ public final class RbdVolumeStore implements VolumeStore {
     }
     translate(snapshot, () -> cluster.clone(snapshot.toString(), RbdCluster.SEALED, prepared));
     try (RbdImage image = cluster.openWritable(prepared)) {
-      image.metadata(RECORD, lineage.format());
+      // The parent of that moment as well: a flatten in between is undone like all else.
+      image.metadata(RECORD, new Lineage(moment.parent(), Optional.empty()).format());
     }
     translate(disk, () -> cluster.discard(disk.toString()));
     translate(disk, () -> cluster.rename(prepared, disk.toString()));
