@@ -43,7 +43,8 @@ final class Connection implements Runnable, SessionEvents {
     this.localAddress = (InetSocketAddress) channel.getLocalAddress();
     this.remoteAddress = (InetSocketAddress) channel.getRemoteAddress();
     this.outbound = new Outbound(channel);
-    this.reader = new PduReader(channel, server.pool());
+    this.reader =
+        new PduReader(new BusyPoll(channel, server.pollPermits(), System::nanoTime), server.pool());
     this.out = new PduWriter(outbound, server.pool());
     this.watch = new Watch(server.config(), reader, outbound);
   }

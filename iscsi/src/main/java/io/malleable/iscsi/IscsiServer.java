@@ -15,6 +15,7 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -42,6 +43,8 @@ public final class IscsiServer implements AutoCloseable {
   private final Events events;
   private final TargetRegistry registry = new TargetRegistry();
   private final BufferPool pool;
+  private final Semaphore pollPermits =
+      BusyPoll.permits(Runtime.getRuntime().availableProcessors());
   private final SortedSet<Integer> portGroups;
   private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
   private final List<Acceptor> acceptors = new ArrayList<>();
@@ -382,6 +385,10 @@ public final class IscsiServer implements AutoCloseable {
 
   BufferPool pool() {
     return pool;
+  }
+
+  Semaphore pollPermits() {
+    return pollPermits;
   }
 
   Events events() {

@@ -2,6 +2,7 @@ package io.malleable.iscsi;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.SelectableChannel;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.zip.CRC32C;
@@ -66,7 +67,10 @@ final class Outbound {
       }
       sendingSinceNanos = System.nanoTime() | 1;
       while (buffer.hasRemaining()) {
-        channel.write(buffer);
+        if (channel.write(buffer) == 0 && channel instanceof SelectableChannel socket) {
+          // The connection polls, and the peer is behind: from here on wait for it.
+          socket.configureBlocking(true);
+        }
       }
     } finally {
       sendingSinceNanos = 0;

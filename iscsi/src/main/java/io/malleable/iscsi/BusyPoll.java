@@ -1,0 +1,111 @@
+package io.malleable.iscsi;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.ReadableByteChannel;
+import java.nio.channels.SocketChannel;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
+
+/**
+ * The receiving side of a connection's socket. An initiator that waits for answers sends its next
+ * command in less time than a thread takes to fall asleep and be woken, on a virtual processor
+ * above all; so the connection thread polls for about that long before it sleeps.
+ *
+ * <p>It does so only for an initiator whose last waits were short, and only if a permit is free:
+ * permits are fewer than processors, so that polling takes none from threads with work to do. Owned
+ * by the connection thread.
+ */
+final class BusyPoll implements ReadableByteChannel {
+  /** Longest poll: what it costs to sleep and be woken, so never more than twice the best. */
+  private static final long POLL_NANOS = TimeUnit.MICROSECONDS.toNanos(50);
+
+  /** A wait in sleep that polling would have made a short one; the wake-up is part of it. */
+  private static final long SHORT_WAIT_NANOS = 2 * POLL_NANOS;
+
+  /** A poll this much too long was interrupted: somebody else needs the processor. */
+  private static final long PREEMPTED_NANOS = 10 * POLL_NANOS;
+
+  private static final int MAX_CREDIT = 8;
+  private static final int CREDIT_TO_POLL = 4;
+  private static final int FAILED_POLL_COST = 4;
+  private static final int PREEMPTION_DEBT = -256;
+
+  private final SocketChannel channel;
+  private final Semaphore permits;
+  private final LongSupplier nanoClock;
+
+  /** Rises by each short wait, falls by each long one; polling wants {@link #CREDIT_TO_POLL}. */
+  private int credit;
+
+  BusyPoll(SocketChannel channel, Semaphore permits, LongSupplier nanoClock) {
+    this.channel = channel;
+    this.permits = permits;
+    this.nanoClock = nanoClock;
+  }
+
+  /** For {@code processors}, of which at least half never poll. */
+  static Semaphore permits(int processors) {
+    return new Semaphore(processors / 2);
+  }
+
+  @Override
+  public int read(ByteBuffer buffer) throws IOException {
+    if (credit >= CREDIT_TO_POLL && permits.tryAcquire()) {
+      int count;
+      try {
+        count = poll(buffer);
+      } finally {
+        permits.release();
+      }
+      if (count != 0) {
+        credit = Math.min(credit + 1, MAX_CREDIT);
+        return count;
+      }
+    }
+    long startNanos = nanoClock.getAsLong();
+    int count = sleep(buffer);
+    boolean shortWait = nanoClock.getAsLong() - startNanos < SHORT_WAIT_NANOS;
+    credit = shortWait ? Math.min(credit + 1, MAX_CREDIT) : Math.min(credit, 0);
+    return count;
+  }
+
+  /** Returns 0 when nothing came in time. */
+  private int poll(ByteBuffer buffer) throws IOException {
+    if (channel.isBlocking()) {
+      channel.configureBlocking(false);
+    }
+    long startNanos = nanoClock.getAsLong();
+    while (true) {
+      // Blocks if a sender that found the socket full has made it block meanwhile: just as good.
+      int count = channel.read(buffer);
+      if (count != 0) {
+        return count;
+      }
+      long elapsedNanos = nanoClock.getAsLong() - startNanos;
+      if (elapsedNanos > POLL_NANOS) {
+        credit = elapsedNanos > PREEMPTED_NANOS ? PREEMPTION_DEBT : credit - FAILED_POLL_COST;
+        return 0;
+      }
+      Thread.onSpinWait();
+    }
+  }
+
+  private int sleep(ByteBuffer buffer) throws IOException {
+    if (!channel.isBlocking()) {
+      channel.configureBlocking(true);
+    }
+    return channel.read(buffer);
+  }
+
+  @Override
+  public boolean isOpen() {
+    return channel.isOpen();
+  }
+
+  @Override
+  public void close() throws IOException {
+    channel.close();
+  }
+}

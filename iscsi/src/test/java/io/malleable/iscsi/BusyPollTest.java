@@ -1,0 +1,153 @@
+package io.malleable.iscsi;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** On real sockets, with a clock that moves only when the test says so. */
+class BusyPollTest {
+  private static final int SHORT_WAITS_BEFORE_POLLING = 4;
+
+  private final AtomicLong nowNanos = new AtomicLong();
+  private final AtomicLong stepNanos = new AtomicLong();
+  private final AtomicInteger clockReads = new AtomicInteger();
+  private final ByteBuffer buffer = ByteBuffer.allocateDirect(64);
+  private final ExecutorService threads = Executors.newCachedThreadPool();
+  private SocketChannel ours;
+  private SocketChannel peer;
+
+  @BeforeEach
+  void connect() throws IOException {
+    try (ServerSocketChannel listener = ServerSocketChannel.open()) {
+      listener.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+      peer = SocketChannel.open(listener.getLocalAddress());
+      ours = listener.accept();
+    }
+  }
+
+  @AfterEach
+  void close() throws IOException {
+    ours.close();
+    peer.close();
+    threads.close();
+  }
+
+  private long clock() {
+    clockReads.incrementAndGet();
+    return nowNanos.addAndGet(stepNanos.get());
+  }
+
+  private BusyPoll polling(Semaphore permits) {
+    return new BusyPoll(ours, permits, this::clock);
+  }
+
+  private void exchange(BusyPoll poll, int times) throws IOException {
+    for (int i = 0; i < times; i++) {
+      peer.write(ByteBuffer.wrap(new byte[] {1}));
+      assertEquals(1, poll.read(buffer.clear()));
+    }
+  }
+
+  @Test
+  void anInitiatorThatNeverKeepsUsWaitingIsPolledFor() throws IOException {
+    Semaphore permits = new Semaphore(1);
+    BusyPoll poll = polling(permits);
+    exchange(poll, SHORT_WAITS_BEFORE_POLLING);
+    assertTrue(ours.isBlocking(), "not before its waits are known to be short");
+    exchange(poll, 1);
+    assertFalse(ours.isBlocking());
+    assertEquals(1, permits.availablePermits());
+  }
+
+  @Test
+  void anInitiatorThatTakesItsTimeIsNotPolledFor() throws IOException {
+    BusyPoll poll = polling(new Semaphore(1));
+    stepNanos.set(TimeUnit.MILLISECONDS.toNanos(1));
+    exchange(poll, 100);
+    assertTrue(ours.isBlocking());
+  }
+
+  @Test
+  void withoutAPermitNothingIsPolled() throws IOException {
+    BusyPoll poll = polling(BusyPoll.permits(1));
+    exchange(poll, 100);
+    assertTrue(ours.isBlocking());
+  }
+
+  @Test
+  void aPollThatFindsNothingEndsInSleep() throws Exception {
+    Semaphore permits = new Semaphore(1);
+    BusyPoll poll = polling(permits);
+    exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
+    stepNanos.set(TimeUnit.MICROSECONDS.toNanos(10));
+    clockReads.set(0);
+    Future<Integer> received = threads.submit(() -> poll.read(buffer.clear()));
+    while (clockReads.get() < 7) {
+      Thread.onSpinWait();
+    }
+    peer.write(ByteBuffer.wrap(new byte[] {1, 2}));
+    assertEquals(2, received.get(30, TimeUnit.SECONDS));
+    assertTrue(ours.isBlocking());
+    assertEquals(1, permits.availablePermits());
+  }
+
+  @Test
+  void aThreadThatWasPreemptedWhilePollingStopsPollingForAWhile() throws Exception {
+    BusyPoll poll = polling(new Semaphore(1));
+    exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
+    stepNanos.set(TimeUnit.MILLISECONDS.toNanos(5));
+    clockReads.set(0);
+    Future<Integer> received = threads.submit(() -> poll.read(buffer.clear()));
+    while (clockReads.get() < 3) {
+      Thread.onSpinWait();
+    }
+    peer.write(ByteBuffer.wrap(new byte[] {1}));
+    assertEquals(1, received.get(30, TimeUnit.SECONDS));
+    stepNanos.set(0);
+    exchange(poll, 100);
+    assertTrue(ours.isBlocking());
+    exchange(poll, 200);
+    assertFalse(ours.isBlocking(), "and tries again later");
+  }
+
+  @Test
+  void anAnswerThatDoesNotFitTheSocketWaitsForThePeer() throws Exception {
+    byte[] answer = new byte[32 << 20];
+    answer[answer.length - 1] = 42;
+    ours.configureBlocking(false);
+    Outbound outbound = new Outbound(ours);
+    CountDownLatch begun = new CountDownLatch(1);
+    Future<?> sending =
+        threads.submit(() -> {
+          begun.countDown();
+          outbound.send(ByteBuffer.wrap(answer), new int[0], 0);
+          return null;
+        });
+    begun.await();
+    ByteBuffer received = ByteBuffer.allocate(answer.length);
+    while (received.hasRemaining()) {
+      assertTrue(peer.read(received) > 0);
+    }
+    sending.get(30, TimeUnit.SECONDS);
+    assertEquals(42, received.get(answer.length - 1));
+    assertTrue(ours.isBlocking());
+  }
+}
