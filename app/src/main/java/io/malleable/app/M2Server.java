@@ -4,6 +4,7 @@ import io.malleable.control.Control;
 import io.malleable.control.ControlException;
 import io.malleable.control.ControlSettings;
 import io.malleable.control.Ports;
+import io.malleable.control.SshKeys;
 import io.malleable.control.Targets;
 import io.malleable.control.db.SqliteDatabase;
 import io.malleable.hardware.Credentials;
@@ -157,14 +158,16 @@ final class M2Server implements AutoCloseable {
       return new M2Server(started, addresses, control, serving);
     }
 
-    /** A second drive for each node, where operators gave their keys. */
+    /** A second drive for each node: its name, and the keys of those who may log in. */
     private Function<Targets.Definition, Optional<LogicalUnit>> identities() throws StartException {
-      if (settings.sshKeys().isEmpty()) {
-        return definition -> Optional.empty();
-      }
-      List<String> keys = SshKeys.read(settings.sshKeys().get());
+      List<String> ofAll =
+          settings.sshKeys().isEmpty() ? List.of() : SshKeyFile.read(settings.sshKeys().get());
       return definition ->
-          definition.node().map(node -> IdentityUnit.of(definition.disk(), node.name(), keys));
+          definition
+              .identity()
+              .map(who ->
+                  IdentityUnit.of(
+                      definition.disk(), who.node().name(), SshKeys.merged(ofAll, who.sshKeys())));
     }
 
     private HardwareSettings hardware(DataDirectory data) {

@@ -26,7 +26,7 @@ import java.util.stream.Collectors;
  * @param qemuUser account of the lab's machines when the server is root
  * @param bmcCredentials file with the passwords of BMCs
  * @param bmcCertificates PEM file with the authorities that signed BMCs' certificates
- * @param sshKeys file with the public keys for cloud-init; absent means no identity drive
+ * @param sshKeys file with the public keys of those who may log in to every node
  * @param loaders directory of the boot loaders
  * @param dhcp whether to answer DHCP
  * @param tftp listener for boot loaders

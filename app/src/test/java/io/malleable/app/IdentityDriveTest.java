@@ -1,9 +1,14 @@
 package io.malleable.app;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.net.URI;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -44,13 +49,105 @@ final class IdentityDriveTest {
   void aKeyFileIsReadLineByLineAndWrongOnesAreNamed() throws Exception {
     Path file = directory.resolve("keys.pub");
     Files.writeString(file, "# operators\n\n" + KEY + "\n");
-    assertEquals(List.of(KEY), SshKeys.read(file));
+    assertEquals(List.of(KEY), SshKeyFile.read(file));
     Files.writeString(file, KEY + "\nnot a key\n");
-    StartException wrong = assertThrows(StartException.class, () -> SshKeys.read(file));
+    StartException wrong = assertThrows(StartException.class, () -> SshKeyFile.read(file));
     assertTrue(String.valueOf(wrong.getMessage()).contains("line 2"), wrong.getMessage());
     Files.writeString(file, "");
-    assertThrows(StartException.class, () -> SshKeys.read(file));
-    assertThrows(StartException.class, () -> SshKeys.read(directory.resolve("none")));
+    assertThrows(StartException.class, () -> SshKeyFile.read(file));
+    assertThrows(StartException.class, () -> SshKeyFile.read(directory.resolve("none")));
+  }
+
+  @Test
+  void eachCloneIsANewInstanceAndAFailoverKeepsItWithItsKeys() throws Exception {
+    Path file = TestServer.image(directory.resolve("base.raw"), 1);
+    try (TestServer server = TestServer.start(directory.resolve("data"))) {
+      TestApi api = server.api();
+      api.succeeded(
+          api.post(
+              "/v1/images", "{'name':'base','format':'raw','source':{'path':'" + file + "'}}"));
+      for (int i = 1; i <= 3; i++) {
+        api.post("/v1/nodes", "{'name':'n" + i + "','nics':[{'mac':'" + mac(i) + "'}]}")
+            .expect(201);
+      }
+      api.post("/v1/nodes/n1/provision", "{'image':'base','sshKeys':['mine']}")
+          .expectProblem(400, "FIELD_INVALID");
+      api.post("/v1/nodes/n1/provision", "{'image':'base','sshKeys':['" + KEY + "']}").expect(202);
+      api.post("/v1/nodes/n2/provision", "{'image':'base'}").expect(202);
+      String first = drive(server, 1);
+      String second = drive(server, 2);
+      assertTrue(first.contains("local-hostname: \"n1\""), first);
+      assertTrue(first.contains(KEY), "the key that was given to provision");
+      assertFalse(second.contains(KEY), "keys are of one node");
+      assertNotEquals(instance(first), instance(second));
+      api.post("/v1/nodes/n1/failover", "{'to':'n3'}").expect(202);
+      String moved = drive(server, 3);
+      assertEquals(instance(first), instance(moved));
+      assertTrue(moved.contains("local-hostname: \"n3\""), moved);
+      assertTrue(moved.contains(KEY), "keys move with the drive");
+    }
+  }
+
+  private static String instance(String drive) {
+    int start = drive.indexOf("instance-id: ");
+    assertTrue(start > 0, "it names an instance");
+    return drive.substring(start, drive.indexOf('\n', start));
+  }
+
+  private static String mac(int node) {
+    return "52:54:00:00:0c:0" + node;
+  }
+
+  /** The second unit, read as the machine's firmware would log in. */
+  private String drive(TestServer server, int node) throws Exception {
+    String script = "";
+    while (!script.contains("sanboot")) {
+      script = script(server, mac(node));
+    }
+    Path secret = Files.writeString(directory.resolve("secret"), set(script, "password"));
+    Path copy = directory.resolve("cidata.raw");
+    String target = script.substring(script.indexOf("iqn.2026-11.io.malleable:"));
+    Programs.run(
+        List.of(
+            "qemu-img",
+            "convert",
+            "--object",
+            "secret,id=chap,file=" + secret,
+            "--image-opts",
+            "driver=iscsi,transport=tcp,portal="
+                + server.addresses().iscsi()
+                + ",target="
+                + target.lines().findFirst().orElseThrow().split(" ", 2)[0]
+                + ",lun=1,user="
+                + set(script, "username")
+                + ",password-secret=chap,initiator-name="
+                + set(script, "initiator-iqn"),
+            "-O",
+            "raw",
+            copy.toString()));
+    String content = Files.readString(copy, StandardCharsets.ISO_8859_1);
+    assertEquals("CIDATA", content.substring(0x8028, 0x802e), "ECMA-119 8.4.7, volume identifier");
+    return content;
+  }
+
+  private static String script(TestServer server, String mac) throws Exception {
+    URI url =
+        URI.create(
+            "http://" + server.addresses().bootHttp() + "/boot/" + mac.replace(':', '-') + ".ipxe");
+    return server
+        .api()
+        .client()
+        .send(HttpRequest.newBuilder(url).build(), HttpResponse.BodyHandlers.ofString())
+        .body();
+  }
+
+  private static String set(String script, String name) {
+    return script
+        .lines()
+        .filter(line -> line.startsWith("set " + name + " "))
+        .map(line -> line.substring(name.length() + 5))
+        .findFirst()
+        .orElseThrow();
   }
 
   private static String content(IdentityUnit unit) {

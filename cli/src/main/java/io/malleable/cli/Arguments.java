@@ -81,6 +81,18 @@ public final class Arguments {
         last(name));
   }
 
+  /** An option that may be left out or repeated. */
+  public Argument optionalRepeatedOption(String name, String label, String text) {
+    return add(
+        OptionSpec.builder(names(name))
+            .paramLabel(label)
+            .type(List.class)
+            .auxiliaryTypes(String.class)
+            .description(text)
+            .build(),
+        last(name));
+  }
+
   /** An option without a value. */
   public Argument flag(String name, String text) {
     return add(

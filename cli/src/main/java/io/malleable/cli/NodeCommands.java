@@ -17,11 +17,16 @@ import java.util.function.Supplier;
 final class NodeCommands {
   static final String NODE = "/v1/nodes/{}";
 
+  /** What {@code --ssh-key} means. */
+  static final String SSH_KEY =
+      "of a public key that may log in to what it boots, by cloud-init; repeat it for more";
+
   private NodeCommands() {}
 
   static void addTo(Map<String, Supplier<Object>> commands) {
     commands.put("node", () -> new Noun("Machines that boot their drives over the network"));
     commands.put("node add", Add::new);
+    commands.put("node set", Change::new);
     commands.put("node list", ListAll::new);
     commands.put("node show", Show::new);
     commands.put("node provision", NodeLifecycle.Provision::new);
@@ -58,6 +63,8 @@ final class NodeCommands {
     private final Argument arch =
         arguments.option("--arch", "ARCH", "of its processor (default: x86_64)");
 
+    private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
+
     @Override
     protected void run() {
       ObjectNode request = api().object().put("name", name.text());
@@ -66,6 +73,7 @@ final class NodeCommands {
       putIfGiven(request, "bmc", bmc);
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
+      PublicKeys.putInto(request, sshKeys);
       JsonNode node = api().post(request, "/v1/nodes").body();
       if (wantsJson()) {
         printJson(node);
@@ -79,10 +87,56 @@ final class NodeCommands {
                     + " --image IMAGE");
       }
     }
+  }
 
-    private static void putIfGiven(ObjectNode request, String field, Argument argument) {
-      if (argument.orNull() != null) {
-        request.put(field, argument.text());
+  private static void putIfGiven(ObjectNode request, String field, Argument argument) {
+    if (argument.orNull() != null) {
+      request.put(field, argument.text());
+    }
+  }
+
+  static final class Change extends ServerCommand {
+    private final Argument name = arguments.parameter("NODE", "");
+    private final Argument newName = arguments.option("--name", "NAME", "rename it");
+    private final Argument macs =
+        arguments.optionalRepeatedOption(
+            "--mac", "MAC", "of the NIC that boots; repeat it for further NICs");
+    private final Argument bmc =
+        arguments.option("--bmc", "URL", "how to switch it; none: by hand");
+    private final Argument firmware = arguments.option("--firmware", "bios|uefi", "how it boots");
+    private final Argument arch = arguments.option("--arch", "ARCH", "of its processor");
+    private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
+
+    Change() {
+      super(
+          "Changes what is known of a machine",
+          "",
+          "What is not given stays. NICs and BMC change only while it is free; keys count from the"
+              + " next provision.");
+    }
+
+    @Override
+    protected void run() {
+      ObjectNode request = api().object();
+      putIfGiven(request, "name", newName);
+      if (!macs.all().isEmpty()) {
+        ArrayNode nics = request.putArray("nics");
+        macs.all().forEach(mac -> nics.addObject().put("mac", mac));
+      }
+      putIfGiven(request, "bmc", bmc);
+      putIfGiven(request, "firmware", firmware);
+      putIfGiven(request, "arch", arch);
+      PublicKeys.putInto(request, sshKeys);
+      if (request.isEmpty()) {
+        throw new CommandFailure(
+            "nothing to change on node " + name.text(),
+            "Give at least one option; see: m2 node set --help");
+      }
+      JsonNode node = api().patch(request, NODE, name.text()).body();
+      if (wantsJson()) {
+        printJson(node);
+      } else {
+        Show.print(this, node);
       }
     }
   }
@@ -170,6 +224,7 @@ final class NodeCommands {
           .text("firmware")
           .text("arch")
           .text("bmc")
+          .line("ssh keys", keys(node.path("sshKeys")))
           .text("operation")
           .time("createdAt", "created");
       if (!node.path("bootTimeline").isEmpty()) {
@@ -177,6 +232,16 @@ final class NodeCommands {
         BootTimeline.print(command.out(), node);
       }
     }
+  }
+
+  /** Type and comment of each: the key itself is too long for a line. */
+  private static String keys(JsonNode keys) {
+    List<String> names = new ArrayList<>();
+    for (JsonNode key : keys) {
+      String[] parts = key.asText().split(" ", 3);
+      names.add(parts.length == 3 ? parts[0] + " " + parts[2] : parts[0]);
+    }
+    return names.isEmpty() ? "-" : String.join(", ", names);
   }
 
   static final class Power extends LongCommand {

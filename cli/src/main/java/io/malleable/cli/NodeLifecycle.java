@@ -16,6 +16,8 @@ final class NodeLifecycle {
     private final Argument snapshot =
         arguments.option("--snapshot", "SNAPSHOT", "boot a new disk cloned from this snapshot");
     private final Argument disk = arguments.option("--disk", "DISK", "boot this disk");
+    private final Argument sshKeys =
+        arguments.optionalRepeatedOption("--ssh-key", "FILE", NodeCommands.SSH_KEY);
 
     Provision() {
       super(
@@ -29,6 +31,7 @@ final class NodeLifecycle {
       Argument drive = exactlyOne(image, snapshot, disk);
       String field = drive == image ? "image" : drive == snapshot ? "snapshot" : "disk";
       ObjectNode request = api().object().put(field, drive.text());
+      PublicKeys.putInto(request, sshKeys);
       conclude(
           api().post(request, NodeCommands.NODE + "/provision", name.text()),
           () -> api().get(NodeCommands.NODE, name.text()),

@@ -181,6 +181,36 @@ class M2CommandTest {
   }
 
   @Test
+  void publicKeysAreReadFromFilesAndPrivateOnesNeverSent(@TempDir Path directory)
+      throws IOException {
+    Path file = Files.writeString(directory.resolve("id.pub"), "# mine\n\nssh-ed25519 AAAA a@b\n");
+    Path other = Files.writeString(directory.resolve("other.pub"), "ssh-rsa BBBB\n");
+    server.on("POST /v1/nodes/n1/provision", 202, operation("running", ""));
+    String words = "node provision n1 --image tiny --no-wait --ssh-key ";
+    assertEquals(0, server.run(words + file + " --ssh-key " + other).status());
+    assertEquals(
+        "{\"image\":\"tiny\",\"sshKeys\":[\"ssh-ed25519 AAAA a@b\",\"ssh-rsa BBBB\"]}",
+        server.only().json().toString());
+    Path secret =
+        Files.writeString(directory.resolve("id"), "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n");
+    Outcome refused = server.run(words + secret);
+    assertEquals(1, refused.status());
+    assertTrue(refused.err().contains("private key"), refused.err());
+    assertTrue(server.run(words + directory.resolve("none")).err().contains("cannot be read"));
+    assertEquals(1, server.requests().size());
+  }
+
+  @Test
+  void settingANodeSendsOnlyWhatIsGiven() throws IOException {
+    server.on("PATCH /v1/nodes/n1", 200, NODE);
+    assertEquals(0, server.run("node set n1 --firmware uefi --mac 52:54:00:00:00:09").status());
+    assertEquals(
+        "{\"nics\":[{\"mac\":\"52:54:00:00:00:09\"}],\"firmware\":\"uefi\"}",
+        server.only().json().toString());
+    assertTrue(server.run("node set n1").err().contains("nothing to change"));
+  }
+
+  @Test
   void withoutWaitingTheOperationIsPrinted() throws IOException {
     server.on("POST /v1/nodes/n1/provision", 202, operation("running", ""));
     assertEquals(

@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 
@@ -8,9 +9,19 @@ import java.util.UUID;
  *
  * @param node the node that boots from it; absent for a disk that is only exposed
  * @param phoneHomeToken with which the booted system says that it is ready
+ * @param sshKeys public keys of those who may log in to what boots from it
  */
 public record Binding(
-    UUID disk, Optional<UUID> node, State state, ChapCredentials chap, String phoneHomeToken) {
+    UUID disk,
+    Optional<UUID> node,
+    State state,
+    ChapCredentials chap,
+    String phoneHomeToken,
+    List<String> sshKeys) {
+  public Binding {
+    sshKeys = List.copyOf(sshKeys);
+  }
+
   /** Whether the target is there. */
   public enum State {
     /** Claimed; the target is not there yet. */
@@ -27,7 +38,7 @@ public record Binding(
   }
 
   Binding withState(State newState) {
-    return new Binding(disk, node, newState, chap, phoneHomeToken);
+    return new Binding(disk, node, newState, chap, phoneHomeToken, sshKeys);
   }
 
   @Override

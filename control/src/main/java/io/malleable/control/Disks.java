@@ -304,7 +304,7 @@ public final class Disks {
     return engine.submit(rows -> {
       Disk disk = claimable(rows, project, reference);
       Lookup.requireIdle(disk);
-      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.empty()));
+      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of()));
       return submission(OperationKind.DISK_EXPOSE, disk, Map.of());
     });
   }

@@ -15,6 +15,7 @@ import java.util.UUID;
  * @param arch such as x86_64
  * @param bmc address of its power driver without a password; absent means that somebody else
  *     switches it
+ * @param sshKeys public keys of those who may log in to what it boots, each one line
  * @param power as last seen
  * @param disk the disk that it boots from
  * @param operation the unfinished operation that holds it
@@ -32,6 +33,7 @@ public record Node(
     Firmware firmware,
     String arch,
     Optional<String> bmc,
+    List<String> sshKeys,
     PowerState power,
     Optional<Ref> disk,
     Optional<UUID> operation,
@@ -48,6 +50,7 @@ public record Node(
 
   public Node {
     nics = List.copyOf(nics);
+    sshKeys = List.copyOf(sshKeys);
   }
 
   @Override
@@ -77,6 +80,7 @@ public record Node(
         spec.firmware(),
         spec.arch(),
         spec.bmc(),
+        spec.sshKeys(),
         power,
         disk,
         operation,

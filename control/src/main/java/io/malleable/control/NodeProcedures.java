@@ -276,9 +276,13 @@ final class NodeProcedures {
           awaitBoot(operation));
     }
 
-    /** With a new secret and token: the ones of the first node are worth nothing from now on. */
+    /**
+     * With a new secret and token: the ones of the first node are worth nothing from now on. Who
+     * may log in to the system on the drive stays the same.
+     */
     private static void rebind(Rows rows, UUID disk, UUID node) {
-      rows.bindings().update(TargetSteps.newBinding(disk, Optional.of(node)));
+      List<String> keys = rows.bindings().ofDisk(disk).map(Binding::sshKeys).orElse(List.of());
+      rows.bindings().update(TargetSteps.newBinding(disk, Optional.of(node), keys));
     }
 
     @Override

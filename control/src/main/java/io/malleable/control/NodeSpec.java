@@ -8,10 +8,17 @@ import java.util.Optional;
  *
  * @param nics the boot NIC first
  * @param bmc address of the power driver, without a password
+ * @param sshKeys public keys, each one line as in {@code authorized_keys} without options
  */
 public record NodeSpec(
-    String name, List<MacAddress> nics, Firmware firmware, String arch, Optional<String> bmc) {
+    String name,
+    List<MacAddress> nics,
+    Firmware firmware,
+    String arch,
+    Optional<String> bmc,
+    List<String> sshKeys) {
   public NodeSpec {
     nics = List.copyOf(nics);
+    sshKeys = List.copyOf(sshKeys);
   }
 }

@@ -63,6 +63,7 @@ public final class Nodes {
                       spec.firmware(),
                       spec.arch(),
                       spec.bmc(),
+                      spec.sshKeys(),
                       PowerState.UNKNOWN,
                       Optional.empty(),
                       Optional.empty(),
@@ -128,6 +129,7 @@ public final class Nodes {
           "'" + spec.arch() + "' is not an architecture.",
           "Use a word such as x86_64 or aarch64.");
     }
+    SshKeys.check("sshKeys", spec.sshKeys());
     spec.bmc().ifPresent(ports.power()::checkAddress);
   }
 
@@ -248,12 +250,15 @@ public final class Nodes {
    * drive; when a stage of the boot is late it fails and says why, and everything stays in place
    * for a machine that is only slow. Aborted, it takes everything back.
    *
+   * @param sshKeys public keys let in beside the node's own; they stay with the drive on failover
    * @return the operation; its subject is the node
    * @throws ControlException NOT_FOUND, NODE_BUSY, NODE_PROVISIONED, IMAGE_NOT_READY,
    *     SNAPSHOT_NOT_READY, DISK_NOT_READY, DISK_BUSY, DISK_ATTACHED, DISK_EXPOSED
    */
-  public Operation provision(UUID project, String reference, BootDrive drive) {
-    return provisioning.provision(project, reference, drive);
+  public Operation provision(
+      UUID project, String reference, BootDrive drive, List<String> sshKeys) {
+    SshKeys.check("sshKeys", sshKeys);
+    return provisioning.provision(project, reference, drive, sshKeys);
   }
 
   /**

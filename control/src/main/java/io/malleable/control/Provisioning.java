@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
@@ -17,7 +18,7 @@ final class Provisioning {
     this.engine = engine;
   }
 
-  Operation provision(UUID project, String reference, BootDrive drive) {
+  Operation provision(UUID project, String reference, BootDrive drive, List<String> sshKeys) {
     return engine.submit(rows -> {
       Node node = Lookup.node(rows, project, reference);
       requireFree(rows, node);
@@ -40,7 +41,8 @@ final class Provisioning {
               yield clone(rows, node, new DiskOrigin.OfSnapshot(name));
             }
           };
-      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.of(node.id())));
+      List<String> keys = SshKeys.merged(node.sshKeys(), sshKeys);
+      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.of(node.id()), keys));
       input.put("disk", disk.id().toString());
       input.put("node", node.id().toString());
       input.put("bootsBefore", Long.toString(node.latestBoot()));

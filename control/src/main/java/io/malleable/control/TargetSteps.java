@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 
@@ -12,13 +13,14 @@ final class TargetSteps {
   }
 
   /** A new binding in state PREPARING, with a secret and a token of its own. */
-  static Binding newBinding(UUID disk, Optional<UUID> node) {
+  static Binding newBinding(UUID disk, Optional<UUID> node, List<String> sshKeys) {
     return new Binding(
         disk,
         node,
         Binding.State.PREPARING,
         new ChapCredentials(node.orElse(disk).toString(), RandomText.chapSecret()),
-        RandomText.token());
+        RandomText.token(),
+        sshKeys);
   }
 
   /** Makes the target that the disk's binding describes; then the binding is DEFINED. */
@@ -71,6 +73,6 @@ final class TargetSteps {
         Binding.targetName(disk),
         node.map(Node::initiatorName),
         binding.chap(),
-        node.map(Node::ref));
+        node.map(n -> new Targets.Identity(n.ref(), binding.sshKeys())));
   }
 }

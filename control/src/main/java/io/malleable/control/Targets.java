@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -35,14 +36,25 @@ public interface Targets {
    *
    * @param name {@link Binding#targetName}
    * @param initiator the only initiator that is let in; absent means any that knows the secret
-   * @param node what boots from it
+   * @param identity of the node that boots from it
    */
   record Definition(
       UUID disk,
       String name,
       Optional<String> initiator,
       ChapCredentials chap,
-      Optional<Ref> node) {}
+      Optional<Identity> identity) {}
+
+  /**
+   * Who a node is to the system that it boots.
+   *
+   * @param sshKeys public keys of those who may log in, each one line
+   */
+  record Identity(Ref node, List<String> sshKeys) {
+    public Identity {
+      sshKeys = List.copyOf(sshKeys);
+    }
+  }
 
   /**
    * Use of a target.

@@ -164,7 +164,8 @@ final class BootTimelineTest {
                 List.of(unknown.getFirst().mac()),
                 Firmware.BIOS,
                 "x86_64",
-                Optional.empty()));
+                Optional.empty(),
+                List.of()));
     assertEquals(255, fixture.control.nodes().unknownMachines().size());
   }
 

@@ -65,7 +65,10 @@ final class ConcurrencyTest {
     Node node = fixture.node("n1", 1);
     List<ErrorCode> refused =
         refusals(() ->
-            fixture.control.nodes().provision(project, "n1", new BootDrive.OfImage("golden")));
+            fixture
+                .control
+                .nodes()
+                .provision(project, "n1", new BootDrive.OfImage("golden"), List.of()));
     assertEquals(CALLERS - 1, refused.size());
     refused.forEach(code -> assertEquals(ErrorCode.NODE_BUSY, code));
     assertEquals(1, fixture.control.disks().list(project, PageRequest.first()).items().size());
@@ -114,7 +117,11 @@ final class ConcurrencyTest {
             fixture
                 .control
                 .nodes()
-                .provision(project, "n" + next.getAndIncrement(), new BootDrive.OfDisk("data")));
+                .provision(
+                    project,
+                    "n" + next.getAndIncrement(),
+                    new BootDrive.OfDisk("data"),
+                    List.of()));
     assertEquals(CALLERS - 1, refused.size());
     assertTrue(fixture.targets.defined().size() <= 1);
   }
@@ -155,7 +162,10 @@ final class ConcurrencyTest {
     }
     for (int i = 0; i < 40; i++) {
       operations.add(
-          fixture.control.nodes().provision(project, "n" + i, new BootDrive.OfImage("golden")));
+          fixture
+              .control
+              .nodes()
+              .provision(project, "n" + i, new BootDrive.OfImage("golden"), List.of()));
     }
     for (int i = 0; i < 40; i++) {
       fixture.reached(operations.get(i), OperationState.WAITING);

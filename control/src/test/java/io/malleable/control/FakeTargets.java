@@ -35,7 +35,7 @@ final class FakeTargets implements Targets {
     withdraw(definition.disk());
     open.put(definition.disk(), volumes.open(definition.disk()));
     definitions.put(definition.disk(), definition);
-    calls.add("define for " + definition.node().map(Ref::name).orElse("anyone"));
+    calls.add("define for " + definition.identity().map(who -> who.node().name()).orElse("anyone"));
   }
 
   @Override

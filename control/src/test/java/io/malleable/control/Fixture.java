@@ -49,6 +49,11 @@ final class Fixture implements AutoCloseable {
 
   /** Everything in memory is lost; machines go on. Nothing is started yet. */
   void crash() throws IOException {
+    crashFor(Duration.ZERO);
+  }
+
+  /** The same, and nobody serves for so long. */
+  private void crashFor(Duration away) throws IOException {
     faults = (_, _, _) -> {};
     control.close();
     database.close();
@@ -57,11 +62,16 @@ final class Fixture implements AutoCloseable {
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);
+    clock.advance(away);
     control = openControl();
   }
 
   void restart() throws IOException {
-    crash();
+    restartAfter(Duration.ZERO);
+  }
+
+  void restartAfter(Duration away) throws IOException {
+    crashFor(away);
     control.start();
     control.resumeOperations();
   }
@@ -118,7 +128,7 @@ final class Fixture implements AutoCloseable {
   }
 
   static NodeSpec spec(String name, int number, Optional<String> bmc) {
-    return new NodeSpec(name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc);
+    return new NodeSpec(name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc, List.of());
   }
 
   static MacAddress mac(int number) {
@@ -180,7 +190,8 @@ final class Fixture implements AutoCloseable {
   /** A node that runs from a clone of the image. */
   Node provisioned(String name, int number, String image) throws InterruptedException {
     Node node = node(name, number);
-    Operation operation = control.nodes().provision(project(), name, new BootDrive.OfImage(image));
+    Operation operation =
+        control.nodes().provision(project(), name, new BootDrive.OfImage(image), List.of());
     reached(operation, OperationState.WAITING);
     boots(node);
     succeeded(operation);

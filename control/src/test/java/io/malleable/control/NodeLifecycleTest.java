@@ -38,7 +38,10 @@ final class NodeLifecycleTest {
   }
 
   private Operation provision(String node, String image) {
-    return fixture.control.nodes().provision(project, node, new BootDrive.OfImage(image));
+    return fixture
+        .control
+        .nodes()
+        .provision(project, node, new BootDrive.OfImage(image), List.of());
   }
 
   @Test
@@ -147,8 +150,7 @@ final class NodeLifecycleTest {
     Node node = fixture.node("n1", 1);
     Operation operation = provision("n1", "golden");
     fixture.reached(operation, OperationState.WAITING);
-    fixture.clock.advance(Duration.ofHours(5));
-    fixture.restart();
+    fixture.restartAfter(Duration.ofHours(5));
     fixture.control.tick();
     assertEquals(
         OperationState.WAITING,
@@ -201,7 +203,7 @@ final class NodeLifecycleTest {
         ErrorCode.NODE_NOT_PROVISIONED,
         () -> nodes.release(project, "n1", Nodes.ReleasedDisk.KEEP));
 
-    Operation again = nodes.provision(project, "n1", new BootDrive.OfDisk("n1"));
+    Operation again = nodes.provision(project, "n1", new BootDrive.OfDisk("n1"), List.of());
     fixture.reached(again, OperationState.WAITING);
     fixture.boots(nodes.get(project, "n1"));
     fixture.succeeded(again);
@@ -247,6 +249,63 @@ final class NodeLifecycleTest {
   }
 
   @Test
+  void keysOfTheNodeAndOfTheProvisionGoWithTheDriveAlsoOnFailover() throws Exception {
+    String ofNode = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA node@example";
+    String given = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= given@example";
+    fixture.image("golden");
+    nodes.add(
+        project,
+        new NodeSpec(
+            "n1",
+            List.of(Fixture.mac(1)),
+            Firmware.BIOS,
+            "x86_64",
+            Optional.of("fake:n1"),
+            List.of(ofNode)));
+    Node second = fixture.node("n2", 2);
+    Operation first =
+        nodes.provision(project, "n1", new BootDrive.OfImage("golden"), List.of(given, ofNode));
+    fixture.reached(first, OperationState.WAITING);
+    UUID disk = nodes.get(project, "n1").disk().orElseThrow().id();
+    assertEquals(
+        new Targets.Identity(nodes.get(project, "n1").ref(), List.of(ofNode, given)),
+        fixture.targets.definition(disk).identity().orElseThrow());
+    fixture.reached(nodes.failover(project, "n1", "n2"), OperationState.WAITING);
+    assertEquals(
+        new Targets.Identity(second.ref(), List.of(ofNode, given)),
+        fixture.targets.definition(disk).identity().orElseThrow());
+    fixture.restart();
+    assertEquals(
+        List.of(ofNode, given),
+        fixture.targets.definition(disk).identity().orElseThrow().sshKeys());
+  }
+
+  @Test
+  void whatIsNoPublicKeyIsRefusedWithoutRepeatingIt() {
+    fixture.node("n1", 1);
+    String secret = "-----BEGIN OPENSSH PRIVATE KEY-----";
+    ControlException e =
+        Refused.with(
+            ErrorCode.FIELD_INVALID,
+            () -> nodes.provision(project, "n1", new BootDrive.OfImage("golden"), List.of(secret)));
+    assertEquals("sshKeys[0]", e.field().orElseThrow());
+    assertFalse(e.toString().contains("PRIVATE"), e.toString());
+    String options = "command=\"x\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA";
+    Refused.with(
+        ErrorCode.FIELD_INVALID,
+        () -> nodes.provision(project, "n1", new BootDrive.OfImage("golden"), List.of(options)));
+    Refused.with(
+        ErrorCode.FIELD_INVALID,
+        () ->
+            nodes.provision(
+                project,
+                "n1",
+                new BootDrive.OfImage("golden"),
+                List.of("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA a\nssh-ed25519 AAAA")));
+    assertEquals(Node.State.FREE, nodes.get(project, "n1").state());
+  }
+
+  @Test
   void aFailoverToABusyOrTheSameNodeIsRefused() throws Exception {
     fixture.image("golden");
     fixture.provisioned("n1", 1, "golden");
@@ -265,7 +324,7 @@ final class NodeLifecycleTest {
     ControlException e =
         Refused.with(
             ErrorCode.DISK_ATTACHED,
-            () -> nodes.provision(project, "n2", new BootDrive.OfDisk("n1")));
+            () -> nodes.provision(project, "n2", new BootDrive.OfDisk("n1"), List.of()));
     assertTrue(e.hint().orElseThrow().contains("m2 node release n1"));
     Refused.with(
         ErrorCode.DISK_ATTACHED,
@@ -293,7 +352,9 @@ final class NodeLifecycleTest {
         ErrorCode.FIELD_INVALID,
         () ->
             nodes.add(
-                project, new NodeSpec("n3", List.of(), Firmware.UEFI, "x86_64", Optional.empty())));
+                project,
+                new NodeSpec(
+                    "n3", List.of(), Firmware.UEFI, "x86_64", Optional.empty(), List.of())));
     nodes.delete(project, "n1");
     nodes.add(other, Fixture.spec("mine-now", 1, Optional.empty()));
   }

@@ -135,7 +135,10 @@ final class OperationFaultTest {
               disk(f);
               f.node("n1", 1);
             },
-            f -> f.control.nodes().provision(f.project(), "n1", new BootDrive.OfDisk("data"))),
+            f ->
+                f.control
+                    .nodes()
+                    .provision(f.project(), "n1", new BootDrive.OfDisk("data"), List.of())),
         new Scenario(
             "node-provision without a power driver",
             f -> {
@@ -235,7 +238,9 @@ final class OperationFaultTest {
   }
 
   private static Operation provision(Fixture f) {
-    return f.control.nodes().provision(f.project(), "n1", new BootDrive.OfImage("golden"));
+    return f.control
+        .nodes()
+        .provision(f.project(), "n1", new BootDrive.OfImage("golden"), List.of());
   }
 
   private static void disk(Fixture f) throws InterruptedException {

@@ -26,6 +26,7 @@ record NodeBody(
     @Nullable String bmc,
     String firmware,
     String arch,
+    @Nullable List<String> sshKeys,
     @Nullable UUID operation,
     @Nullable Long boot,
     @Nullable List<Stage> bootTimeline) {
@@ -53,6 +54,7 @@ record NodeBody(
         node.bmc().orElse(null),
         node.firmware().word(),
         node.arch(),
+        node.sshKeys().isEmpty() ? null : node.sshKeys(),
         node.operation().orElse(null),
         node.latestBoot() == 0 ? null : node.latestBoot(),
         timeline);
@@ -84,10 +86,15 @@ record NodeBody(
       @Nullable List<@Nullable Nic> nics,
       @Nullable String bmc,
       @Nullable String firmware,
-      @Nullable String arch) {}
+      @Nullable String arch,
+      @Nullable List<@Nullable String> sshKeys) {}
 
-  /** Asks for a drive to boot from: exactly one of these. */
-  record Provision(@Nullable String image, @Nullable String disk, @Nullable String snapshot) {}
+  /** Asks for a drive to boot from, exactly one, and who may log in. */
+  record Provision(
+      @Nullable String image,
+      @Nullable String disk,
+      @Nullable String snapshot,
+      @Nullable List<@Nullable String> sshKeys) {}
 
   /** Whether the disk goes as well. */
   record Release(@Nullable Boolean deleteDisk) {}

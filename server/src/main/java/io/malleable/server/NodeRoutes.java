@@ -59,7 +59,8 @@ final class NodeRoutes {
             macs(Required.field("nics", wanted.nics())),
             firmware(Optional.ofNullable(wanted.firmware()).orElse("bios")),
             Optional.ofNullable(wanted.arch()).orElse(DEFAULT_ARCH),
-            Optional.ofNullable(wanted.bmc()));
+            Optional.ofNullable(wanted.bmc()),
+            sshKeys(wanted.sshKeys()));
     Node node = nodes.add(context.project(call), spec);
     return answer(201, node).with("Location", "/v1/nodes/" + node.id());
   }
@@ -80,7 +81,8 @@ final class NodeRoutes {
             nics == null ? before.nics() : macs(nics),
             firmware == null ? before.firmware() : firmware(firmware),
             Optional.ofNullable(wanted.arch()).orElse(before.arch()),
-            call.bodyHas("bmc") ? Optional.ofNullable(wanted.bmc()) : before.bmc());
+            call.bodyHas("bmc") ? Optional.ofNullable(wanted.bmc()) : before.bmc(),
+            wanted.sshKeys() == null ? before.sshKeys() : sshKeys(wanted.sshKeys()));
     // Without If-Match the change is still one of what was read just now.
     long revision = Context.expectedRevision(call).orElse(before.revision());
     return answer(200, nodes.change(project, before.id().toString(), spec, Optional.of(revision)));
@@ -94,9 +96,11 @@ final class NodeRoutes {
   private Answer provision(Call call) {
     NodeBody.Provision wanted = call.body(NodeBody.Provision.class);
     BootDrive drive = drive(wanted);
+    List<String> keys = sshKeys(wanted.sshKeys());
     UUID project = context.project(call);
     return Context.longWork(
-        context.start(call, project, () -> nodes.provision(project, call.variable("node"), drive)));
+        context.start(
+            call, project, () -> nodes.provision(project, call.variable("node"), drive, keys)));
   }
 
   private static BootDrive drive(NodeBody.Provision wanted) {
@@ -169,6 +173,14 @@ final class NodeRoutes {
       macs.add(MacAddress.parse(field, Required.field(field, nic.mac())));
     }
     return macs;
+  }
+
+  private static List<String> sshKeys(@Nullable List<@Nullable String> wanted) {
+    List<String> keys = new ArrayList<>();
+    for (int i = 0; wanted != null && i < wanted.size(); i++) {
+      keys.add(Required.field("sshKeys[" + i + "]", wanted.get(i)));
+    }
+    return keys;
   }
 
   private static Firmware firmware(String text) {

@@ -5,6 +5,7 @@ import io.malleable.control.ResourceKind;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +16,15 @@ final class Columns {
 
   static String text(UUID id) {
     return id.toString();
+  }
+
+  /** Texts of one line each, a line for each. */
+  static String text(List<String> lines) {
+    return String.join("\n", lines);
+  }
+
+  static List<String> lines(ResultSet row, String column) throws SQLException {
+    return string(row, column).lines().toList();
   }
 
   static @Nullable String textOrNull(Optional<UUID> id) {

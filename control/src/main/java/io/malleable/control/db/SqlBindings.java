@@ -22,8 +22,9 @@ final class SqlBindings implements Rows.Bindings {
   public void insert(Binding binding) {
     write(
         """
-        INSERT INTO binding (disk_id, node_id, state, chap_user, chap_secret, phone_home)
-        VALUES (:disk, :node, :state, :user, :secret, :token)\
+        INSERT INTO binding (disk_id, node_id, state, chap_user, chap_secret, phone_home,
+          ssh_keys)
+        VALUES (:disk, :node, :state, :user, :secret, :token, :keys)\
         """,
         binding);
   }
@@ -33,7 +34,7 @@ final class SqlBindings implements Rows.Bindings {
     write(
         """
         UPDATE binding SET node_id = :node, state = :state, chap_user = :user,
-        chap_secret = :secret, phone_home = :token WHERE disk_id = :disk\
+        chap_secret = :secret, phone_home = :token, ssh_keys = :keys WHERE disk_id = :disk\
         """,
         binding);
   }
@@ -48,6 +49,7 @@ final class SqlBindings implements Rows.Bindings {
               .bind("user", binding.chap().username())
               .bind("secret", binding.chap().secret())
               .bind("token", binding.phoneHomeToken())
+              .bind("keys", Columns.text(binding.sshKeys()))
               .execute();
       if (changed != 1) {
         throw new IllegalStateException("no binding of disk " + binding.disk());
@@ -97,7 +99,8 @@ final class SqlBindings implements Rows.Bindings {
                   Columns.constant(Binding.State.class, row, "state"),
                   new ChapCredentials(
                       Columns.string(row, "chap_user"), Columns.string(row, "chap_secret")),
-                  Columns.string(row, "phone_home")))
+                  Columns.string(row, "phone_home"),
+                  Columns.lines(row, "ssh_keys")))
           .list();
     }
   }

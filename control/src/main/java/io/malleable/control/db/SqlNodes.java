@@ -53,6 +53,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
           Columns.constant(Firmware.class, row, "firmware"),
           Columns.string(row, "arch"),
           Columns.optionalString(row, "bmc"),
+          Columns.lines(row, "ssh_keys"),
           Columns.constant(PowerState.class, row, "power"),
           disk.isEmpty()
               ? Optional.empty()
@@ -95,6 +96,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
     values.put("firmware", node.firmware().name());
     values.put("arch", node.arch());
     values.put("bmc", node.bmc().orElse(null));
+    values.put("ssh_keys", Columns.text(node.sshKeys()));
     values.put("power", node.power().name());
     return values;
   }

@@ -1,20 +1,18 @@
 package io.malleable.app;
 
+import io.malleable.control.SshKeys;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
-/** Public keys as in {@code authorized_keys}, without options. */
-final class SshKeys {
+/** The file of the public keys that are let in to every node. */
+final class SshKeyFile {
   private static final long MAX_BYTES = 1024 * 1024;
-  private static final int MAX_KEYS = 256;
-  private static final Pattern KEY =
-      Pattern.compile("(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]{16,8192}( [ -~]{0,256})?");
 
-  private SshKeys() {}
+  private SshKeyFile() {}
 
   static List<String> read(Path file) throws StartException {
     List<String> keys = new ArrayList<>();
@@ -27,7 +25,7 @@ final class SshKeys {
         number++;
         String key = line.strip();
         if (!key.isEmpty() && !key.startsWith("#")) {
-          if (!KEY.matcher(key).matches()) {
+          if (!SshKeys.isKey(key)) {
             throw wrong(file, "line " + number + " is not a public key", null);
           }
           keys.add(key);
@@ -36,17 +34,19 @@ final class SshKeys {
     } catch (IOException e) {
       throw wrong(file, "it cannot be read", e);
     }
-    if (keys.isEmpty() || keys.size() > MAX_KEYS) {
+    // A node may bring as many of its own.
+    if (keys.isEmpty() || keys.size() > SshKeys.MAX_KEYS) {
       throw wrong(file, "it holds " + keys.size() + " keys", null);
     }
     return List.copyOf(keys);
   }
 
-  private static StartException wrong(
-      Path file, String why, @org.jspecify.annotations.Nullable IOException cause) {
+  private static StartException wrong(Path file, String why, @Nullable IOException cause) {
     return new StartException(
         "--ssh-keys: " + file + " cannot be used: " + why,
-        "give a file with 1 to " + MAX_KEYS + " public keys, one a line, such as id_ed25519.pub",
+        "give a file with 1 to "
+            + SshKeys.MAX_KEYS
+            + " public keys, one a line, such as id_ed25519.pub",
         cause);
   }
 }
