@@ -34,6 +34,7 @@ final class BootDesk implements BootDirectory, BootListener {
   private final BootEvents events;
   private final Portal portal;
   private final Events reports;
+  private final BootOrigins origins;
   private final LongAdder scripts = new LongAdder();
   private final LongAdder otherScripts = new LongAdder();
   private final LongAdder failedDrives = new LongAdder();
@@ -51,7 +52,8 @@ final class BootDesk implements BootDirectory, BootListener {
             }
           });
 
-  BootDesk(Control control, Portal portal) {
+  BootDesk(Control control, Portal portal, BootOrigins origins) {
+    this.origins = origins;
     this.nodes = control.nodes();
     this.events = control.bootEvents();
     this.portal = portal;
@@ -84,7 +86,12 @@ final class BootDesk implements BootDirectory, BootListener {
 
   @Override
   public void onScript(ScriptServed event) {
-    (event.plan() instanceof BootPlan.Provisioned ? scripts : otherScripts).increment();
+    if (event.plan() instanceof BootPlan.Provisioned provisioned) {
+      scripts.increment();
+      origins.remember(provisioned.target().name(), event.origin());
+    } else {
+      otherScripts.increment();
+    }
     events.onScript(
         ours(event.mac()),
         event.firmware().name().toLowerCase(Locale.ROOT),

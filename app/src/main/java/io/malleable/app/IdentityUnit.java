@@ -5,36 +5,74 @@ import io.malleable.iscsi.LogicalUnitIdentity;
 import io.malleable.netboot.CloudInit;
 import io.malleable.netboot.IdentityDisk;
 import java.io.IOException;
+import java.lang.ref.SoftReference;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Supplier;
 
 /**
- * A node's second drive: who it is, for cloud-init. Made from the node's name and disk, so it is
- * the same after a restart; the disk's id makes it a new instance for each clone and the same one
- * after a failover.
+ * A node's second drive: who it is, for cloud-init. Made from the node's name and disk when it is
+ * read, so it is the same after a restart; the disk's id makes it a new instance for each clone and
+ * the same one after a failover. Safe for all threads.
  */
 final class IdentityUnit implements LogicalUnit {
   private static final int BLOCK_BYTES = 512;
 
-  private final LogicalUnitIdentity identity;
-  private final IdentityDisk disk;
+  /** For the URL, which is known only when the machine has called; cut off or not, it fits. */
+  private static final int ROOM_FOR_URL_BYTES = 8192;
 
-  private IdentityUnit(LogicalUnitIdentity identity, IdentityDisk disk) {
-    this.identity = identity;
-    this.disk = disk;
+  /** What was made for a URL. */
+  private record Made(Optional<String> phoneHomeUrl, IdentityDisk disk) {}
+
+  private final LogicalUnitIdentity identity;
+  private final String metaData;
+  private final List<String> sshPublicKeys;
+  private final Supplier<Optional<String>> phoneHomeUrl;
+  private final long sizeBytes;
+
+  /** Thousands of machines run and read theirs once: what is not read may go. */
+  private volatile SoftReference<Made> made = new SoftReference<>(null);
+
+  private IdentityUnit(
+      UUID disk,
+      String metaData,
+      List<String> sshPublicKeys,
+      Supplier<Optional<String>> phoneHomeUrl) {
+    UUID id = UUID.nameUUIDFromBytes(("cidata " + disk).getBytes(StandardCharsets.US_ASCII));
+    this.identity = new LogicalUnitIdentity(id, "M2", "CIDATA", "1");
+    this.metaData = metaData;
+    this.sshPublicKeys = sshPublicKeys;
+    this.phoneHomeUrl = phoneHomeUrl;
+    this.sizeBytes = make(Optional.empty()).sizeBytes() + ROOM_FOR_URL_BYTES;
   }
 
-  static IdentityUnit of(UUID disk, String node, List<String> sshPublicKeys) {
-    UUID id = UUID.nameUUIDFromBytes(("cidata " + disk).getBytes(StandardCharsets.US_ASCII));
+  /**
+   * Makes the drive.
+   *
+   * @param phoneHomeUrl asked when the drive is read
+   */
+  static IdentityUnit of(
+      UUID disk, String node, List<String> sshPublicKeys, Supplier<Optional<String>> phoneHomeUrl) {
     return new IdentityUnit(
-        new LogicalUnitIdentity(id, "M2", "CIDATA", "1"),
-        IdentityDisk.of(
-            CloudInit.metaData(disk.toString(), node),
-            CloudInit.userData(sshPublicKeys, Optional.empty()),
-            CloudInit.NETWORK_UNTOUCHED));
+        disk, CloudInit.metaData(disk.toString(), node), List.copyOf(sshPublicKeys), phoneHomeUrl);
+  }
+
+  private IdentityDisk make(Optional<String> url) {
+    return IdentityDisk.of(
+        metaData, CloudInit.userData(sshPublicKeys, url), CloudInit.NETWORK_UNTOUCHED);
+  }
+
+  private IdentityDisk disk() {
+    Optional<String> url = phoneHomeUrl.get();
+    Made present = made.get();
+    if (present == null || !present.phoneHomeUrl().equals(url)) {
+      present = new Made(url, make(url));
+      made = new SoftReference<>(present);
+    }
+    return present.disk();
   }
 
   @Override
@@ -49,7 +87,7 @@ final class IdentityUnit implements LogicalUnit {
 
   @Override
   public long sizeBytes() {
-    return disk.sizeBytes();
+    return sizeBytes;
   }
 
   @Override
@@ -57,9 +95,20 @@ final class IdentityUnit implements LogicalUnit {
     return true;
   }
 
+  /** Behind the file system there is nothing but zeros. */
   @Override
   public void read(long offsetBytes, ByteBuffer destination) {
-    disk.read(offsetBytes, destination);
+    IdentityDisk disk = disk();
+    int there = (int) Math.clamp(disk.sizeBytes() - offsetBytes, 0, (long) destination.remaining());
+    if (there > 0) {
+      int limit = destination.limit();
+      destination.limit(destination.position() + there);
+      disk.read(offsetBytes, destination);
+      destination.limit(limit);
+    }
+    while (destination.hasRemaining()) {
+      destination.put((byte) 0);
+    }
   }
 
   @Override

@@ -110,6 +110,7 @@ final class M2Server implements AutoCloseable {
     private final Instant startedAt = Instant.now();
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
+    private final BootOrigins origins = new BootOrigins();
 
     Start(Settings settings, StopStack started) {
       this.settings = settings;
@@ -132,8 +133,9 @@ final class M2Server implements AutoCloseable {
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
       control.start();
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
-      BootDesk desk = new BootDesk(control, portal(iscsiAt));
+      BootDesk desk = new BootDesk(control, portal(iscsiAt), origins);
       HostPort bootAt = settings.bootHttp().withPort(boot(desk));
+      plainOrigin(bootAt);
       ServerFactsNow facts =
           new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt);
       ApiPorts ports =
@@ -167,7 +169,22 @@ final class M2Server implements AutoCloseable {
               .identity()
               .map(who ->
                   IdentityUnit.of(
-                      definition.disk(), who.node().name(), SshKeys.merged(ofAll, who.sshKeys())));
+                      definition.disk(),
+                      who.node().name(),
+                      SshKeys.merged(ofAll, who.sshKeys()),
+                      () ->
+                          origins
+                              .of(definition.disk())
+                              .map(origin -> origin + "/phone-home/" + who.phoneHomeToken())));
+    }
+
+    private void plainOrigin(HostPort bootAt) throws StartException {
+      InetAddress address = resolve(Setting.BOOT_HTTP, bootAt).getAddress();
+      if (settings.advertise().isPresent()) {
+        origins.otherwise("http://" + new HostPort(settings.advertise().get(), bootAt.port()));
+      } else if (!address.isAnyLocalAddress() && !address.isLoopbackAddress()) {
+        origins.otherwise("http://" + bootAt);
+      }
     }
 
     private HardwareSettings hardware(DataDirectory data) {

@@ -14,7 +14,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -27,7 +29,7 @@ final class IdentityDriveTest {
   @Test
   void theDriveSaysWhoTheNodeIsAndWhoMayComeIn() {
     UUID disk = UUID.randomUUID();
-    String content = content(IdentityUnit.of(disk, "node-7", List.of(KEY)));
+    String content = content(IdentityUnit.of(disk, "node-7", List.of(KEY), Optional::empty));
     assertTrue(content.contains("instance-id: \"" + disk + "\""), "a new instance for each clone");
     assertTrue(content.contains("local-hostname: \"node-7\""));
     assertTrue(content.contains(KEY));
@@ -37,12 +39,23 @@ final class IdentityDriveTest {
   @Test
   void theDriveIsTheSameAfterARestart() {
     UUID disk = UUID.randomUUID();
-    IdentityUnit first = IdentityUnit.of(disk, "n", List.of(KEY));
-    IdentityUnit second = IdentityUnit.of(disk, "n", List.of(KEY));
+    IdentityUnit first = IdentityUnit.of(disk, "n", List.of(KEY), Optional::empty);
+    IdentityUnit second = IdentityUnit.of(disk, "n", List.of(KEY), Optional::empty);
     assertEquals(first.identity(), second.identity());
     assertEquals(content(first), content(second));
     assertTrue(first.readOnly());
     assertEquals(0, first.sizeBytes() % first.blockSizeBytes());
+  }
+
+  @Test
+  void theReportGoesWhereTheMachineFoundUsAndTheSizeStays() {
+    AtomicReference<Optional<String>> url = new AtomicReference<>(Optional.empty());
+    IdentityUnit unit = IdentityUnit.of(UUID.randomUUID(), "n", List.of(KEY), url::get);
+    assertFalse(content(unit).contains("phone_home"));
+    long size = unit.sizeBytes();
+    url.set(Optional.of("http://" + "h".repeat(253) + ":8481/phone-home/" + "t".repeat(64)));
+    assertTrue(content(unit).contains("url: \"" + url.get().orElseThrow() + "\""));
+    assertEquals(size, unit.sizeBytes());
   }
 
   @Test
@@ -78,6 +91,8 @@ final class IdentityDriveTest {
       String second = drive(server, 2);
       assertTrue(first.contains("local-hostname: \"n1\""), first);
       assertTrue(first.contains(KEY), "the key that was given to provision");
+      assertTrue(
+          first.contains("url: \"http://" + server.addresses().bootHttp() + "/phone-home/"), first);
       assertFalse(second.contains(KEY), "keys are of one node");
       assertNotEquals(instance(first), instance(second));
       api.post("/v1/nodes/n1/failover", "{'to':'n3'}").expect(202);

@@ -11,6 +11,9 @@ public final class SshKeys {
   /** For one node; more belong into an image or a directory service. */
   public static final int MAX_KEYS = 256;
 
+  /** All together; an identity drive has a bound of its own. */
+  private static final int MAX_CHARACTERS = 128 * 1024;
+
   /** Type, base64 of RFC 4648, and a comment; a private key's file has another form. */
   private static final Pattern KEY =
       Pattern.compile("(ssh-|ecdsa-|sk-)[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{16,8192}( [ -~]{0,256})?");
@@ -34,6 +37,15 @@ public final class SshKeys {
           field,
           Integer.toString(keys.size()),
           "A node has at most " + MAX_KEYS + " SSH keys.",
+          "Name fewer, or put them into the image.");
+    }
+    int characters = keys.stream().mapToInt(String::length).sum();
+    if (characters > MAX_CHARACTERS) {
+      throw ControlException.ofField(
+          ErrorCode.FIELD_INVALID,
+          field,
+          characters + " characters",
+          "A node's SSH keys have at most " + MAX_CHARACTERS + " characters together.",
           "Name fewer, or put them into the image.");
     }
     for (int i = 0; i < keys.size(); i++) {

@@ -73,6 +73,6 @@ final class TargetSteps {
         Binding.targetName(disk),
         node.map(Node::initiatorName),
         binding.chap(),
-        node.map(n -> new Targets.Identity(n.ref(), binding.sshKeys())));
+        node.map(n -> new Targets.Identity(n.ref(), binding.sshKeys(), binding.phoneHomeToken())));
   }
 }

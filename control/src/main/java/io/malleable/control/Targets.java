@@ -49,10 +49,16 @@ public interface Targets {
    * Who a node is to the system that it boots.
    *
    * @param sshKeys public keys of those who may log in, each one line
+   * @param phoneHomeToken with which the system says that it is up
    */
-  record Identity(Ref node, List<String> sshKeys) {
+  record Identity(Ref node, List<String> sshKeys, String phoneHomeToken) {
     public Identity {
       sshKeys = List.copyOf(sshKeys);
+    }
+
+    @Override
+    public String toString() {
+      return "Identity[node=" + node + "]";
     }
   }
 

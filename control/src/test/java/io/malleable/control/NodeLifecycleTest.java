@@ -267,13 +267,14 @@ final class NodeLifecycleTest {
         nodes.provision(project, "n1", new BootDrive.OfImage("golden"), List.of(given, ofNode));
     fixture.reached(first, OperationState.WAITING);
     UUID disk = nodes.get(project, "n1").disk().orElseThrow().id();
-    assertEquals(
-        new Targets.Identity(nodes.get(project, "n1").ref(), List.of(ofNode, given)),
-        fixture.targets.definition(disk).identity().orElseThrow());
+    Targets.Identity before = fixture.targets.definition(disk).identity().orElseThrow();
+    assertEquals(nodes.get(project, "n1").ref(), before.node());
+    assertEquals(List.of(ofNode, given), before.sshKeys());
     fixture.reached(nodes.failover(project, "n1", "n2"), OperationState.WAITING);
-    assertEquals(
-        new Targets.Identity(second.ref(), List.of(ofNode, given)),
-        fixture.targets.definition(disk).identity().orElseThrow());
+    Targets.Identity after = fixture.targets.definition(disk).identity().orElseThrow();
+    assertEquals(second.ref(), after.node());
+    assertEquals(List.of(ofNode, given), after.sshKeys());
+    assertNotEquals(before.phoneHomeToken(), after.phoneHomeToken());
     fixture.restart();
     assertEquals(
         List.of(ofNode, given),

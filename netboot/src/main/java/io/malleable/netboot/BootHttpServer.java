@@ -222,7 +222,8 @@ public final class BootHttpServer implements AutoCloseable {
             request.firmware(),
             request.attempt(),
             plan,
-            link));
+            link,
+            origin(exchange).base()));
   }
 
   /** Seconds before the machine asks again: doubling for a drive that fails, with 20% jitter. */

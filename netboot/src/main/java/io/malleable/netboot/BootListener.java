@@ -48,6 +48,7 @@ public interface BootListener {
    * @param nics every address that the machine named, {@code mac} among them
    * @param uuid SMBIOS system UUID, as claimed
    * @param attempt how often in succession the drive was tried, the coming time included
+   * @param origin as the machine reaches this listener, {@code http://HOST:PORT}
    */
   record ScriptServed(
       MacAddress mac,
@@ -56,7 +57,8 @@ public interface BootListener {
       Firmware firmware,
       int attempt,
       BootPlan plan,
-      Link link) {}
+      Link link,
+      String origin) {}
 
   /**
    * A loader over one of the transports, {@code http} or {@code tftp}.

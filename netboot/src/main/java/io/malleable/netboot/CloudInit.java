@@ -13,7 +13,7 @@ public final class CloudInit {
       Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?");
   private static final Pattern INSTANCE_ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
   private static final Pattern KEY = Pattern.compile("[ -~]{16,16384}");
-  private static final int MAX_KEYS = 256;
+  private static final int MAX_KEYS = 1024;
 
   /**
    * Leaves the network alone: the interface that carries the boot drive was set up by the initramfs
