@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import io.malleable.volume.VolumeInfo;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -35,6 +36,7 @@ public final class Control implements AutoCloseable {
   private final Nodes nodes;
   private final Operations operations;
   private final Events events;
+  private final Lineage lineage;
   private final SpaceWatch spaceWatch;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
@@ -54,6 +56,7 @@ public final class Control implements AutoCloseable {
     this.nodes = new Nodes(ports, engine, timeline, new BootExplainer(ports, settings.deadlines()));
     this.operations = new Operations(ports, engine, signal);
     this.events = new Events(ports, signal);
+    this.lineage = new Lineage(ports);
     this.spaceWatch = new SpaceWatch(ports, events);
     projects.ensureDefault();
   }
@@ -173,6 +176,24 @@ public final class Control implements AutoCloseable {
   /** What the rooms below report to. */
   public BootEvents bootEvents() {
     return timeline;
+  }
+
+  public Lineage lineage() {
+    return lineage;
+  }
+
+  /**
+   * How full the store is.
+   *
+   * @throws IOException when the store cannot say
+   */
+  public Space space() throws IOException {
+    Set<UUID> builtOn = new HashSet<>(ports.database().read(Rows::builtOn));
+    long shared = 0;
+    for (VolumeInfo volume : ports.volumes().list()) {
+      shared += builtOn.contains(volume.id()) ? volume.allocatedBytes() : 0;
+    }
+    return new Space(ports.volumes().capacity(), shared, counts().provisionedBytes());
   }
 
   /** How many there are over all projects. */

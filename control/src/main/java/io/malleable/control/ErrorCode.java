@@ -7,6 +7,7 @@ package io.malleable.control;
 public enum ErrorCode {
   NAME_INVALID(Kind.USER),
   NAME_TAKEN(Kind.CONFLICT),
+  NAME_AMBIGUOUS(Kind.CONFLICT),
   NOT_FOUND(Kind.NOT_FOUND),
   FIELD_INVALID(Kind.USER),
   SIZE_INVALID(Kind.USER),

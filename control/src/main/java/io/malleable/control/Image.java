@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.time.Instant;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.UUID;
@@ -11,7 +12,10 @@ import java.util.UUID;
  * @param project name of the owner
  * @param sizeBytes virtual size; 0 while it is being imported
  * @param allocatedBytes what its volume occupies by itself; 0 where the caller did not ask
- * @param parent the snapshot that it was promoted from
+ * @param parent what its content builds on: the snapshot that it was promoted from, or the image
+ *     that it was copied from in constant time
+ * @param sharedWith names of the projects besides the owner that may use it; empty where the caller
+ *     did not ask or is not the owner
  * @param sha256 of the content as a raw image, lower-case hexadecimal
  * @param source where it came from, for people
  * @param revision grows with every change, for optimistic locking
@@ -27,11 +31,16 @@ public record Image(
     long allocatedBytes,
     Optional<Ref> parent,
     Visibility visibility,
+    List<String> sharedWith,
     Optional<String> format,
     Optional<String> sha256,
     Optional<String> source,
     long revision)
     implements Resource {
+  public Image {
+    sharedWith = List.copyOf(sharedWith);
+  }
+
   /** Its life; an image that failed to become ready leaves nothing behind. */
   public enum State {
     CREATING,
@@ -56,27 +65,63 @@ public record Image(
   }
 
   Image withAllocatedBytes(long bytes) {
-    return new Image(
-        id,
-        projectId,
-        project,
-        name,
-        state,
-        createdAt,
-        sizeBytes,
-        bytes,
-        parent,
-        visibility,
-        format,
-        sha256,
-        source,
-        revision);
+    return copy(name, state, sizeBytes, bytes, parent, visibility, sharedWith, format, sha256);
+  }
+
+  Image withSharedWith(List<String> projects) {
+    return copy(
+        name, state, sizeBytes, allocatedBytes, parent, visibility, projects, format, sha256);
   }
 
   Image with(String newName, Visibility newVisibility) {
+    return copy(
+        newName,
+        state,
+        sizeBytes,
+        allocatedBytes,
+        parent,
+        newVisibility,
+        sharedWith,
+        format,
+        sha256);
+  }
+
+  Image withState(State newState) {
+    return copy(
+        name, newState, sizeBytes, allocatedBytes, parent, visibility, sharedWith, format, sha256);
+  }
+
+  Image withoutParent() {
+    return copy(
+        name,
+        state,
+        sizeBytes,
+        allocatedBytes,
+        Optional.empty(),
+        visibility,
+        sharedWith,
+        format,
+        sha256);
+  }
+
+  Image imported(ImageFacts facts) {
+    return copy(
+        name,
+        State.READY,
+        facts.sizeBytes(),
+        allocatedBytes,
+        parent,
+        visibility,
+        sharedWith,
+        Optional.of(facts.format()),
+        Optional.of(facts.sha256()).filter(sum -> !sum.isEmpty()));
+  }
+
+  /** The same image, owned by another project. */
+  Image ownedBy(UUID newProject, String newName) {
     return new Image(
         id,
-        projectId,
+        newProject,
         project,
         newName,
         state,
@@ -84,45 +129,38 @@ public record Image(
         sizeBytes,
         allocatedBytes,
         parent,
-        newVisibility,
+        visibility,
+        sharedWith,
         format,
         sha256,
         source,
         revision);
   }
 
-  Image withState(State newState) {
+  private Image copy(
+      String newName,
+      State newState,
+      long newSizeBytes,
+      long newAllocatedBytes,
+      Optional<Ref> newParent,
+      Visibility newVisibility,
+      List<String> newSharedWith,
+      Optional<String> newFormat,
+      Optional<String> newSha256) {
     return new Image(
         id,
         projectId,
         project,
-        name,
+        newName,
         newState,
         createdAt,
-        sizeBytes,
-        allocatedBytes,
-        parent,
-        visibility,
-        format,
-        sha256,
-        source,
-        revision);
-  }
-
-  Image imported(ImageFacts facts) {
-    return new Image(
-        id,
-        projectId,
-        project,
-        name,
-        State.READY,
-        createdAt,
-        facts.sizeBytes(),
-        allocatedBytes,
-        parent,
-        visibility,
-        Optional.of(facts.format()),
-        Optional.of(facts.sha256()).filter(sum -> !sum.isEmpty()),
+        newSizeBytes,
+        newAllocatedBytes,
+        newParent,
+        newVisibility,
+        newSharedWith,
+        newFormat,
+        newSha256,
         source,
         revision);
   }

@@ -15,33 +15,62 @@ public final class Images {
 
   private final Ports ports;
   private final Engine engine;
+  private final ImageCopies copies;
+  private final ImageCascade cascade;
+  private final ImageSharing sharing;
 
   Images(Ports ports, Engine engine) {
     this.ports = ports;
     this.engine = engine;
     engine.register(OperationKind.IMAGE_IMPORT, new Import());
     engine.register(OperationKind.IMAGE_DELETE, new Delete());
+    this.copies = new ImageCopies(ports, engine);
+    this.cascade = new ImageCascade(ports, engine);
+    this.sharing = new ImageSharing(ports);
+  }
+
+  /** Whether a copy stores its content anew. */
+  public enum CopyMode {
+    /** In constant time: the copy lives on the original, which cannot be deleted before it. */
+    LINKED,
+    /** Takes time and space, and depends on nothing afterwards. */
+    FULL
   }
 
   /**
-   * Finds an own or a public image by name or id.
+   * Finds an image that the project may use by name, {@code PROJECT/NAME} or id.
    *
-   * @throws ControlException NOT_FOUND
+   * @throws ControlException NOT_FOUND, NAME_AMBIGUOUS
    */
   public Image get(UUID project, String reference) {
-    return measured(ports.database().read(rows -> Lookup.image(rows, project, reference)));
+    return measured(
+        ports
+            .database()
+            .read(rows -> withShares(rows, project, Lookup.image(rows, project, reference))));
   }
 
-  /** Own and public images in the order of names. */
+  /** Own images, public ones, and those shared with the project, in the order of names. */
   public Page<Image> list(UUID project, PageRequest request) {
     Page<Image> page =
         ports
             .database()
             .read(rows ->
                 request.page(
-                    rows.images().pageVisible(project, request.afterKey(), request.limit() + 1),
+                    rows
+                        .images()
+                        .pageVisible(project, request.afterKey(), request.limit() + 1)
+                        .stream()
+                        .map(image -> withShares(rows, project, image))
+                        .toList(),
                     image -> image.name() + "/" + image.id()));
     return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+  }
+
+  /** With whom an image is shared is the owner's business. */
+  private static Image withShares(Rows rows, UUID project, Image image) {
+    return image.projectId().equals(project)
+        ? image.withSharedWith(rows.images().sharedWith(image.id()))
+        : image;
   }
 
   private Image measured(Image image) {
@@ -80,6 +109,7 @@ public final class Images {
               0,
               Optional.empty(),
               visibility,
+              List.of(),
               format,
               Optional.empty(),
               Optional.of(source.description()),
@@ -134,8 +164,87 @@ public final class Images {
                 requireNameFree(rows, project, newName);
               }
               rows.images().update(image.with(newName, visibility.orElse(image.visibility())));
-              return Lookup.image(rows, project, image.id().toString());
+              return withShares(rows, project, Lookup.image(rows, project, image.id().toString()));
             }));
+  }
+
+  /**
+   * Lets another project use an image; it already being shared is no error.
+   *
+   * @throws ControlException NOT_FOUND, IMAGE_NOT_OWNED, FIELD_INVALID, LIMIT_EXCEEDED
+   */
+  public Image share(UUID project, String reference, String with) {
+    return measured(
+        ports
+            .database()
+            .write(
+                rows -> withShares(rows, project, sharing.share(rows, project, reference, with))));
+  }
+
+  /**
+   * Ends that. What the other project has made of the image goes on living; it only makes nothing
+   * new.
+   *
+   * @throws ControlException NOT_FOUND, IMAGE_NOT_OWNED
+   */
+  public Image unshare(UUID project, String reference, String with) {
+    return measured(
+        ports
+            .database()
+            .write(rows ->
+                withShares(rows, project, sharing.unshare(rows, project, reference, with))));
+  }
+
+  /**
+   * Gives an image to another project. Nothing is copied, and what lives on it is not touched.
+   *
+   * @param name a new name, for the case that the other project uses the old one
+   * @return the image as its new owner sees it
+   * @throws ControlException NOT_FOUND, IMAGE_NOT_OWNED, IMAGE_BUSY, IMAGE_NOT_READY, NAME_INVALID,
+   *     NAME_TAKEN, REVISION_CHANGED, FIELD_INVALID; IMAGE_HAS_CLONES when the old owner would lose
+   *     the image that its own disks, snapshots or images live on
+   */
+  public Image move(
+      UUID project,
+      String reference,
+      String to,
+      Optional<String> name,
+      Optional<Long> expectedRevision) {
+    name.ifPresent(n -> ResourceName.check("name", n));
+    return measured(
+        ports
+            .database()
+            .write(rows -> {
+              Image image = Lookup.ownImage(rows, project, reference);
+              Lookup.requireRevision(expectedRevision, image.revision());
+              Image moved = sharing.move(rows, image, to, name);
+              return withShares(rows, moved.projectId(), moved);
+            }));
+  }
+
+  /**
+   * Makes an image of one's own of any image that the project may use.
+   *
+   * @param to the project that gets the copy; absent means the project that asks
+   * @param name of the copy; absent means that of the original
+   * @return the operation; its subject is the copy
+   * @throws ControlException NOT_FOUND, NAME_AMBIGUOUS, NAME_INVALID, NAME_TAKEN, IMAGE_NOT_READY
+   */
+  public Operation copy(
+      UUID project, String reference, Optional<String> to, Optional<String> name, CopyMode mode) {
+    name.ifPresent(n -> ResourceName.check("name", n));
+    return copies.copy(project, reference, to, name, mode);
+  }
+
+  /**
+   * Deletes an image with everything that lives on it, for good. All or nothing: something that is
+   * attached, exposed, busy or another project's refuses the whole of it.
+   *
+   * @throws ControlException NOT_FOUND, IMAGE_NOT_OWNED, IMAGE_BUSY, IMAGE_HAS_CLONES,
+   *     DISK_ATTACHED naming the nodes, DISK_EXPOSED, DISK_BUSY, SNAPSHOT_BUSY, LIMIT_EXCEEDED
+   */
+  public Operation deleteWithDependants(UUID project, String reference) {
+    return cascade.delete(project, reference);
   }
 
   /**
@@ -147,7 +256,14 @@ public final class Images {
     return engine.submit(rows -> {
       Image image = Lookup.ownImage(rows, project, reference);
       Claims.requireFree(rows, image.ref());
-      requireNoDependants(rows, image.ref(), ErrorCode.IMAGE_HAS_CLONES);
+      Dependants.requireNone(
+          rows,
+          project,
+          image.ref(),
+          ErrorCode.IMAGE_HAS_CLONES,
+          "Delete or flatten them first, or all with it: m2 image delete "
+              + image.name()
+              + " --cascade; a deleted disk lives on in the trash until it is purged.");
       rows.images().update(image.withState(Image.State.DELETING));
       return new Submission(
           UUID.randomUUID(),
@@ -156,20 +272,6 @@ public final class Images {
           image.ref(),
           Map.of("image", image.id().toString()));
     });
-  }
-
-  static void requireNoDependants(Rows rows, Ref volume, ErrorCode code) {
-    List<Ref> dependants = rows.dependants(volume.id());
-    if (!dependants.isEmpty()) {
-      throw ControlException.of(
-          code,
-          "The "
-              + volume
-              + " is what these live on: "
-              + String.join(", ", dependants.stream().map(Ref::toString).toList())
-              + ".",
-          "Delete or flatten them first; a deleted disk lives on in the trash until it is purged.");
-    }
   }
 
   private final class Import implements Procedure {

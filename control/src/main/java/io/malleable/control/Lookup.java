@@ -1,22 +1,46 @@
 package io.malleable.control;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.Predicate;
 
 /** Finds resources of a project by name or id. */
 final class Lookup {
+  /** More projects than this do not share images of one name with the same project. */
+  private static final int MAX_NAMESAKES = 1_000;
+
   private Lookup() {}
 
+  /**
+   * An image that the project may use, by its id, its name, or {@code PROJECT/NAME}. A project's
+   * own image goes before others' of that name; several of others are not chosen between.
+   */
   static Image image(Rows rows, UUID project, String reference) {
-    Optional<Image> image =
-        ResourceName.looksLikeId(reference)
-            ? rows.images()
-                .find(UUID.fromString(reference))
-                .filter(
-                    i -> i.projectId().equals(project) || i.visibility() == Image.Visibility.PUBLIC)
-            : rows.images().findVisible(project, reference);
-    return image.orElseThrow(() -> notFound(ResourceKind.IMAGE, reference));
+    if (ResourceName.looksLikeId(reference)) {
+      return rows.images()
+          .findVisible(project, UUID.fromString(reference))
+          .orElseThrow(() -> notFound(ResourceKind.IMAGE, reference));
+    }
+    int slash = reference.indexOf('/');
+    List<Image> found =
+        rows.images().visible(project, reference.substring(slash + 1), MAX_NAMESAKES).stream()
+            .filter(image -> slash < 0 || image.project().equals(reference.substring(0, slash)))
+            .toList();
+    if (found.isEmpty()) {
+      throw notFound(ResourceKind.IMAGE, reference);
+    }
+    Image first = found.getFirst();
+    if (found.size() > 1 && !first.projectId().equals(project)) {
+      List<String> names = found.stream().map(i -> i.project() + "/" + i.name()).toList();
+      throw ControlException.ofField(
+          ErrorCode.NAME_AMBIGUOUS,
+          "image",
+          reference,
+          "Several projects share an image '" + reference + "': " + String.join(", ", names) + ".",
+          "Say whose, for example: " + names.getFirst());
+    }
+    return first;
   }
 
   /** An image that the project may change. */
@@ -49,7 +73,7 @@ final class Lookup {
         ControlException.of(
             ErrorCode.NOT_FOUND,
             "There is no disk '" + reference + "' in the trash.",
-            "List the trash: m2 disk list --trash"));
+            "List the trash: m2 disk list --deleted"));
   }
 
   /** A disk, in the trash or not. */

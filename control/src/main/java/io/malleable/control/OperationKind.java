@@ -5,7 +5,10 @@ import java.util.Locale;
 /** What an operation does. */
 public enum OperationKind {
   IMAGE_IMPORT,
+  IMAGE_COPY,
+  IMAGE_COPY_FULL,
   IMAGE_DELETE,
+  IMAGE_DELETE_CASCADE,
   DISK_CREATE,
   DISK_DELETE,
   DISK_ROLLBACK,

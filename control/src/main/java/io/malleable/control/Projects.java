@@ -95,7 +95,7 @@ public final class Projects {
     return rows.projects().findByName(new UUID(0, 0), name);
   }
 
-  private static Project require(Rows rows, String reference) {
+  static Project require(Rows rows, String reference) {
     Optional<Project> project =
         ResourceName.looksLikeId(reference)
             ? rows.projects().find(UUID.fromString(reference))

@@ -27,8 +27,11 @@ public interface Rows {
 
   Boots boots();
 
-  /** What was cloned or promoted from this image or snapshot, or taken above it; at most 20. */
-  List<Ref> dependants(UUID volume);
+  /** What was cloned, copied or promoted from this image or snapshot, or taken above it. */
+  List<Dependant> dependants(UUID volume, int limit);
+
+  /** Images and snapshots that at least one other volume builds on. */
+  List<UUID> builtOn();
 
   Counts counts();
 
@@ -58,13 +61,23 @@ public interface Rows {
     List<UUID> ids();
   }
 
-  /** Images; a project also sees the public ones of others. */
+  /** Images; a project also sees the public ones of others and those that are shared with it. */
   interface Images extends Table<Image> {
-    /** Its own before a public one of that name. */
-    Optional<Image> findVisible(UUID project, String name);
+    Optional<Image> findVisible(UUID project, UUID id);
+
+    /** All of that name, its own before others'. */
+    List<Image> visible(UUID project, String name, int limit);
 
     /** The key is {@code name/id}. */
     List<Image> pageVisible(UUID project, Optional<String> afterKey, int limit);
+
+    /** The image is not shared with that project yet. */
+    void share(UUID image, UUID project);
+
+    void unshare(UUID image, UUID project);
+
+    /** Names of projects, in their order. */
+    List<String> sharedWith(UUID image);
   }
 
   /** Disks; {@link #findByName} and {@link #page} leave out the trash. */
@@ -175,7 +188,24 @@ public interface Rows {
     void trim(UUID node, int keep);
   }
 
-  /** How many there are over all projects. */
+  /**
+   * What lives on an image or a snapshot.
+   *
+   * @param project name of its owner
+   */
+  record Dependant(Ref ref, UUID projectId, String project) {}
+
+  /**
+   * How many there are over all projects.
+   *
+   * @param provisionedBytes virtual sizes of all disks together
+   */
   record Counts(
-      long projects, long images, long disks, long snapshots, long nodes, long operations) {}
+      long projects,
+      long images,
+      long disks,
+      long snapshots,
+      long nodes,
+      long operations,
+      long provisionedBytes) {}
 }

@@ -90,7 +90,12 @@ public final class Snapshots {
     return engine.submit(rows -> {
       Snapshot snapshot = Lookup.snapshot(rows, project, reference);
       Claims.requireFree(rows, snapshot.ref());
-      Images.requireNoDependants(rows, snapshot.ref(), ErrorCode.SNAPSHOT_HAS_CLONES);
+      Dependants.requireNone(
+          rows,
+          project,
+          snapshot.ref(),
+          ErrorCode.SNAPSHOT_HAS_CLONES,
+          "Delete or flatten them first; a deleted disk lives on in the trash until it is purged.");
       rows.snapshots().update(snapshot.withState(Snapshot.State.DELETING));
       return new Submission(
           UUID.randomUUID(),
@@ -127,6 +132,7 @@ public final class Snapshots {
               0,
               Optional.of(snapshot.ref()),
               visibility,
+              List.of(),
               Optional.empty(),
               Optional.empty(),
               Optional.of("snapshot " + snapshot.name() + " of disk " + snapshot.disk().name()),

@@ -8,16 +8,23 @@ import java.util.Optional;
 import java.util.UUID;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.mapper.RowMapper;
+import org.jdbi.v3.core.statement.Query;
+import org.jdbi.v3.core.statement.Update;
 import org.jspecify.annotations.Nullable;
 
 /** Images. */
 final class SqlImages extends SqlTable<Image> implements Rows.Images {
   private static final String SELECT =
       """
-      SELECT t.*, p.name AS project_name, ps.name AS parent_name
+      SELECT t.*, p.name AS project_name, coalesce(pi.name, ps.name) AS parent_name
       FROM image t JOIN project p ON p.id = t.project_id
+      LEFT JOIN image pi ON pi.id = t.parent_id
       LEFT JOIN snapshot ps ON ps.id = t.parent_id\
       """;
+
+  private static final String VISIBLE =
+      "(t.project_id = :project OR t.visibility = 'PUBLIC' OR EXISTS (SELECT 1 FROM image_share s"
+          + " WHERE s.image_id = t.id AND s.project_id = :project))";
 
   SqlImages(Handle handle) {
     super(handle, "image", SELECT, "1 = 1");
@@ -37,6 +44,7 @@ final class SqlImages extends SqlTable<Image> implements Rows.Images {
             0,
             Columns.optionalRef(row, "parent"),
             Columns.constant(Image.Visibility.class, row, "visibility"),
+            List.of(),
             Columns.optionalString(row, "format"),
             Columns.optionalString(row, "sha256"),
             Columns.optionalString(row, "source"),
@@ -67,18 +75,27 @@ final class SqlImages extends SqlTable<Image> implements Rows.Images {
   }
 
   @Override
-  public Optional<Image> findVisible(UUID project, String name) {
+  public Optional<Image> findVisible(UUID project, UUID id) {
     return one(
-        " WHERE t.name = :name AND (t.project_id = :project OR t.visibility = 'PUBLIC')"
-            + " ORDER BY CASE WHEN t.project_id = :project THEN 0 ELSE 1 END, t.created_at LIMIT 1",
-        Map.of("project", project.toString(), "name", name));
+        " WHERE t.id = :id AND " + VISIBLE,
+        Map.of("project", project.toString(), "id", id.toString()));
+  }
+
+  @Override
+  public List<Image> visible(UUID project, String name, int limit) {
+    return many(
+        " WHERE t.name = :name AND "
+            + VISIBLE
+            + " ORDER BY CASE WHEN t.project_id = :project THEN 0 ELSE 1 END, p.name LIMIT :limit",
+        Map.of("project", project.toString(), "name", name, "limit", limit));
   }
 
   @Override
   public List<Image> pageVisible(UUID project, Optional<String> afterKey, int limit) {
     String[] key = afterKey.orElse("/").split("/", 2);
     return many(
-        " WHERE (t.project_id = :project OR t.visibility = 'PUBLIC')"
+        " WHERE "
+            + VISIBLE
             + " AND (t.name > :name OR (t.name = :name AND t.id > :id))"
             + " ORDER BY t.name, t.id LIMIT :limit",
         Map.of(
@@ -90,5 +107,35 @@ final class SqlImages extends SqlTable<Image> implements Rows.Images {
             key.length > 1 ? key[1] : "",
             "limit",
             limit));
+  }
+
+  @Override
+  public void share(UUID image, UUID project) {
+    execute(
+        "INSERT INTO image_share (image_id, project_id) VALUES (:image, :project)", image, project);
+  }
+
+  @Override
+  public void unshare(UUID image, UUID project) {
+    execute(
+        "DELETE FROM image_share WHERE image_id = :image AND project_id = :project",
+        image,
+        project);
+  }
+
+  private void execute(String sql, UUID image, UUID project) {
+    try (Update update = handle.createUpdate(sql)) {
+      update.bind("image", image.toString()).bind("project", project.toString()).execute();
+    }
+  }
+
+  @Override
+  public List<String> sharedWith(UUID image) {
+    try (Query query =
+        handle.createQuery(
+            "SELECT p.name FROM image_share s JOIN project p ON p.id = s.project_id"
+                + " WHERE s.image_id = :image ORDER BY p.name")) {
+      return query.bind("image", image.toString()).mapTo(String.class).list();
+    }
   }
 }

@@ -64,23 +64,43 @@ final class SqlRows implements Rows {
   }
 
   @Override
-  public List<Ref> dependants(UUID volume) {
+  public List<Dependant> dependants(UUID volume, int limit) {
     try (Query query =
         handle.createQuery(
             """
-            SELECT 'DISK' AS kind, id, name FROM disk WHERE parent_id = :id
-            UNION ALL SELECT 'SNAPSHOT', id, name FROM snapshot WHERE parent_id = :id
-            UNION ALL SELECT 'IMAGE', id, name FROM image WHERE parent_id = :id
-            ORDER BY kind, name LIMIT 20\
+            SELECT c.kind, c.id, c.name, c.project_id, p.name AS project_name FROM
+              (SELECT 'DISK' AS kind, id, name, project_id FROM disk WHERE parent_id = :id
+              UNION ALL SELECT 'SNAPSHOT', id, name, project_id FROM snapshot WHERE parent_id = :id
+              UNION ALL SELECT 'IMAGE', id, name, project_id FROM image WHERE parent_id = :id) c
+            JOIN project p ON p.id = c.project_id
+            ORDER BY c.kind, p.name, c.name, c.id LIMIT :limit\
             """)) {
       return query
           .bind("id", volume.toString())
+          .bind("limit", limit)
           .map((row, _) ->
-              new Ref(
-                  Columns.constant(ResourceKind.class, row, "kind"),
-                  Columns.uuid(row, "id"),
-                  Columns.string(row, "name")))
+              new Dependant(
+                  new Ref(
+                      Columns.constant(ResourceKind.class, row, "kind"),
+                      Columns.uuid(row, "id"),
+                      Columns.string(row, "name")),
+                  Columns.uuid(row, "project_id"),
+                  Columns.string(row, "project_name")))
           .list();
+    }
+  }
+
+  @Override
+  public List<UUID> builtOn() {
+    try (Query query =
+        handle.createQuery(
+            """
+            SELECT parent_id AS id FROM disk WHERE parent_id IS NOT NULL
+            UNION SELECT parent_id FROM snapshot WHERE parent_id IS NOT NULL
+            UNION SELECT parent_id FROM image WHERE parent_id IS NOT NULL
+            UNION SELECT s.id FROM snapshot s JOIN disk d ON d.id = s.disk_id\
+            """)) {
+      return query.map((row, _) -> Columns.uuid(row, "id")).list();
     }
   }
 
@@ -94,7 +114,8 @@ final class SqlRows implements Rows {
               (SELECT count(*) FROM disk) AS disks,
               (SELECT count(*) FROM snapshot) AS snapshots,
               (SELECT count(*) FROM node) AS nodes,
-              (SELECT count(*) FROM operation WHERE finished_at IS NULL) AS operations\
+              (SELECT count(*) FROM operation WHERE finished_at IS NULL) AS operations,
+              (SELECT coalesce(sum(size_bytes), 0) FROM disk) AS provisioned\
             """)) {
       return query
           .map((row, _) ->
@@ -104,7 +125,8 @@ final class SqlRows implements Rows {
                   row.getLong("disks"),
                   row.getLong("snapshots"),
                   row.getLong("nodes"),
-                  row.getLong("operations")))
+                  row.getLong("operations"),
+                  row.getLong("provisioned")))
           .one();
     }
   }
