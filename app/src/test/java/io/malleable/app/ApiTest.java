@@ -104,6 +104,50 @@ final class ApiTest {
   }
 
   @Test
+  void anImageIsSharedCopiedMovedAndDeletedWithWhatLivesOnIt() throws Exception {
+    api.succeeded(
+        api.post("/v1/images", "{'name':'ours','format':'raw','source':{'path':'" + file + "'}}"));
+    api.post("/v1/projects", "{'name':'guest'}").expect(201);
+    String[] guest = {"M2-Project", "guest"};
+    api.get("/v1/images/default%2Fours", guest).expectProblem(404, "NOT_FOUND");
+    Reply shared = api.send("PUT", "/v1/images/ours/shares/guest", null).expect(200);
+    assertEquals("[\"guest\"]", shared.body().path("sharedWith").toString());
+    assertEquals(shared.body(), api.send("PUT", "/v1/images/ours/shares/guest", null).body());
+    api.send("PUT", "/v1/images/ours/shares/none", null).expectProblem(404, "NOT_FOUND");
+    api.send("PUT", "/v1/images/ours/shares/default", null).expectProblem(400, "FIELD_INVALID");
+    JsonNode seen = api.get("/v1/images/default%2Fours", guest).expect(200).body();
+    for (String hidden : List.of("sharedWith", "source", "parent", "lineage")) {
+      assertFalse(seen.has(hidden), hidden);
+    }
+    api.send("PUT", "/v1/images/default%2Fours/shares/default", null, guest)
+        .expectProblem(409, "IMAGE_NOT_OWNED");
+    api.post("/v1/disks", "{'name':'g','image':'default/ours'}", guest).expect(201);
+    Reply copy = api.post("/v1/images/default%2Fours/copy", "", guest).expect(201);
+    assertEquals("guest", copy.body().path("project").asText());
+    api.post("/v1/images/ours/copy", "{'mode':'deep'}").expectProblem(400, "FIELD_INVALID");
+    settle(api.post("/v1/images/ours/copy", "{'project':'guest','name':'own','mode':'full'}"));
+    JsonNode own = api.get("/v1/images/own", guest).expect(200).body();
+    assertEquals("[]", own.path("lineage").toString());
+    assertEquals(seen.path("sha256"), own.path("sha256"));
+    api.send("DELETE", "/v1/images/ours/shares/guest", null).expect(200);
+    api.post("/v1/disks", "{'name':'h','image':'default/ours'}", guest)
+        .expectProblem(404, "NOT_FOUND");
+    api.delete("/v1/images/ours?cascade=true").expectProblem(409, "IMAGE_HAS_CLONES");
+    api.delete("/v1/disks/g?purge=true", guest).expect(204);
+    api.post("/v1/images/ours/move", "{'project':'guest'}").expectProblem(409, "NAME_TAKEN");
+    Reply moved =
+        api.post("/v1/images/ours/move", "{'project':'guest','name':'theirs'}").expect(200);
+    assertEquals("guest", moved.body().path("project").asText());
+    api.get("/v1/images/ours").expectProblem(404, "NOT_FOUND");
+    JsonNode space = api.get("/v1/system").body().path("capacity");
+    assertTrue(space.path("sharedBytes").asLong() > 0, space::toString);
+    settle(api.delete("/v1/images/theirs?cascade=true", guest), guest);
+    assertEquals(1, api.get("/v1/images", guest).body().path("items").size(), "the full copy");
+    api.delete("/v1/images/own", guest).expect(204);
+    api.delete("/v1/projects/guest").expect(204);
+  }
+
+  @Test
   void aChangeNeedsTheRevisionThatItWasMadeFor() throws Exception {
     Reply node =
         api.post("/v1/nodes", "{'name':'etag','nics':[{'mac':'52:54:00:00:02:01'}]}").expect(201);
@@ -345,6 +389,17 @@ final class ApiTest {
     assertTrue(operation.body().contains("event: operation\ndata: {"), operation::body);
     assertTrue(operation.body().contains("\"state\":\"aborted\""), operation::body);
     api.delete("/v1/nodes/seen").expect(204);
+  }
+
+  /** Work that may be over within the call or not. */
+  private void settle(Reply reply, String... headers) throws Exception {
+    String state = reply.status() == 202 ? "running" : "succeeded";
+    assertTrue(reply.status() < 300, () -> reply.body().toString());
+    while (!List.of("succeeded", "failed", "aborted").contains(state)) {
+      Reply now = api.get(reply.header("Location") + "?wait=30", headers).expect(200);
+      state = now.body().path("state").asText();
+    }
+    assertEquals("succeeded", state);
   }
 
   private Reply put(String path, byte[] body, @org.jspecify.annotations.Nullable String range)

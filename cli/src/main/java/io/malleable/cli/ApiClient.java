@@ -102,6 +102,11 @@ public final class ApiClient {
     return call("PATCH", expand(path, arguments), body);
   }
 
+  /** PUT without a body. */
+  public Answer put(String path, String... arguments) {
+    return call("PUT", expand(path, arguments), null);
+  }
+
   /** DELETE. */
   public Answer delete(String path, String... arguments) {
     return call("DELETE", expand(path, arguments), null);

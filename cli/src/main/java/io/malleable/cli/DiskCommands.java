@@ -140,6 +140,7 @@ final class DiskCommands {
           .size("sizeBytes", "size")
           .size("allocatedBytes", "own")
           .text("parent")
+          .line("lineage", Lineage.text(disk))
           .text("node")
           .time("createdAt", "created")
           .time("deletedAt", "deleted");
@@ -262,13 +263,20 @@ final class DiskCommands {
   }
 
   static final class Undelete extends OneDisk {
+    private final Argument newName =
+        arguments.option("--name", "NAME", "for when its old name was taken meanwhile");
+
     Undelete() {
       super("Brings a disk back from the trash");
     }
 
     @Override
     protected void run() {
-      act(null, "/undelete", " is back");
+      String asked = newName.orNull();
+      act(
+          asked == null ? null : api().object().put("name", asked),
+          "/undelete",
+          asked == null ? " is back" : " is back as " + asked);
     }
   }
 }

@@ -19,7 +19,7 @@ final class ImageCommands {
     commands.put("image list", ListAll::new);
     commands.put("image show", Show::new);
     commands.put("image rename", Rename::new);
-    commands.put("image share", Share::new);
+    ImageSharingCommands.addTo(commands);
     commands.put("image delete", Delete::new);
   }
 
@@ -83,7 +83,7 @@ final class ImageCommands {
 
   static final class ListAll extends ServerCommand {
     ListAll() {
-      super("Lists images, the public ones included");
+      super("Lists images, the public ones and those that others share with this project included");
     }
 
     @Override
@@ -97,16 +97,31 @@ final class ImageCommands {
       Instant now = Instant.now();
       for (JsonNode image : images) {
         table.row(
-            Table.cell(image.path("name")),
+            shownName(image, api().endpoint().project()),
             Table.cell(image.path("state")),
             Table.size(image.path("sizeBytes")),
             Table.size(image.path("allocatedBytes")),
             Table.cell(image.path("parent")),
-            image.path("public").asBoolean() ? "public" : "-",
+            shared(image),
             Times.age(image.path("createdAt"), now));
       }
       table.print(out(), "There are no images. Import one with: m2 image import NAME FILE");
     }
+  }
+
+  /** As it can be given to commands: that of another project with its project. */
+  private static String shownName(JsonNode image, String ownProject) {
+    String name = Table.cell(image.path("name"));
+    String project = Table.cell(image.path("project"));
+    return project.equals(ownProject) ? name : project + "/" + name;
+  }
+
+  private static String shared(JsonNode image) {
+    int projects = image.path("sharedWith").size();
+    if (image.path("public").asBoolean()) {
+      return "public";
+    }
+    return projects == 0 ? "-" : projects == 1 ? "1 project" : projects + " projects";
   }
 
   static final class Show extends ServerCommand {
@@ -130,7 +145,11 @@ final class ImageCommands {
           .size("sizeBytes", "size")
           .size("allocatedBytes", "allocated")
           .text("parent")
+          .line("lineage", Lineage.text(image))
           .text("public")
+          .line(
+              "shared with",
+              image.path("sharedWith").isEmpty() ? "-" : ImageSharingCommands.projects(image))
           .text("format")
           .text("sha256")
           .text("source")
@@ -158,43 +177,24 @@ final class ImageCommands {
     }
   }
 
-  static final class Share extends ServerCommand {
-    private final Argument name = arguments.parameter("IMAGE", "");
-    private final Argument unshare = arguments.flag("--private", "keep it to its project again");
-
-    Share() {
-      super("Makes an image public, or private again");
-    }
-
-    @Override
-    protected void run() {
-      JsonNode image =
-          api().patch(api().object().put("public", !unshare.isSet()), IMAGE, name.text()).body();
-      if (wantsJson()) {
-        printJson(image);
-      } else {
-        out()
-            .println(
-                "image "
-                    + name.text()
-                    + (unshare.isSet()
-                        ? " is private to its project"
-                        : " is public: every project may use it"));
-      }
-    }
-  }
-
   static final class Delete extends LongCommand {
     private final Argument name = arguments.parameter("IMAGE", "");
+    private final Argument cascade =
+        arguments.flag(
+            "--cascade", "with the disks, snapshots and images that live on it, for good");
 
     Delete() {
-      super("Deletes an image on which nothing lives");
+      super(
+          "Deletes an image on which nothing lives",
+          "",
+          "With --cascade everything that lives on it goes as well, the trash included. Nothing at all is",
+          "deleted when a disk among it is attached, exposed or another project's.");
     }
 
     @Override
     protected void run() {
       conclude(
-          api().delete(IMAGE, name.text()),
+          api().delete(cascade.isSet() ? IMAGE + "?cascade=true" : IMAGE, name.text()),
           api()::nothing,
           _ -> out().println("image " + name.text() + " is deleted"));
     }

@@ -49,6 +49,11 @@ public abstract class ServerCommand extends BaseCommand {
     return api;
   }
 
+  /** The server, for what belongs to another project; {@code null} means the same. */
+  final ApiClient api(@Nullable String otherProject) {
+    return otherProject == null ? api() : new ApiClient(api().endpoint().withProject(otherProject));
+  }
+
   /** Whether the output is for a program. */
   protected final boolean wantsJson() {
     return format.text().equals("json");

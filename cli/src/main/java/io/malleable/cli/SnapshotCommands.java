@@ -94,6 +94,7 @@ final class SnapshotCommands {
           .size("sizeBytes", "size")
           .size("allocatedBytes", "own")
           .text("disk")
+          .line("lineage", Lineage.text(snapshot))
           .time("createdAt", "created");
     }
   }

@@ -53,6 +53,13 @@ final class StatusCommand extends ServerCommand {
         .text("dataDirectory", "data")
         .line("space", space(capacity))
         .line(
+            "volumes",
+            Table.size(capacity.path("allocatedBytes"))
+                + " allocated, "
+                + Table.size(capacity.path("sharedBytes"))
+                + " of it shared; disks may grow to "
+                + Table.size(capacity.path("provisionedBytes")))
+        .line(
             "holds",
             count(counts, "images", "image")
                 + ", "
@@ -86,7 +93,6 @@ final class StatusCommand extends ServerCommand {
         + Sizes.format(available)
         + " of "
         + Sizes.format(total)
-        + " free, volumes occupy "
-        + Table.size(capacity.path("allocatedBytes"));
+        + " free";
   }
 }

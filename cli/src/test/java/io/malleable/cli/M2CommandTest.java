@@ -363,6 +363,26 @@ class M2CommandTest {
   }
 
   @Test
+  void anImageIsSharedWithOneProjectOrWithAll() {
+    server.on("PUT /v1/images/tiny/shares/b", 200, "{\"sharedWith\":[\"a\",\"b\"]}");
+    server.on("DELETE /v1/images/tiny/shares/b", 200, "{\"sharedWith\":[]}");
+    assertEquals("image tiny is shared with a, b\n", server.run("image share tiny --with b").out());
+    assertEquals(
+        "image tiny is shared with nobody\n", server.run("image unshare tiny --with b").out());
+    assertEquals(2, server.run("image share tiny").status(), "nobody gets it by accident");
+    assertEquals(2, server.run("image share tiny --public --with b").status());
+    assertEquals(2, server.requests().size());
+  }
+
+  @Test
+  void anImageOfAnotherProjectIsOneSegmentOfThePath() throws IOException {
+    server.on("POST /v1/images/a%2Ftiny/copy", 201, "{\"name\":\"tiny\",\"project\":\"default\"}");
+    Outcome outcome = server.run("image copy a/tiny");
+    assertEquals("image a/tiny is copied to default/tiny, which lives on it\n", outcome.out());
+    assertEquals("{\"mode\":\"linked\"}", server.only().json().toString());
+  }
+
+  @Test
   void deletingADiskSaysHowToGetItBack() {
     server.on("DELETE /v1/disks/d1", 204, "");
     Outcome outcome = server.run("disk delete d1");
@@ -416,14 +436,15 @@ class M2CommandTest {
         """
         {"version":"1","startedAt":"2026-01-01T00:00:00.000Z","uptimeSeconds":7200,"dataDirectory":"/d","labDirectory":"/d/lab",
          "addresses":{"api":"http://127.0.0.1:1","boot":"http://0.0.0.0:2","iscsi":"0.0.0.0:3"},
-         "capacity":{"totalBytes":107374182400,"availableBytes":53687091200,"allocatedBytes":1073741824},
+         "capacity":{"totalBytes":107374182400,"availableBytes":53687091200,"allocatedBytes":1073741824,
+          "sharedBytes":536870912,"provisionedBytes":1099511627776},
          "counts":{"projects":1,"images":2,"disks":3,"snapshots":0,"nodes":1,"operations":0,"sessions":1}}
         """);
     server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[" + NODE + "]}");
     String out = server.run("status").out();
     assertTrue(out.contains("up 2h"), out);
-    assertTrue(
-        out.contains("[##########..........] 50 GiB of 100 GiB free, volumes occupy 1 GiB"), out);
+    assertTrue(out.contains("[##########..........] 50 GiB of 100 GiB free\n"), out);
+    assertTrue(out.contains("1 GiB allocated, 512 MiB of it shared; disks may grow to 1 TiB"), out);
     assertTrue(out.contains("2 images, 3 disks, 0 snapshots, 1 node in 1 project"), out);
     assertTrue(out.contains("52:54:00:00:00:01"), out);
   }

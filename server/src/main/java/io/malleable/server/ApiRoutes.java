@@ -17,11 +17,13 @@ final class ApiRoutes {
     routes.addAll(new HealthRoutes(ports.serving(), registry).routes());
     routes.addAll(new SystemRoutes(context, ports.facts()).routes());
     routes.addAll(new ProjectRoutes(context).routes());
-    routes.addAll(new ImageRoutes(context).routes());
+    ImageRoutes images = new ImageRoutes(context);
+    routes.addAll(images.routes());
+    routes.addAll(new ImageSharingRoutes(context, images).routes());
     routes.addAll(new UploadRoutes(context, uploads).routes());
     routes.addAll(new ExportRoutes(context, ports.exports(), ports.uploads()).routes());
     routes.addAll(new DiskRoutes(context, ports.portal()).routes());
-    routes.addAll(new SnapshotRoutes(context).routes());
+    routes.addAll(new SnapshotRoutes(context, images).routes());
     routes.addAll(new NodeRoutes(context).routes());
     routes.addAll(new ConsoleRoutes(context, ports.consoles(), ports.serving()).routes());
     routes.addAll(new OperationRoutes(context, ports.serving()).routes());

@@ -1,9 +1,11 @@
 package io.malleable.server;
 
+import io.malleable.control.Ancestor;
 import io.malleable.control.Disk;
 import io.malleable.control.Exposure;
 import io.malleable.control.Ref;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -19,10 +21,16 @@ record DiskBody(
     long allocatedBytes,
     @Nullable String parent,
     @Nullable UUID parentId,
+    @Nullable List<AncestorBody> lineage,
     @Nullable String node,
     @Nullable Instant deletedAt,
     @Nullable Iscsi iscsi) {
-  static DiskBody of(Disk disk, Optional<Iscsi> iscsi) {
+  /**
+   * A disk as its owner sees it.
+   *
+   * @param lineage absent in lists
+   */
+  static DiskBody of(Disk disk, Optional<List<Ancestor>> lineage, Optional<Iscsi> iscsi) {
     return new DiskBody(
         disk.id(),
         disk.name(),
@@ -33,6 +41,7 @@ record DiskBody(
         disk.allocatedBytes(),
         disk.parent().map(Ref::name).orElse(null),
         disk.parent().map(Ref::id).orElse(null),
+        lineage.map(AncestorBody::of).orElse(null),
         disk.node().map(Ref::name).orElse(null),
         disk.trashedAt().orElse(null),
         iscsi.orElse(null));
@@ -76,4 +85,7 @@ record DiskBody(
 
   /** Which snapshot to go back to. */
   record Rollback(@Nullable String snapshot) {}
+
+  /** Brings it back; under another name if one is given. */
+  record Undelete(@Nullable String name) {}
 }

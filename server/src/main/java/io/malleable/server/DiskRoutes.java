@@ -1,5 +1,6 @@
 package io.malleable.server;
 
+import io.malleable.control.Ancestor;
 import io.malleable.control.Disk;
 import io.malleable.control.DiskOrigin;
 import io.malleable.control.Disks;
@@ -45,7 +46,7 @@ final class DiskRoutes {
             call.flag("deleted")
                 ? disks.listTrash(project, call.page())
                 : disks.list(project, call.page()),
-            disk -> DiskBody.of(disk, Optional.empty())));
+            disk -> DiskBody.of(disk, Optional.empty(), Optional.empty())));
   }
 
   private Answer create(Call call) {
@@ -134,7 +135,11 @@ final class DiskRoutes {
   }
 
   private Answer undelete(Call call) {
-    Disk disk = disks.undelete(context.project(call), call.variable("disk"), Optional.empty());
+    Optional<String> name =
+        call.hasBody()
+            ? Optional.ofNullable(call.body(DiskBody.Undelete.class).name())
+            : Optional.empty();
+    Disk disk = disks.undelete(context.project(call), call.variable("disk"), name);
     return answer(call, 200, disk);
   }
 
@@ -160,6 +165,9 @@ final class DiskRoutes {
                 .exposure(disk.projectId(), disk.id().toString())
                 .map(exposure -> DiskBody.Iscsi.of(exposure, portal.reachedFrom(call.localHost())))
             : Optional.empty();
-    return Context.withRevision(Answer.json(status, DiskBody.of(disk, iscsi)), disk.revision());
+    Optional<List<Ancestor>> lineage =
+        Optional.of(context.control().lineage().of(disk, disk.projectId()));
+    return Context.withRevision(
+        Answer.json(status, DiskBody.of(disk, lineage, iscsi)), disk.revision());
   }
 }

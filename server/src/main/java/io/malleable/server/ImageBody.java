@@ -1,14 +1,20 @@
 package io.malleable.server;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.malleable.control.Ancestor;
 import io.malleable.control.Image;
 import io.malleable.control.Image.Visibility;
 import io.malleable.control.Ref;
 import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
-/** An image on the wire. */
+/**
+ * An image on the wire. With whom it is shared, where it came from and what it was made from are
+ * for its owner only.
+ */
 record ImageBody(
     UUID id,
     String name,
@@ -19,11 +25,20 @@ record ImageBody(
     long allocatedBytes,
     @Nullable String parent,
     @Nullable UUID parentId,
+    @Nullable List<AncestorBody> lineage,
     @JsonProperty("public") boolean isPublic,
+    @Nullable List<String> sharedWith,
     @Nullable String format,
     @Nullable String sha256,
     @Nullable String source) {
-  static ImageBody of(Image image) {
+  /**
+   * An image as a project sees it.
+   *
+   * @param lineage absent in lists
+   */
+  static ImageBody of(Image image, UUID viewer, Optional<List<Ancestor>> lineage) {
+    boolean own = image.projectId().equals(viewer);
+    Optional<Ref> parent = image.parent().filter(_ -> own);
     return new ImageBody(
         image.id(),
         image.name(),
@@ -32,12 +47,14 @@ record ImageBody(
         image.createdAt(),
         image.sizeBytes(),
         image.allocatedBytes(),
-        image.parent().map(Ref::name).orElse(null),
-        image.parent().map(Ref::id).orElse(null),
+        parent.map(Ref::name).orElse(null),
+        parent.map(Ref::id).orElse(null),
+        lineage.filter(_ -> own).map(AncestorBody::of).orElse(null),
         image.visibility() == Visibility.PUBLIC,
+        own ? image.sharedWith() : null,
         image.format().orElse(null),
         image.sha256().filter(digest -> !digest.isEmpty()).orElse(null),
-        image.source().orElse(null));
+        image.source().filter(_ -> own).orElse(null));
   }
 
   /** Asks for an import. */
@@ -52,4 +69,10 @@ record ImageBody(
 
   /** What is left out stays. */
   record Change(@Nullable String name, @JsonProperty("public") @Nullable Boolean isPublic) {}
+
+  /** Asks for a copy; what is left out is as the original, or the project that asks. */
+  record Copy(@Nullable String name, @Nullable String project, @Nullable String mode) {}
+
+  /** Gives it to another project. */
+  record Move(@Nullable String project, @Nullable String name) {}
 }

@@ -30,12 +30,16 @@ final class ImageRoutes {
         Route.of("POST", "/v1/images", this::importImage),
         Route.of("GET", "/v1/images/{image}", this::get),
         Route.of("PATCH", "/v1/images/{image}", this::change),
-        Route.of("DELETE", "/v1/images/{image}", this::delete));
+        Route.of("DELETE", "/v1/images/{image}", this::delete, "cascade"));
   }
 
   private Answer list(Call call) {
+    UUID project = context.project(call);
     return Answer.json(
-        200, PageBody.of(images.list(context.project(call), call.page()), ImageBody::of));
+        200,
+        PageBody.of(
+            images.list(project, call.page()),
+            image -> ImageBody.of(image, project, Optional.empty())));
   }
 
   private Answer importImage(Call call) {
@@ -100,28 +104,41 @@ final class ImageRoutes {
   }
 
   private Answer get(Call call) {
-    return answer(images.get(context.project(call), call.variable("image")));
+    UUID project = context.project(call);
+    return answer(200, images.get(project, call.variable("image")), project);
   }
 
   private Answer change(Call call) {
     ImageBody.Change wanted = call.body(ImageBody.Change.class);
+    UUID project = context.project(call);
     return answer(
+        200,
         images.change(
-            context.project(call),
+            project,
             call.variable("image"),
             Optional.ofNullable(wanted.name()),
             Optional.ofNullable(wanted.isPublic()).map(ImageRoutes::visibility),
-            Context.expectedRevision(call)));
+            Context.expectedRevision(call)),
+        project);
   }
 
   private Answer delete(Call call) {
     UUID project = context.project(call);
     return Context.outcome(
-        context.start(call, project, () -> images.delete(project, call.variable("image"))),
+        context.start(
+            call,
+            project,
+            () ->
+                call.flag("cascade")
+                    ? images.deleteWithDependants(project, call.variable("image"))
+                    : images.delete(project, call.variable("image"))),
         Answer::none);
   }
 
-  static Answer.Whole answer(Image image) {
-    return Context.withRevision(Answer.json(200, ImageBody.of(image)), image.revision());
+  /** The image as that project sees it. */
+  Answer.Whole answer(int status, Image image, UUID project) {
+    ImageBody body =
+        ImageBody.of(image, project, Optional.of(context.control().lineage().of(image, project)));
+    return Context.withRevision(Answer.json(status, body), image.revision());
   }
 }

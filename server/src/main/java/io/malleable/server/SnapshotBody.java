@@ -1,12 +1,18 @@
 package io.malleable.server;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.malleable.control.Ancestor;
 import io.malleable.control.Snapshot;
 import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
-/** A snapshot on the wire; its parent there is the disk that it was taken of. */
+/**
+ * A snapshot on the wire; its parent there is the disk that it was taken of, its lineage what its
+ * content builds on.
+ */
 record SnapshotBody(
     UUID id,
     String name,
@@ -17,8 +23,14 @@ record SnapshotBody(
     long allocatedBytes,
     String parent,
     UUID parentId,
-    String disk) {
-  static SnapshotBody of(Snapshot snapshot) {
+    String disk,
+    @Nullable List<AncestorBody> lineage) {
+  /**
+   * A snapshot as its owner sees it.
+   *
+   * @param lineage absent in lists
+   */
+  static SnapshotBody of(Snapshot snapshot, Optional<List<Ancestor>> lineage) {
     return new SnapshotBody(
         snapshot.id(),
         snapshot.name(),
@@ -29,7 +41,8 @@ record SnapshotBody(
         snapshot.allocatedBytes(),
         snapshot.disk().name(),
         snapshot.disk().id(),
-        snapshot.disk().name());
+        snapshot.disk().name(),
+        lineage.map(AncestorBody::of).orElse(null));
   }
 
   /** Asks for a snapshot. */

@@ -13,9 +13,11 @@ import java.util.UUID;
 final class SnapshotRoutes {
   private final Context context;
   private final Snapshots snapshots;
+  private final ImageRoutes images;
 
-  SnapshotRoutes(Context context) {
+  SnapshotRoutes(Context context, ImageRoutes images) {
     this.context = context;
+    this.images = images;
     this.snapshots = context.control().snapshots();
   }
 
@@ -33,13 +35,14 @@ final class SnapshotRoutes {
     Page<Snapshot> page = snapshots.list(project, call.page());
     Optional<String> disk = call.query("disk");
     if (disk.isEmpty()) {
-      return Answer.json(200, PageBody.of(page, SnapshotBody::of));
+      return Answer.json(
+          200, PageBody.of(page, snapshot -> SnapshotBody.of(snapshot, Optional.empty())));
     }
     UUID wanted = context.control().disks().get(project, disk.get()).id();
     List<SnapshotBody> ofDisk =
         page.items().stream()
             .filter(snapshot -> snapshot.disk().id().equals(wanted))
-            .map(SnapshotBody::of)
+            .map(snapshot -> SnapshotBody.of(snapshot, Optional.empty()))
             .toList();
     return Answer.json(200, new PageBody<>(ofDisk, page.next().orElse(null)));
   }
@@ -85,14 +88,15 @@ final class SnapshotRoutes {
         () -> {
           Image image =
               context.control().images().get(project, operation.subject().id().toString());
-          return Context.withRevision(Answer.json(201, ImageBody.of(image)), image.revision())
-              .with("Location", "/v1/images/" + image.id());
+          return images.answer(201, image, project).with("Location", "/v1/images/" + image.id());
         });
   }
 
-  private static Answer.Whole answer(int status, Snapshot snapshot) {
+  private Answer.Whole answer(int status, Snapshot snapshot) {
+    SnapshotBody body =
+        SnapshotBody.of(
+            snapshot, Optional.of(context.control().lineage().of(snapshot, snapshot.projectId())));
     // A snapshot never changes but for its state.
-    return Answer.json(status, SnapshotBody.of(snapshot))
-        .with("ETag", "\"" + snapshot.stateWord() + "\"");
+    return Answer.json(status, body).with("ETag", "\"" + snapshot.stateWord() + "\"");
   }
 }

@@ -15,8 +15,13 @@ record SystemBody(
   /** Where it listens. */
   record Addresses(String api, String boot, String iscsi) {}
 
-  /** How full it is. */
-  record Space(long totalBytes, long availableBytes, long allocatedBytes) {}
+  /** How full it is, and what sharing saves. */
+  record Space(
+      long totalBytes,
+      long availableBytes,
+      long allocatedBytes,
+      long sharedBytes,
+      long provisionedBytes) {}
 
   /** How many there are of each. */
   record Counts(

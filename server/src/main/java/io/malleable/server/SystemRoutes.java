@@ -1,7 +1,7 @@
 package io.malleable.server;
 
 import io.malleable.control.Rows.Counts;
-import io.malleable.volume.Capacity;
+import io.malleable.control.Space;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -22,7 +22,7 @@ final class SystemRoutes {
   }
 
   private Answer system(Call call) throws IOException {
-    Capacity capacity = facts.capacity();
+    Space space = context.control().space();
     Counts counts = context.control().counts();
     return Answer.json(
         200,
@@ -34,7 +34,11 @@ final class SystemRoutes {
             facts.labDirectory().toString(),
             new SystemBody.Addresses(facts.apiAddress(), facts.bootAddress(), facts.iscsiAddress()),
             new SystemBody.Space(
-                capacity.totalBytes(), capacity.availableBytes(), capacity.allocatedBytes()),
+                space.capacity().totalBytes(),
+                space.capacity().availableBytes(),
+                space.capacity().allocatedBytes(),
+                space.sharedBytes(),
+                space.provisionedBytes()),
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),
