@@ -28,10 +28,20 @@ final class Download {
   private static final long STALL_NANOS = TimeUnit.SECONDS.toNanos(60);
   private static final int CHUNK_BYTES = 256 * 1024;
 
-  private final Path directory;
+  /** How often a download looks whether there is still space. */
+  private static final long SPACE_CHECK_BYTES = 16L << 20;
 
-  Download(Path directory) {
+  private final Path directory;
+  private final long reserveBytes;
+
+  /**
+   * Fetches into a directory.
+   *
+   * @param reserveBytes what stays free on its file system
+   */
+  Download(Path directory, long reserveBytes) {
     this.directory = directory;
+    this.reserveBytes = reserveBytes;
   }
 
   /**
@@ -76,7 +86,7 @@ final class Download {
     }
   }
 
-  private static void copy(
+  private void copy(
       URI url,
       InputStream body,
       Path file,
@@ -97,6 +107,9 @@ final class Download {
               () -> closeIfStalled(body, lastNanos.get(), cancelled), 1, 1, TimeUnit.SECONDS);
       try {
         for (int n = body.read(chunk); n >= 0; n = body.read(chunk)) {
+          if (received / SPACE_CHECK_BYTES != (received + n) / SPACE_CHECK_BYTES) {
+            requireSpace(url, SPACE_CHECK_BYTES);
+          }
           out.write(chunk, 0, n);
           received += n;
           lastNanos.set(System.nanoTime());
@@ -127,17 +140,19 @@ final class Download {
   }
 
   private void requireSpace(URI url, long totalBytes) throws IOException {
-    long freeBytes = Files.getFileStore(directory).getUsableSpace();
+    long freeBytes = Math.max(0, Files.getFileStore(directory).getUsableSpace() - reserveBytes);
     if (totalBytes > freeBytes) {
       throw ControlException.of(
           ErrorCode.OUT_OF_SPACE,
           "The file at "
               + url.getHost()
-              + " has "
+              + " needs "
               + totalBytes
-              + " bytes, "
+              + " bytes more, "
               + freeBytes
-              + " are free.",
+              + " are free beyond the reserve of "
+              + reserveBytes
+              + ".",
           "Delete what is not needed, or enlarge the server's file system.");
     }
   }

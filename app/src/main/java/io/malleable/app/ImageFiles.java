@@ -15,11 +15,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.regex.Matcher;
 
 /** Images from files of this machine, uploads and downloads, and as files again. */
 final class ImageFiles implements ImageImports, ImageExports {
   /** Of the progress of an import from a URL, the part that the download makes. */
   private static final double DOWNLOADED = 0.5;
+
+  private static final String OUR_FILE = "[^ ]*[0-9a-f-]{36}[.](image|download)";
 
   private final ImageImporter importer;
   private final Download downloads;
@@ -123,6 +126,7 @@ final class ImageFiles implements ImageImports, ImageExports {
           case FILE_MISSING -> ErrorCode.IMAGE_SOURCE_MISSING;
           case UNSUPPORTED_FORMAT, HAS_BACKING_FILE -> ErrorCode.IMAGE_SOURCE_UNSUPPORTED;
           case CANCELLED -> ErrorCode.ABORTED;
+          case TOO_LARGE -> ErrorCode.OUT_OF_SPACE;
           case TOOL_MISSING, TOOL_FAILED -> ErrorCode.IO_FAILED;
           case FILE_EXISTS,
               NOT_A_FILE,
@@ -131,12 +135,24 @@ final class ImageFiles implements ImageImports, ImageExports {
               NOT_AN_IMAGE,
               TRUNCATED,
               DAMAGED,
-              TOO_LARGE,
               CHANGED_MEANWHILE ->
               ErrorCode.IMAGE_INVALID;
         };
     return ControlException.ofField(
-            code, "source", source.description(), String.valueOf(e.getMessage()), e.hint())
+            code,
+            "source",
+            source.description(),
+            known(String.valueOf(e.getMessage()), source, source.description()),
+            known(e.hint(), source, "FILE"))
         .causedBy(e);
+  }
+
+  /** Files of ours on the way mean nothing to the caller. */
+  private static String known(String text, ImageSource source, String instead) {
+    return switch (source) {
+      case ImageSource.LocalFile _ -> text;
+      case ImageSource.Upload _, ImageSource.Download _ ->
+          text.replaceAll(OUR_FILE, Matcher.quoteReplacement(instead));
+    };
   }
 }

@@ -111,6 +111,7 @@ final class M2Server implements AutoCloseable {
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
     private final BootOrigins origins = new BootOrigins();
+    private final FullStoreReports fullStore = new FullStoreReports(InstantSource.system());
 
     Start(Settings settings, StopStack started) {
       this.settings = settings;
@@ -123,14 +124,15 @@ final class M2Server implements AutoCloseable {
       Files.createDirectories(settings.lab());
       VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
       IscsiServer iscsi = target(data);
-      TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi, identities());
+      TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi, identities(), fullStore);
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(
               new ImageImporter(volumes, data.resolve("staging")),
-              new Download(data.resolve("downloads")));
+              new Download(data.resolve("downloads"), settings.storeReserveBytes()));
       Control control = control(data, volumes, targets, power, images);
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
+      fullStore.connect(control.events());
       control.start();
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
       BootDesk desk = new BootDesk(control, portal(iscsiAt), origins);
@@ -146,6 +148,7 @@ final class M2Server implements AutoCloseable {
               power::console,
               images,
               data.resolve("uploads"),
+              settings.storeReserveBytes(),
               serving::get);
       started.push(
           "segment",
@@ -217,7 +220,10 @@ final class M2Server implements AutoCloseable {
       SqliteDatabase database =
           started.push("database", SqliteDatabase.open(data.resolve("m2.db")));
       Ports ports = new Ports(database, volumes, targets, power, images, InstantSource.system());
-      return started.push("control plane", Control.open(ports, ControlSettings.defaults()));
+      return started.push(
+          "control plane",
+          Control.open(
+              ports, ControlSettings.defaults().withTrashRetention(settings.trashRetention())));
     }
 
     private int open(IscsiServer iscsi) throws StartException {

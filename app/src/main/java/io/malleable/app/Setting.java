@@ -37,6 +37,13 @@ enum Setting {
       "server (hands out addresses, the default) or proxy (beside another DHCP server)."),
   DHCP_POOL("FIRST-LAST", "", "Addresses for machines, such as 10.0.0.100-10.0.0.200."),
   TFTP("HOST:PORT", "", "Serve boot loaders by TFTP, usually ADDRESS:69; off unless asked for."),
+  STORE_RESERVE(
+      "SIZE",
+      "256M",
+      "Disks and images do not grow when less than this is left below the data directory; default"
+          + " 256M."),
+  TRASH_RETENTION(
+      "DAYS", "7", "How long a deleted disk can be brought back, 0 to 3650 days; default 7."),
   STORE_RBD_CONF(
       "FILE", "", "Keep volumes on Ceph RBD: Ceph's configuration file, with the keyring."),
   STORE_RBD_USER("USER", "", "Ceph user, without 'client.'."),

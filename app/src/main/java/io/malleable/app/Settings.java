@@ -30,6 +30,8 @@ import java.util.stream.Collectors;
  * @param loaders directory of the boot loaders
  * @param dhcp whether to answer DHCP
  * @param tftp listener for boot loaders
+ * @param storeReserveBytes what growth leaves free on the file system of the data directory
+ * @param trashRetention how long a deleted disk can be brought back
  * @param rbd where volumes are kept; absent means below the data directory
  * @param logLevel least level that is logged
  */
@@ -47,6 +49,8 @@ record Settings(
     Optional<Path> loaders,
     Optional<Dhcp> dhcp,
     Optional<HostPort> tftp,
+    long storeReserveBytes,
+    Duration trashRetention,
     Optional<Rbd> rbd,
     LogLevel logLevel) {
   /**
@@ -95,6 +99,8 @@ record Settings(
     Optional<Path> loaders = reader.value(Setting.LOADERS, Settings::path);
     Optional<Dhcp> dhcp = dhcp(reader);
     Optional<HostPort> tftp = reader.value(Setting.TFTP, HostPort::parse);
+    Long reserveBytes = reader.value(Setting.STORE_RESERVE, Settings::bytes).orElse(null);
+    Duration trashRetention = reader.value(Setting.TRASH_RETENTION, Settings::days).orElse(null);
     Optional<Rbd> rbd = rbd(reader);
     LogLevel logLevel = reader.value(Setting.LOG_LEVEL, Settings::logLevel).orElse(null);
     if (!reader.errors.isEmpty()
@@ -102,6 +108,8 @@ record Settings(
         || http == null
         || bootHttp == null
         || iscsi == null
+        || reserveBytes == null
+        || trashRetention == null
         || logLevel == null) {
       throw new BadSettingsException(reader.errors);
     }
@@ -119,6 +127,8 @@ record Settings(
         loaders,
         dhcp,
         tftp,
+        reserveBytes,
+        trashRetention,
         rbd,
         logLevel);
   }
@@ -252,6 +262,21 @@ record Settings(
       return Integer.parseInt(text);
     }
     throw new SettingException("give 1 to 999 seconds");
+  }
+
+  private static long bytes(String text) throws SettingException {
+    if (text.matches("[0-9]{1,6}[KMGT]")) {
+      int shift = 10 * (1 + "KMGT".indexOf(text.charAt(text.length() - 1)));
+      return Long.parseLong(text.substring(0, text.length() - 1)) << shift;
+    }
+    throw new SettingException("use a number and K, M, G or T, such as 2G");
+  }
+
+  private static Duration days(String text) throws SettingException {
+    if (text.matches("[0-9]{1,4}") && Integer.parseInt(text) <= 3650) {
+      return Duration.ofDays(Integer.parseInt(text));
+    }
+    throw new SettingException("give 0 to 3650 days");
   }
 
   private static Path path(String text) throws SettingException {

@@ -40,6 +40,7 @@ final class TargetsOverIscsi implements Targets {
   private final VolumeStore volumes;
   private final IscsiServer server;
   private final Function<Definition, Optional<LogicalUnit>> identity;
+  private final FullStoreReports fullStore;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
   private final Lock[] locks = new Lock[LOCKS];
 
@@ -53,11 +54,14 @@ final class TargetsOverIscsi implements Targets {
    * Makes targets of volumes.
    *
    * @param identity makes a node's second drive, where it shall have one
+   * @param fullStore hears of writes that a full store refused
    */
   TargetsOverIscsi(
       VolumeStore volumes,
       IscsiServer server,
-      Function<Definition, Optional<LogicalUnit>> identity) {
+      Function<Definition, Optional<LogicalUnit>> identity,
+      FullStoreReports fullStore) {
+    this.fullStore = fullStore;
     this.volumes = volumes;
     this.server = server;
     this.identity = identity;
@@ -76,7 +80,8 @@ final class TargetsOverIscsi implements Targets {
       withdrawLocked(definition.disk());
       Volume volume = volumes.open(definition.disk());
       try {
-        VolumeLogicalUnit unit = new VolumeLogicalUnit(volume);
+        VolumeLogicalUnit unit =
+            new VolumeLogicalUnit(volume, () -> fullStore.onRefusal(definition.disk()));
         Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
         identity.apply(definition).ifPresent(second -> units.put(1, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));

@@ -15,13 +15,24 @@ public final class VolumeLogicalUnit implements LogicalUnit {
   private static final int BLOCK_BYTES = 512;
 
   private final Volume volume;
+  private final Runnable whenFull;
   private final LogicalUnitIdentity identity;
   private final LongAdder readBytes = new LongAdder();
   private final LongAdder writtenBytes = new LongAdder();
 
   /** The volume stays the caller's, who closes it after the target is withdrawn. */
   public VolumeLogicalUnit(Volume volume) {
+    this(volume, () -> {});
+  }
+
+  /**
+   * The volume stays the caller's, who closes it after the target is withdrawn.
+   *
+   * @param whenFull is called by I/O threads for each write that a full store refused
+   */
+  VolumeLogicalUnit(Volume volume, Runnable whenFull) {
     this.volume = volume;
+    this.whenFull = whenFull;
     this.identity = new LogicalUnitIdentity(volume.id(), "M2", "DISK", "1");
   }
 
@@ -128,10 +139,11 @@ public final class VolumeLogicalUnit implements LogicalUnit {
   }
 
   /** The target tells a full store from a broken one by the type of the exception. */
-  private static IOException translated(VolumeException e) {
+  private IOException translated(VolumeException e) {
     if (e.reason() != VolumeException.Reason.OUT_OF_SPACE) {
       return e;
     }
+    whenFull.run();
     OutOfSpaceException full = new OutOfSpaceException(String.valueOf(e.getMessage()));
     full.initCause(e);
     return full;

@@ -17,7 +17,8 @@ final class Volumes {
   static VolumeStore open(Settings settings, DataDirectory data)
       throws StartException, IOException {
     if (settings.rbd().isEmpty()) {
-      return LocalVolumeStore.open(data.resolve("volumes"));
+      return LocalVolumeStore.open(
+          data.resolve("volumes"), new LocalVolumeStore.Settings(settings.storeReserveBytes()));
     }
     Settings.Rbd rbd = settings.rbd().get();
     try {

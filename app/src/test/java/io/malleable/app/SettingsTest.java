@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +25,8 @@ final class SettingsTest {
     assertEquals("0.0.0.0:8481", settings.bootHttp().toString());
     assertEquals("0.0.0.0:3260", settings.iscsi().toString());
     assertEquals(Path.of("/srv/m2/lab"), settings.lab());
+    assertEquals(256 << 20, settings.storeReserveBytes());
+    assertEquals(Duration.ofDays(7), settings.trashRetention());
   }
 
   @Test
@@ -35,6 +38,36 @@ final class SettingsTest {
     assertEquals(2, settings.http().port());
     assertEquals("[::1]:3260", settings.iscsi().toString());
     assertEquals("::1", settings.iscsi().host());
+  }
+
+  @Test
+  void theReserveIsASizeAndTheRetentionANumberOfDays() throws Exception {
+    Settings settings =
+        Settings.read(
+            Map.of(Setting.DATA, "/d", Setting.STORE_RESERVE, "2T", Setting.TRASH_RETENTION, "0"),
+            Map.of(),
+            "");
+    assertEquals(2L << 40, settings.storeReserveBytes());
+    assertEquals(Duration.ZERO, settings.trashRetention());
+    BadSettingsException e =
+        assertThrows(
+            BadSettingsException.class,
+            () ->
+                Settings.read(
+                    Map.of(
+                        Setting.DATA,
+                        "/d",
+                        Setting.STORE_RESERVE,
+                        "-1G",
+                        Setting.TRASH_RETENTION,
+                        "soon"),
+                    Map.of(),
+                    ""));
+    assertEquals(
+        List.of(
+            "--store-reserve: '-1G': use a number and K, M, G or T, such as 2G",
+            "--trash-retention: 'soon': give 0 to 3650 days"),
+        e.errors());
   }
 
   @Test

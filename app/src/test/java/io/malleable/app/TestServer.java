@@ -3,6 +3,7 @@ package io.malleable.app;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
@@ -17,15 +18,17 @@ final class TestServer implements AutoCloseable {
   }
 
   static TestServer start(Path data) throws Exception {
-    Settings settings =
-        Settings.read(
-            Map.of(
-                Setting.DATA, data.toString(),
-                Setting.HTTP, "127.0.0.1:0",
-                Setting.BOOT_HTTP, "127.0.0.1:0",
-                Setting.ISCSI, "127.0.0.1:0"),
-            Map.of(),
-            "");
+    return start(data, Map.of());
+  }
+
+  static TestServer start(Path data, Map<Setting, String> more) throws Exception {
+    Map<Setting, String> flags = new EnumMap<>(Setting.class);
+    flags.put(Setting.DATA, data.toString());
+    flags.put(Setting.HTTP, "127.0.0.1:0");
+    flags.put(Setting.BOOT_HTTP, "127.0.0.1:0");
+    flags.put(Setting.ISCSI, "127.0.0.1:0");
+    flags.putAll(more);
+    Settings settings = Settings.read(flags, Map.of(), "");
     M2Server server = M2Server.start(settings);
     try {
       String token = Files.readString(data.resolve("admin-token")).strip();

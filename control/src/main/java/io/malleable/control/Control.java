@@ -42,6 +42,7 @@ public final class Control implements AutoCloseable {
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
   private volatile Instant housekeepingDue = Instant.MIN;
+  private volatile Instant spaceDue = Instant.MIN;
 
   private Control(Ports bare, ControlSettings settings, FaultPoints faults) {
     Signal signal = new Signal();
@@ -131,11 +132,13 @@ public final class Control implements AutoCloseable {
   void tick() {
     engine.tick();
     Instant now = ports.clock().instant();
+    if (!now.isBefore(spaceDue)) {
+      spaceDue = now.plus(spaceWatch.look());
+    }
     if (now.isBefore(housekeepingDue)) {
       return;
     }
     housekeepingDue = now.plus(HOUSEKEEPING);
-    spaceWatch.look();
     disks.purgeTrashedBefore(now.minus(settings.trashRetention()));
     ports
         .database()

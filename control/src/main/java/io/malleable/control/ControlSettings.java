@@ -21,4 +21,9 @@ public record ControlSettings(
     return new ControlSettings(
         Duration.ofDays(7), Duration.ofDays(30), 50_000, 20, BootDeadlines.defaults());
   }
+
+  /** The same with another time for the trash. */
+  public ControlSettings withTrashRetention(Duration retention) {
+    return new ControlSettings(retention, operationRetention, eventsKept, bootsKept, deadlines);
+  }
 }

@@ -14,6 +14,7 @@ import java.util.function.Function;
  * @param consoles the serial console of a node, where it has one
  * @param exports writes images as files
  * @param uploads directory for image files on their way in and out
+ * @param reserveBytes what uploads leave free on that directory's file system
  * @param serving false while the server starts or stops: streams end, {@code /readyz} refuses
  */
 public record ApiPorts(
@@ -23,4 +24,5 @@ public record ApiPorts(
     Function<Node, Optional<NodeConsole>> consoles,
     ImageExports exports,
     Path uploads,
+    long reserveBytes,
     BooleanSupplier serving) {}

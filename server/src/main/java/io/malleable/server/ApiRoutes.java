@@ -11,7 +11,7 @@ final class ApiRoutes {
 
   static List<Route> of(ApiPorts ports, AccessToken token, PrometheusMeterRegistry registry) {
     Context context = new Context(ports.control());
-    Uploads uploads = new Uploads(ports.uploads(), InstantSource.system());
+    Uploads uploads = new Uploads(ports.uploads(), ports.reserveBytes(), InstantSource.system());
     ServerMetrics.register(registry, ports, token);
     List<Route> routes = new ArrayList<>();
     routes.addAll(new HealthRoutes(ports.serving(), registry).routes());

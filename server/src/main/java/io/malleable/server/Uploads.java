@@ -30,14 +30,25 @@ import java.util.stream.Stream;
 final class Uploads {
   private static final Duration LIFETIME = Duration.ofDays(1);
   private static final int CHUNK_BYTES = 256 * 1024;
+
+  /** How often an upload looks whether there is still space. */
+  private static final long SPACE_CHECK_BYTES = 16L << 20;
+
   private static final String PART = ".part";
 
   private final Path directory;
+  private final long reserveBytes;
   private final InstantSource clock;
   private final Set<String> busy = ConcurrentHashMap.newKeySet();
 
-  Uploads(Path directory, InstantSource clock) {
+  /**
+   * Takes files into a directory.
+   *
+   * @param reserveBytes what stays free on its file system
+   */
+  Uploads(Path directory, long reserveBytes, InstantSource clock) {
     this.directory = directory;
+    this.reserveBytes = reserveBytes;
     this.clock = clock;
   }
 
@@ -131,8 +142,7 @@ final class Uploads {
     return Optional.of(whole);
   }
 
-  private static long copy(InputStream in, Path part, long firstByte, long mostBytes)
-      throws IOException {
+  private long copy(InputStream in, Path part, long firstByte, long mostBytes) throws IOException {
     byte[] chunk = new byte[CHUNK_BYTES];
     long received = 0;
     try (FileChannel out =
@@ -147,6 +157,9 @@ final class Uploads {
               "The body is longer than its Content-Range says.",
               "Send " + mostBytes + " bytes.");
         }
+        if (received / SPACE_CHECK_BYTES != (received + n) / SPACE_CHECK_BYTES) {
+          requireSpace(SPACE_CHECK_BYTES);
+        }
         ByteBuffer bytes = ByteBuffer.wrap(chunk, 0, n);
         while (bytes.hasRemaining()) {
           out.write(bytes, firstByte + received + bytes.position());
@@ -159,13 +172,19 @@ final class Uploads {
   }
 
   private void requireSpace(long neededBytes) throws IOException {
-    long freeBytes = Files.getFileStore(directory).getUsableSpace();
+    long freeBytes = Math.max(0, Files.getFileStore(directory).getUsableSpace() - reserveBytes);
     if (neededBytes > freeBytes) {
       throw ApiException.of(
           507,
           "OUT_OF_SPACE",
           "Content-Range",
-          "The upload needs " + neededBytes + " bytes more, there are " + freeBytes + ".",
+          "The upload needs "
+              + neededBytes
+              + " bytes more, there are "
+              + freeBytes
+              + " beyond the reserve of "
+              + reserveBytes
+              + ".",
           "Delete what is not needed, or enlarge the server's file system.");
     }
   }

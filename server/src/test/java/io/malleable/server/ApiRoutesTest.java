@@ -70,6 +70,7 @@ final class ApiRoutesTest {
                   node -> Optional.empty(),
                   (image, format, file) -> {},
                   directory,
+                  0,
                   () -> true),
               new AccessToken("a token of a test"),
               new PrometheusMeterRegistry(PrometheusConfig.DEFAULT));
