@@ -157,13 +157,15 @@ final class BlockMap {
   }
 
   long dataBlocks() {
-    long[] sum = new long[1];
-    forEachRun((first, count, state) -> {
-      if (state == DATA) {
-        sum[0] += count;
+    long sum = 0;
+    for (@Nullable Page @Nullable [] chunk : root) {
+      if (chunk != null) {
+        for (Page page : chunk) {
+          sum += page == null ? 0 : page.dataBlocks();
+        }
       }
-    });
-    return sum[0];
+    }
+    return sum;
   }
 
   /** 4,096 blocks. */
@@ -172,6 +174,8 @@ final class BlockMap {
 
     /** This page with a range changed: itself, changed in place, or its successor. */
     abstract @Nullable Page with(int from, int to, int state);
+
+    abstract int dataBlocks();
 
     /** Whether all blocks are known to be in one state. */
     boolean uniform() {
@@ -204,6 +208,11 @@ final class BlockMap {
     }
 
     @Override
+    int dataBlocks() {
+      return state == DATA ? PAGE_BLOCKS : 0;
+    }
+
+    @Override
     boolean uniform() {
       return true;
     }
@@ -229,6 +238,15 @@ final class BlockMap {
     int stateOf(int index) {
       int at = position(index);
       return at < entries.length && entries[at] >>> 2 == index ? entries[at] & 3 : ABSENT;
+    }
+
+    @Override
+    int dataBlocks() {
+      int sum = 0;
+      for (char entry : entries) {
+        sum += (entry & 3) == DATA ? 1 : 0;
+      }
+      return sum;
     }
 
     private int position(int index) {
@@ -297,6 +315,11 @@ final class BlockMap {
     }
 
     @Override
+    int dataBlocks() {
+      return dataBlocks;
+    }
+
+    @Override
     @Nullable Page with(int from, int to, int state) {
       if (state == ZERO) {
         return Pairs.copyOf(this).with(from, to, state);
@@ -333,6 +356,15 @@ final class BlockMap {
     @Override
     int stateOf(int index) {
       return (int) (words[index >>> 5] >>> (index << 1)) & 3;
+    }
+
+    @Override
+    int dataBlocks() {
+      int sum = 0;
+      for (long word : words) {
+        sum += Long.bitCount(word & ~(word >>> 1) & 0x5555555555555555L);
+      }
+      return sum;
     }
 
     private void put(int index, int state) {

@@ -106,6 +106,8 @@ final class Catalogue {
       if (parents.containsKey(id)) {
         if (name.endsWith(StoreLayout.SUMS)) {
           layers.addSums(id);
+        } else if (name.endsWith(StoreLayout.PACK)) {
+          layers.packs().load(id);
         }
       } else if (complete && damaged.isEmpty()) {
         files.delete(StoreLayout.LAYERS + "/" + name);
@@ -318,7 +320,17 @@ final class Catalogue {
   long layerBytes(UUID layer) throws IOException {
     try (StoreFile data = files.open(StoreLayout.data(layer));
         StoreFile map = files.open(StoreLayout.map(layer))) {
-      return data.allocatedBytes() + map.allocatedBytes();
+      return data.allocatedBytes() + map.allocatedBytes() + packBytes(layer);
+    }
+  }
+
+  private long packBytes(UUID layer) throws IOException {
+    String name = StoreLayout.pack(layer);
+    if (!layers.packs().has(layer) || !files.exists(name)) {
+      return 0;
+    }
+    try (StoreFile pack = files.open(name)) {
+      return pack.allocatedBytes();
     }
   }
 

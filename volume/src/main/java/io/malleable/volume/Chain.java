@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 record Chain(long sizeBytes, @Nullable Layer top, @Nullable ChainView below) {
   static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(1 << 16).asReadOnlyBuffer();
 
-  /** The layer that holds the block's data, or null when it is zero. */
-  @Nullable Layer sourceOf(long block) {
+  /** What holds the block's data, or null when it is zero. */
+  @Nullable BlockSource sourceOf(long block) {
     if (top != null) {
       int state = top.map.stateOf(block);
       if (state != BlockMap.ABSENT) {
@@ -26,13 +26,14 @@ record Chain(long sizeBytes, @Nullable Layer top, @Nullable ChainView below) {
   }
 
   /** Fills the buffer; the range may go beyond the size up to the end of its last block. */
+  @SuppressWarnings("ReferenceEquality") // a run is what one and the same source has
   void read(long offsetBytes, ByteBuffer destination) throws IOException {
     long position = offsetBytes;
     int limit = destination.limit();
     long end = offsetBytes + destination.remaining();
     try {
       while (position < end) {
-        Layer source = sourceOf(position >>> BlockMap.BLOCK_SHIFT);
+        BlockSource source = sourceOf(position >>> BlockMap.BLOCK_SHIFT);
         long runEnd = (position | (BlockMap.BLOCK_BYTES - 1)) + 1;
         while (runEnd < end && sourceOf(runEnd >>> BlockMap.BLOCK_SHIFT) == source) {
           runEnd += BlockMap.BLOCK_BYTES;
@@ -85,11 +86,11 @@ record Chain(long sizeBytes, @Nullable Layer top, @Nullable ChainView below) {
 
   /** A sealed volume's own data is that of its nearest layer. */
   private Volume.Origin originOf(long block) {
-    Layer source = sourceOf(block);
+    BlockSource source = sourceOf(block);
     if (source == null) {
       return Volume.Origin.ABSENT;
     }
-    boolean own = source == top || (top == null && below != null && below.isNearest(source));
+    boolean own = source == top || (top == null && below != null && below.nearestHas(block));
     return own ? Volume.Origin.OWN : Volume.Origin.INHERITED;
   }
 }

@@ -1,6 +1,10 @@
 package io.malleable.volume;
 
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -9,13 +13,19 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Where each block of a chain of frozen layers comes from, so that a read costs the same at any
- * depth. Per page of the block map: the one layer that has something to say there, or a table with
+ * depth. The sources are the layers, or a pack in place of many of them. When there are more than
+ * two, per page of the block map: the one source that has something to say there, or a table with
  * one byte per block. Built page by page at the first read; readers need no lock, and two that
  * build the same page build equal ones.
  */
 final class ChainView {
-  private static final int MAX_TABLE_LAYERS = 255;
-  private static final byte NOWHERE = (byte) MAX_TABLE_LAYERS;
+  private static final Logger LOG = System.getLogger(ChainView.class.getName());
+
+  /** So few are asked one after the other: a table would be no faster, and needs memory. */
+  private static final int MAX_WALKED = 2;
+
+  private static final int MAX_TABLE_SOURCES = 255;
+  private static final byte NOWHERE = (byte) MAX_TABLE_SOURCES;
   private static final int CHUNK_SHIFT = 8;
   private static final int CHUNK_MASK = (1 << CHUNK_SHIFT) - 1;
   private static final int PAGE_MASK = BlockMap.PAGE_BLOCKS - 1;
@@ -23,22 +33,27 @@ final class ChainView {
   /** 8 MiB of tables, for 32 GiB in which layers overlap; the rest is looked up step by step. */
   private static final int MAX_TABLES = 2048;
 
-  private static final Source EMPTY = new Source(null, null);
+  private static final Answer EMPTY = new Answer(null, null);
 
   /** Nearest first. */
   private final Layer[] layers;
 
-  private final Source[] single;
-  private final AtomicInteger tablesLeft = new AtomicInteger(MAX_TABLES);
-  private final @Nullable Source[] @Nullable [] chunks;
+  /** Nearest first. */
+  private final BlockSource[] sources;
 
-  /** What answers for one page: nobody, one layer, or a table. */
-  private static final class Source {
-    final @Nullable Layer layer;
+  private final @Nullable Pack pack;
+
+  private final Answer[] single;
+  private final AtomicInteger tablesLeft = new AtomicInteger(MAX_TABLES);
+  private final @Nullable Answer[] @Nullable [] chunks;
+
+  /** What answers for one page: nobody, one source, or a table. */
+  private static final class Answer {
+    final @Nullable BlockSource source;
     final byte @Nullable [] table;
 
-    Source(@Nullable Layer layer, byte @Nullable [] table) {
-      this.layer = layer;
+    Answer(@Nullable BlockSource source, byte @Nullable [] table) {
+      this.source = source;
       this.table = table;
     }
   }
@@ -49,99 +64,200 @@ final class ChainView {
       chain.add(layer);
     }
     layers = chain.toArray(Layer[]::new);
-    single = Arrays.stream(layers).map(layer -> new Source(layer, null)).toArray(Source[]::new);
+    Packed packed = firstPack();
+    pack = packed == null ? null : packed.pack;
+    sources = packed == null ? layers : withPack(packed);
+    single = Arrays.stream(sources).map(source -> new Answer(source, null)).toArray(Answer[]::new);
     long pages = 0;
     for (Layer layer : layers) {
       pages = Math.max(pages, layer.map.pageLimit());
     }
-    chunks = new Source[Math.toIntExact(pages >>> CHUNK_SHIFT)][];
+    chunks = new Answer[Math.toIntExact(pages >>> CHUNK_SHIFT)][];
   }
 
-  int depth() {
-    return layers.length;
+  private @Nullable Packed firstPack() {
+    for (int from = 0; from < layers.length; from++) {
+      Pack candidate = layers[from].pack();
+      for (int floor = from + 1; candidate != null && floor < layers.length; floor++) {
+        if (layers[floor].id.equals(candidate.floor())) {
+          return new Packed(candidate, from, floor);
+        }
+      }
+    }
+    return null;
   }
 
-  boolean isNearest(Layer layer) {
-    return layers[0] == layer;
+  private BlockSource[] withPack(Packed packed) {
+    List<BlockSource> found = new ArrayList<>(Arrays.asList(layers).subList(0, packed.from));
+    found.add(packed);
+    found.addAll(Arrays.asList(layers).subList(packed.floor, layers.length));
+    return found.toArray(BlockSource[]::new);
+  }
+
+  /** A pack in place of the layers {@code from} to {@code floor - 1}, from which it was made. */
+  private final class Packed extends BlockSource {
+    private final Pack pack;
+    private final PackMap map;
+    private final int from;
+    private final int floor;
+    private volatile boolean damageTold;
+
+    Packed(Pack pack, int from, int floor) {
+      this.pack = pack;
+      this.map = pack.map();
+      this.from = from;
+      this.floor = floor;
+    }
+
+    @Override
+    int stateOf(long block) {
+      int slot = map.slotOf(block);
+      if (slot >= 0) {
+        return BlockMap.DATA;
+      }
+      return slot == PackMap.ZERO ? BlockMap.ZERO : BlockMap.ABSENT;
+    }
+
+    @Override
+    boolean speaksOf(long pageIndex) {
+      return map.speaksOf(pageIndex);
+    }
+
+    @Override
+    boolean uniform(long pageIndex) {
+      return !map.speaksOf(pageIndex);
+    }
+
+    @Override
+    void read(long positionBytes, ByteBuffer destination) throws IOException {
+      int start = destination.position();
+      try {
+        pack.read(positionBytes, destination);
+      } catch (IOException e) {
+        if (!damageTold) {
+          LOG.log(Level.WARNING, "a pack is damaged or gone; its layers are read instead", e);
+          damageTold = true;
+        }
+        readLayers(positionBytes, destination.position(start));
+      }
+    }
+
+    private void readLayers(long positionBytes, ByteBuffer destination) throws IOException {
+      int limit = destination.limit();
+      int start = destination.position();
+      for (int at = start; at < limit; at = destination.position()) {
+        long position = positionBytes + at - start;
+        long blockEnd = (position | (BlockMap.BLOCK_BYTES - 1)) + 1;
+        destination.limit((int) Math.min(limit, at + blockEnd - position));
+        layerWith(position >>> BlockMap.BLOCK_SHIFT).read(position, destination);
+      }
+    }
+
+    private Layer layerWith(long block) {
+      for (int i = from; i < floor; i++) {
+        if (layers[i].stateOf(block) == BlockMap.DATA) {
+          return layers[i];
+        }
+      }
+      throw new IllegalStateException(
+          "no layer has block %d, which the pack of layer %s has".formatted(block, pack.layer()));
+    }
+  }
+
+  /** How many are asked for a block that nobody has. */
+  int sourceCount() {
+    return sources.length;
+  }
+
+  List<Layer> layers() {
+    return List.of(layers);
+  }
+
+  /** The pack that stands for some of the layers, if one does. */
+  @Nullable Pack pack() {
+    return pack;
+  }
+
+  /** Whether the block's data, if it has any, is the nearest layer's own. */
+  boolean nearestHas(long block) {
+    return layers[0].stateOf(block) == BlockMap.DATA;
   }
 
   boolean contains(Layer layer) {
     return Arrays.asList(layers).contains(layer);
   }
 
-  /** The layer that holds the block's data, or null when it is zero. */
-  @Nullable Layer sourceOf(long block) {
-    if (layers.length == 1) {
-      return layers[0].map.stateOf(block) == BlockMap.DATA ? layers[0] : null;
-    }
-    Source source = source(block >>> BlockMap.PAGE_SHIFT);
-    if (source == null) {
+  /** What holds the block's data, or null when it is zero. */
+  @Nullable BlockSource sourceOf(long block) {
+    if (sources.length <= MAX_WALKED) {
       return walk(block);
     }
-    byte[] table = source.table;
+    Answer answer = answer(block >>> BlockMap.PAGE_SHIFT);
+    if (answer == null) {
+      return walk(block);
+    }
+    byte[] table = answer.table;
     if (table != null) {
       byte index = table[(int) block & PAGE_MASK];
-      return index == NOWHERE ? null : layers[index & 0xff];
+      return index == NOWHERE ? null : sources[index & 0xff];
     }
-    Layer layer = source.layer;
-    return layer != null && layer.map.stateOf(block) == BlockMap.DATA ? layer : null;
+    BlockSource source = answer.source;
+    return source != null && source.stateOf(block) == BlockMap.DATA ? source : null;
   }
 
   /** Whether one answer, {@link #sourceOf} of any of its blocks, holds for the whole page. */
   boolean uniform(long pageIndex) {
     for (Layer layer : layers) {
-      BlockMap.Page page = layer.map.page(pageIndex);
-      if (page != null) {
-        return page.uniform();
+      if (layer.speaksOf(pageIndex)) {
+        return layer.uniform(pageIndex);
       }
     }
     return true;
   }
 
-  private @Nullable Layer walk(long block) {
-    for (Layer layer : layers) {
-      int state = layer.map.stateOf(block);
+  private @Nullable BlockSource walk(long block) {
+    for (BlockSource source : sources) {
+      int state = source.stateOf(block);
       if (state != BlockMap.ABSENT) {
-        return state == BlockMap.DATA ? layer : null;
+        return state == BlockMap.DATA ? source : null;
       }
     }
     return null;
   }
 
   /** Null when there is no room to remember the answer. */
-  private @Nullable Source source(long pageIndex) {
+  private @Nullable Answer answer(long pageIndex) {
     long chunkIndex = pageIndex >>> CHUNK_SHIFT;
     if (chunkIndex >= chunks.length) {
       return EMPTY;
     }
-    @Nullable Source[] chunk = chunks[(int) chunkIndex];
+    @Nullable Answer[] chunk = chunks[(int) chunkIndex];
     if (chunk == null) {
-      chunk = new Source[1 << CHUNK_SHIFT];
+      chunk = new Answer[1 << CHUNK_SHIFT];
       VarHandle.releaseFence();
       chunks[(int) chunkIndex] = chunk;
     }
-    Source source = chunk[(int) pageIndex & CHUNK_MASK];
-    if (source == null) {
-      source = resolve(pageIndex);
-      if (source != null) {
+    Answer answer = chunk[(int) pageIndex & CHUNK_MASK];
+    if (answer == null) {
+      answer = resolve(pageIndex);
+      if (answer != null) {
         VarHandle.releaseFence();
-        chunk[(int) pageIndex & CHUNK_MASK] = source;
+        chunk[(int) pageIndex & CHUNK_MASK] = answer;
       }
     }
-    return source;
+    return answer;
   }
 
-  private @Nullable Source resolve(long pageIndex) {
-    Source found = EMPTY;
+  private @Nullable Answer resolve(long pageIndex) {
+    Answer found = EMPTY;
     int speaking = 0;
-    for (int i = 0; i < layers.length; i++) {
-      BlockMap.Page page = layers[i].map.page(pageIndex);
-      if (page != null) {
+    for (int i = 0; i < sources.length; i++) {
+      if (sources[i].speaksOf(pageIndex)) {
         speaking++;
         if (speaking == 1) {
           found = single[i];
         }
-        if (page.uniform()) {
+        if (sources[i].uniform(pageIndex)) {
           break;
         }
       }
@@ -149,22 +265,23 @@ final class ChainView {
     if (speaking <= 1) {
       return found;
     }
-    if (layers.length > MAX_TABLE_LAYERS || tablesLeft.getAndUpdate(n -> Math.max(0, n - 1)) == 0) {
+    if (sources.length > MAX_TABLE_SOURCES
+        || tablesLeft.getAndUpdate(n -> Math.max(0, n - 1)) == 0) {
       return null;
     }
-    return new Source(null, table(pageIndex));
+    return new Answer(null, table(pageIndex));
   }
 
   private byte[] table(long pageIndex) {
     byte[] table = new byte[BlockMap.PAGE_BLOCKS];
     Arrays.fill(table, NOWHERE);
-    for (int i = layers.length - 1; i >= 0; i--) {
-      BlockMap.Page page = layers[i].map.page(pageIndex);
-      if (page == null) {
+    long firstBlock = pageIndex << BlockMap.PAGE_SHIFT;
+    for (int i = sources.length - 1; i >= 0; i--) {
+      if (!sources[i].speaksOf(pageIndex)) {
         continue;
       }
       for (int block = 0; block < table.length; block++) {
-        int state = page.stateOf(block);
+        int state = sources[i].stateOf(firstBlock + block);
         if (state != BlockMap.ABSENT) {
           table[block] = state == BlockMap.DATA ? (byte) i : NOWHERE;
         }

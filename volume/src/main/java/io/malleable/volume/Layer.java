@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * says about each block, and the layer below. {@link LayerTable} opens, counts and closes them;
  * volumes that share a layer share this object.
  */
-final class Layer {
+final class Layer extends BlockSource {
   final UUID id;
   final BlockMap map;
   final StoreFile data;
@@ -23,6 +23,7 @@ final class Layer {
   // Guarded by the catalogue's lock, read by it only.
   private @Nullable Layer parent;
   private @Nullable ChainView view;
+  private @Nullable Pack pack;
 
   /** Absent while the layer can change, and until its checksums are computed. */
   private volatile @Nullable LayerSums sums;
@@ -58,6 +59,21 @@ final class Layer {
     view = null;
   }
 
+  void forgetViewOver(Layer layer) {
+    if (view != null && view.contains(layer)) {
+      view = null;
+    }
+  }
+
+  /** What this layer and some of those below say, in one file. */
+  @Nullable Pack pack() {
+    return pack;
+  }
+
+  void setPack(@Nullable Pack newPack) {
+    pack = newPack;
+  }
+
   @Nullable LayerSums sums() {
     return sums;
   }
@@ -66,7 +82,23 @@ final class Layer {
     sums = newSums;
   }
 
-  /** Reads blocks that the map says are here. */
+  @Override
+  int stateOf(long block) {
+    return map.stateOf(block);
+  }
+
+  @Override
+  boolean speaksOf(long pageIndex) {
+    return map.page(pageIndex) != null;
+  }
+
+  @Override
+  boolean uniform(long pageIndex) {
+    BlockMap.Page page = map.page(pageIndex);
+    return page == null || page.uniform();
+  }
+
+  @Override
   void read(long positionBytes, ByteBuffer destination) throws IOException {
     int start = destination.position();
     try {
@@ -84,11 +116,15 @@ final class Layer {
   }
 
   void close() throws IOException {
-    LayerSums open = sums;
+    LayerSums openSums = sums;
+    Pack openPack = pack;
     try (data) {
       log.close();
-      if (open != null) {
-        open.close();
+      if (openSums != null) {
+        openSums.close();
+      }
+      if (openPack != null) {
+        openPack.close();
       }
     }
   }

@@ -171,19 +171,31 @@ final class LayerSums {
       if (verified.stateOf(block) == BlockMap.DATA) {
         continue;
       }
-      long blockBytes = block << BlockMap.BLOCK_SHIFT;
-      int actual;
-      if (blockBytes >= positionBytes && blockBytes + BlockMap.BLOCK_BYTES <= endBytes) {
-        int from = start + (int) (blockBytes - positionBytes);
-        actual = crc(read, from, from + BlockMap.BLOCK_BYTES);
-      } else {
-        actual = crcOnDisk(block);
-      }
-      compare(block, actual);
+      compare(block, blockCrc(data, block << BlockMap.BLOCK_SHIFT, positionBytes, read, start));
       synchronized (this) {
         verified.set(block, 1, BlockMap.DATA);
       }
     }
+  }
+
+  /**
+   * The checksum of the block at {@code blockBytes} of a file: of what was just read when that is
+   * all of it, otherwise of the file.
+   *
+   * @param positionBytes where in the file the read began
+   * @param start where in the buffer it began; it ended at the buffer's position
+   */
+  static int blockCrc(
+      StoreFile file, long blockBytes, long positionBytes, ByteBuffer read, int start)
+      throws IOException {
+    long from = start + blockBytes - positionBytes;
+    long to = from + BlockMap.BLOCK_BYTES;
+    if (from >= start && to <= read.position()) {
+      return crc(read, (int) from, (int) to);
+    }
+    ByteBuffer whole = ByteBuffer.allocate(BlockMap.BLOCK_BYTES);
+    file.read(blockBytes, whole);
+    return Formats.crc(whole, 0, BlockMap.BLOCK_BYTES);
   }
 
   private static int crc(ByteBuffer buffer, int from, int to) {

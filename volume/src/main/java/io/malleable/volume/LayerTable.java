@@ -21,6 +21,7 @@ final class LayerTable {
   private static final Logger LOG = System.getLogger(LayerTable.class.getName());
 
   private final StoreFiles files;
+  private final PackTable packs;
   private final Map<UUID, Node> nodes = new HashMap<>();
 
   /** Nobody stands on these any more; their files go when the last user is gone. */
@@ -31,6 +32,11 @@ final class LayerTable {
 
   LayerTable(StoreFiles files) {
     this.files = files;
+    this.packs = new PackTable(files);
+  }
+
+  PackTable packs() {
+    return packs;
   }
 
   /** What is known of a layer without opening it. */
@@ -139,8 +145,14 @@ final class LayerTable {
     return garbage;
   }
 
-  private static List<String> filesOf(UUID id) {
-    return List.of(StoreLayout.sums(id), StoreLayout.map(id), StoreLayout.data(id));
+  private List<String> filesOf(UUID id) {
+    List<String> names = new ArrayList<>();
+    if (packs.has(id)) {
+      names.add(StoreLayout.pack(id));
+      packs.forget(id);
+    }
+    names.addAll(List.of(StoreLayout.sums(id), StoreLayout.map(id), StoreLayout.data(id)));
+    return names;
   }
 
   List<String> collectAll() {
@@ -205,7 +217,40 @@ final class LayerTable {
     if (node.hasSums) {
       openSums(layer);
     }
+    layer.setPack(packs.open(node.id));
     return layer;
+  }
+
+  /** The pack of an open layer was just published. */
+  void openPack(Layer layer) {
+    layer.setPack(packs.open(layer.id));
+    forgetViewsOver(layer);
+  }
+
+  private void forgetViewsOver(Layer layer) {
+    for (Node any : nodes.values()) {
+      if (any.open != null) {
+        any.open.forgetViewOver(layer);
+      }
+    }
+  }
+
+  /** The layer if somebody has it open. */
+  @Nullable Layer opened(UUID id) {
+    Node node = nodes.getOrDefault(id, doomed.get(id));
+    return node == null ? null : node.open;
+  }
+
+  /**
+   * Views made from now on are without the pack, and so is the disk once the directory is synced.
+   */
+  void removePack(UUID id) throws IOException {
+    packs.delete(id);
+    Layer layer = opened(id);
+    if (layer != null) {
+      layer.setPack(null);
+      forgetViewsOver(layer);
+    }
   }
 
   private void openSums(Layer layer) {

@@ -180,7 +180,7 @@ final class LayerWriter {
       return;
     }
     long block = from >>> BlockMap.BLOCK_SHIFT;
-    Layer source = chain.sourceOf(block);
+    BlockSource source = chain.sourceOf(block);
     if (source == null) {
       return;
     }
@@ -334,7 +334,7 @@ final class LayerWriter {
   }
 
   private boolean inherited(long block, Chain chain) {
-    Layer source = chain.sourceOf(block);
+    BlockSource source = chain.sourceOf(block);
     return source != null && source != layer;
   }
 }

@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -61,14 +62,23 @@ public final class LocalVolumeStore implements VolumeStore {
   private boolean maintenanceDue = true;
   private volatile boolean closing;
   private final Maintenance maintenance;
+  private final int packedDepth;
   private @Nullable Thread maintainer;
 
   /**
    * How a store behaves.
    *
    * @param reserveBytes growth is refused when less than this is left on the file system
+   * @param packedDepth chains in use of so many layers are packed into fewer files
    */
-  public record Settings(long reserveBytes) {
+  public record Settings(long reserveBytes, int packedDepth) {
+    private static final int PACKED_DEPTH = 8;
+
+    /** Packs at the usual depth. */
+    public Settings(long reserveBytes) {
+      this(reserveBytes, PACKED_DEPTH);
+    }
+
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
     public static Settings defaults() {
       return new Settings(256L << 20);
@@ -81,7 +91,9 @@ public final class LocalVolumeStore implements VolumeStore {
     this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
     this.catalogue = catalogue;
     this.lockChannel = lockChannel;
-    this.maintenance = new Maintenance(this, files, space, () -> closing);
+    this.packedDepth = settings.packedDepth();
+    Packing packing = new Packing(this, files, settings, () -> closing);
+    this.maintenance = new Maintenance(this, files, space, packing, () -> closing);
   }
 
   /** Opens the store in a directory, which is created when absent. */
@@ -545,6 +557,10 @@ public final class LocalVolumeStore implements VolumeStore {
       Layer layer = catalogue.layers().acquire(volume.layer());
       open = new ActiveVolume(volume, layer, files, space);
       active.put(id, open);
+      ChainView below = open.chain().below();
+      if (below != null && below.sourceCount() >= packedDepth) {
+        maintainSoon();
+      }
     }
     open.addUser();
     return open;
@@ -634,8 +650,46 @@ public final class LocalVolumeStore implements VolumeStore {
     }
   }
 
-  /** Does now what would be done in the background. */
-  void maintain() throws IOException {
+  /** Under the lock: what open volumes read from, without the layers that they write to. */
+  Set<ChainView> frozenViews() {
+    Set<ChainView> views = new LinkedHashSet<>();
+    for (ActiveVolume volume : active.values()) {
+      ChainView below = volume.chain().below();
+      if (below != null) {
+        views.add(below);
+      }
+    }
+    return views;
+  }
+
+  /** Under the lock: deletes the packs of these layers, durably, once nobody reads from them. */
+  void withdraw(List<UUID> packed) throws IOException {
+    boolean deleted = false;
+    for (UUID id : packed) {
+      if (!catalogue.layers().packs().has(id)) {
+        continue;
+      }
+      deleted = true;
+      Layer layer = catalogue.layers().opened(id);
+      Pack old = layer == null ? null : layer.pack();
+      catalogue.layers().removePack(id);
+      if (layer != null) {
+        rebaseAll(layer);
+        if (old != null) {
+          old.close();
+        }
+      }
+    }
+    if (deleted) {
+      files.syncDirectory(StoreLayout.LAYERS);
+    }
+  }
+
+  /**
+   * Does now what is otherwise done in the background: merges what deleted snapshots left, packs
+   * deep chains, computes checksums. Waits for such work that is under way.
+   */
+  public void maintain() throws IOException {
     maintenance.runAll();
   }
 

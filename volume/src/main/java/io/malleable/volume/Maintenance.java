@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a store does when it has time: layers that deleted snapshots left between two others are
- * merged into the one above, or lose what that one hides; frozen layers get checksums. One thread
- * at a time; every step can be ended and begun again, or cut off by a crash.
+ * merged into the one above, or lose what that one hides; frozen layers get checksums; deep chains
+ * get packs. One thread at a time; every step can be ended and begun again, or cut off by a crash.
  */
 final class Maintenance {
   private static final Logger LOG = System.getLogger(Maintenance.class.getName());
@@ -33,7 +33,15 @@ final class Maintenance {
 
   private final Set<UUID> failedSums = new HashSet<>();
 
-  Maintenance(LocalVolumeStore store, StoreFiles files, SpaceGuard space, BooleanSupplier closing) {
+  private final Packing packing;
+
+  Maintenance(
+      LocalVolumeStore store,
+      StoreFiles files,
+      SpaceGuard space,
+      Packing packing,
+      BooleanSupplier closing) {
+    this.packing = packing;
     this.store = store;
     this.files = files;
     this.space = space;
@@ -43,7 +51,8 @@ final class Maintenance {
   /** Does everything there is to do now. */
   synchronized void runAll() throws IOException {
     seen.clear();
-    while (!closing.getAsBoolean() && (mergeOne() || sumOne())) {
+    packing.begin();
+    while (!closing.getAsBoolean() && (mergeOne() || packing.packOne() || sumOne())) {
       // Each step says whether there was anything to do.
     }
   }
@@ -90,6 +99,8 @@ final class Maintenance {
         if (below == null) {
           throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
         }
+        // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
+        store.withdraw(layers.packs().onFloor(below.id));
         layers.removeSums(above);
         layers.removeSums(below);
         LayerWriter writer =

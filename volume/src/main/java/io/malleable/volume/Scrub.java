@@ -2,6 +2,7 @@ package io.malleable.volume;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -70,6 +71,10 @@ final class Scrub {
   }
 
   private void scrub(Layer layer) throws IOException {
+    Pack pack = store.withCatalogue(catalogue -> layer.pack());
+    if (pack != null) {
+      scrub(layer, pack);
+    }
     LayerSums sums = layer.sums();
     RunList runs = new RunList();
     layer.map.forEachRun(runs::add);
@@ -116,6 +121,22 @@ final class Scrub {
       }
     }
     return found;
+  }
+
+  /** It is a copy; damage in it does no harm but costs speed. */
+  private void scrub(Layer layer, Pack pack) throws IOException {
+    int found = 0;
+    for (int slot = 0; slot < pack.map().slots() && found < MAX_DAMAGES; slot++) {
+      try {
+        pack.recheck(slot);
+        checkedBytes += BlockMap.BLOCK_BYTES;
+      } catch (ClosedChannelException e) {
+        // Replaced by another one meanwhile.
+        return;
+      } catch (IOException e) {
+        found += report(layer, e);
+      }
+    }
   }
 
   private int report(Layer layer, IOException e) throws IOException {

@@ -12,6 +12,7 @@ final class StoreLayout {
   static final String MAP = ".map";
   static final String DATA = ".data";
   static final String SUMS = ".sums";
+  static final String PACK = ".pack";
 
   private StoreLayout() {}
 
@@ -29,6 +30,10 @@ final class StoreLayout {
 
   static String sums(UUID layer) {
     return LAYERS + "/" + layer + SUMS;
+  }
+
+  static String pack(UUID layer) {
+    return LAYERS + "/" + layer + PACK;
   }
 
   static String intent(UUID volume) {

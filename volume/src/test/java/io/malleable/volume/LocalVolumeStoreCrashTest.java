@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** The power goes, or the storage fails, at each call in turn that the store makes to its files. */
 class LocalVolumeStoreCrashTest {
-  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0);
+  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0, 3);
   private static final int STEPS = 70;
   private static final int SCENARIOS = 3;
 

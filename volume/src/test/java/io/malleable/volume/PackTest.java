@@ -1,0 +1,257 @@
+package io.malleable.volume;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.volume.FaultyFiles.Fault;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.UUID;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Deep chains whose layers are packed into one file: the same content, whatever happens to it. */
+class PackTest {
+  private static final int BLOCK_BYTES = BlockMap.BLOCK_BYTES;
+  private static final int BLOCKS = 40;
+  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0, 3);
+
+  @TempDir Path directory;
+
+  /**
+   * A disk that is written to, discarded and snapshot at random, its snapshots deleted in any
+   * order, the store maintained in between; and what the disk and each snapshot must hold.
+   */
+  private static final class DeepDisk {
+    private final Random random;
+    private final UUID disk = UUID.randomUUID();
+    private final List<UUID> snapshots = new ArrayList<>();
+    private final List<byte[]> contents = new ArrayList<>();
+    private byte[] now = new byte[BLOCKS * BLOCK_BYTES];
+    private byte value;
+
+    DeepDisk(long seed) {
+      random = new Random(seed);
+    }
+
+    void run(LocalVolumeStore store, int steps) throws IOException {
+      UUID image = UUID.randomUUID();
+      store.create(image, now.length);
+      try (Volume volume = store.open(image)) {
+        put(volume, 0, BLOCKS / 2);
+      }
+      store.seal(image);
+      store.clone(disk, image, now.length);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < steps; i++) {
+          step(store, volume);
+        }
+      }
+    }
+
+    private void step(LocalVolumeStore store, Volume volume) throws IOException {
+      int from = random.nextInt(BLOCKS);
+      int count = Math.min(BLOCKS - from, 1 + random.nextInt(6));
+      switch (random.nextInt(10)) {
+        case 0 -> {
+          volume.discard((long) from * BLOCK_BYTES, (long) count * BLOCK_BYTES);
+          Arrays.fill(now, from * BLOCK_BYTES, (from + count) * BLOCK_BYTES, (byte) 0);
+        }
+        case 1 -> store.maintain();
+        case 2 -> delete(store);
+        case 3, 4, 5, 6 -> snapshot(store);
+        default -> put(volume, from, count);
+      }
+    }
+
+    private void put(Volume volume, int from, int count) throws IOException {
+      value++;
+      byte[] bytes = new byte[count * BLOCK_BYTES];
+      Arrays.fill(bytes, value);
+      volume.write((long) from * BLOCK_BYTES, ByteBuffer.wrap(bytes));
+      volume.flush();
+      System.arraycopy(bytes, 0, now, from * BLOCK_BYTES, bytes.length);
+    }
+
+    private void snapshot(LocalVolumeStore store) throws IOException {
+      UUID id = UUID.randomUUID();
+      store.snapshot(id, disk);
+      snapshots.add(id);
+      contents.add(now.clone());
+    }
+
+    private void delete(LocalVolumeStore store) throws IOException {
+      if (!snapshots.isEmpty()) {
+        int which = random.nextInt(snapshots.size());
+        UUID id = snapshots.remove(which);
+        contents.remove(which);
+        store.delete(id);
+      }
+    }
+
+    void check(VolumeStore store) throws IOException {
+      for (int i = 0; i < snapshots.size(); i++) {
+        check(store, snapshots.get(i), contents.get(i));
+      }
+    }
+
+    void checkAlsoDisk(VolumeStore store) throws IOException {
+      check(store);
+      check(store, disk, now);
+    }
+
+    private static void check(VolumeStore store, UUID id, byte[] expected) throws IOException {
+      ByteBuffer found = ByteBuffer.allocate(expected.length);
+      try (Volume volume = store.open(id)) {
+        volume.read(0, found);
+      }
+      assertArrayEquals(expected, found.array());
+    }
+  }
+
+  private static boolean hasPack(FaultyFiles files) throws IOException {
+    return files.list(StoreLayout.LAYERS).stream()
+        .anyMatch(name -> name.endsWith(StoreLayout.PACK));
+  }
+
+  @Test
+  void packedChainsReadAsUnpackedOnesWhileLayersComeGoAndMerge() throws IOException {
+    int packed = 0;
+    for (int run = 0; run < 200; run++) {
+      long seed = new Random().nextLong();
+      FaultyFiles files = new FaultyFiles();
+      DeepDisk deep = new DeepDisk(seed);
+      try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+        deep.run(store, 60);
+        packed += hasPack(files) ? 1 : 0;
+        deep.checkAlsoDisk(store);
+      } catch (AssertionError | IOException | RuntimeException e) {
+        throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
+      }
+      try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+        deep.checkAlsoDisk(store);
+        store.maintain();
+        deep.checkAlsoDisk(store);
+      } catch (AssertionError e) {
+        throw new AssertionError("seed %dL, reopened: %s".formatted(seed, e), e);
+      }
+    }
+    assertTrue(packed > 100, "only " + packed + " runs had a pack at their end");
+  }
+
+  @Test
+  void afterAPowerCutOrAnErrorAtAnyCallPackedSnapshotsAreWhole() throws IOException {
+    for (Fault fault : Fault.values()) {
+      long seed = new Random().nextLong();
+      FaultyFiles counting = new FaultyFiles();
+      try (LocalVolumeStore store = LocalVolumeStore.open(counting, SETTINGS)) {
+        new DeepDisk(seed).run(store, 40);
+      }
+      long calls = counting.calls();
+      for (long call = 0; call < calls; call++) {
+        try {
+          survive(seed, call, fault);
+        } catch (AssertionError | IOException | RuntimeException e) {
+          throw new AssertionError(
+              "seed %dL, %s at call %d: %s".formatted(seed, fault, call, e), e);
+        }
+      }
+    }
+  }
+
+  private static void survive(long seed, long call, Fault fault) throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    files.faultAt(call, fault);
+    DeepDisk deep = new DeepDisk(seed);
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+      deep.run(store, 40);
+    } catch (IOException e) {
+      assertFalse(String.valueOf(e.getMessage()).isEmpty());
+    }
+    FaultyFiles after =
+        fault == Fault.POWER_CUT ? files.afterPowerCut(new Random(seed ^ call)) : files.repaired();
+    try (LocalVolumeStore store = LocalVolumeStore.open(after, SETTINGS)) {
+      deep.check(store);
+      store.maintain();
+      deep.check(store);
+    }
+  }
+
+  private List<Path> packs() throws IOException {
+    try (Stream<Path> files = Files.list(directory.resolve(StoreLayout.LAYERS))) {
+      return files.filter(file -> file.toString().endsWith(StoreLayout.PACK)).toList();
+    }
+  }
+
+  @Test
+  void aChainIsPackedOncePerEightSnapshotsAndOldPacksGo() throws IOException {
+    UUID disk = UUID.randomUUID();
+    try (LocalVolumeStore store = LocalVolumeStore.open(directory)) {
+      store.create(disk, 1 << 20);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 64; i++) {
+          volume.write((i % 50) * 4096L, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+          store.maintain();
+          assertTrue(packs().size() <= 1, "packs that were replaced are there still");
+        }
+        for (int i = 14; i < 64; i++) {
+          assertArrayEquals(
+              VolumeStoreContract.bytes(VolumeStoreContract.pattern(i, 4096)),
+              VolumeStoreContract.read(volume, (i % 50) * 4096L, 4096));
+        }
+      }
+      assertEquals(1, packs().size());
+    }
+  }
+
+  @Test
+  void aDamagedPackIsNamedByAScrubAndItsLayersAreReadInstead() throws IOException {
+    UUID disk = UUID.randomUUID();
+    try (LocalVolumeStore store = LocalVolumeStore.open(directory)) {
+      store.create(disk, 1 << 20);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 12; i++) {
+          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+        }
+        store.maintain();
+      }
+    }
+    Path pack = packs().getFirst();
+    try (RandomAccessFile file = new RandomAccessFile(pack.toFile(), "rw")) {
+      file.seek(3 * 4096 + 5);
+      file.write(0x5a);
+    }
+    try (LocalVolumeStore store = LocalVolumeStore.open(directory)) {
+      VerifyReport report = store.verify(TransferProgress.NONE);
+      assertEquals(1, report.damages().size());
+      String what = report.damages().getFirst().what();
+      assertTrue(what.contains(".pack is damaged at byte " + 3 * 4096), what);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 12; i++) {
+          assertArrayEquals(
+              VolumeStoreContract.bytes(VolumeStoreContract.pattern(i, 4096)),
+              VolumeStoreContract.read(volume, i * 4096L, 4096));
+        }
+      }
+    }
+    Files.write(pack, new byte[100]);
+    try (LocalVolumeStore store = LocalVolumeStore.open(directory);
+        Volume volume = store.open(disk)) {
+      assertArrayEquals(
+          VolumeStoreContract.bytes(VolumeStoreContract.pattern(5, 4096)),
+          VolumeStoreContract.read(volume, 5 * 4096L, 4096));
+    }
+  }
+}
