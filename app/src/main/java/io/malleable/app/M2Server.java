@@ -147,6 +147,7 @@ final class M2Server implements AutoCloseable {
               new ReachablePortal(settings.advertise(), iscsiAt),
               power::console,
               images,
+              new ImageChecksOnVolumes(volumes),
               data.resolve("uploads"),
               settings.storeReserveBytes(),
               serving::get);

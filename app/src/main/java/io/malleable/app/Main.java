@@ -1,6 +1,7 @@
 package io.malleable.app;
 
 import io.malleable.cli.DoctorCommand;
+import io.malleable.cli.ImageCheckCommand;
 import io.malleable.cli.M2Command;
 import io.malleable.lab.LabCommand;
 import java.util.LinkedHashMap;
@@ -17,6 +18,7 @@ public final class Main {
     Map<String, Supplier<Object>> more = new LinkedHashMap<>();
     more.put("serve", ServeCommand::spec);
     more.put("doctor", () -> new DoctorCommand(new LocalStoreCheck()));
+    more.put("image check", () -> new ImageCheckCommand(new LocalImageCheck()));
     LabCommand.addTo(more);
     System.exit(M2Command.run(arguments, more));
   }

@@ -30,11 +30,12 @@ final class ArchitectureTest {
   private static final List<Room> ROOMS =
       List.of(
           new Room("iscsi", List.of()),
+          new Room("image", List.of()),
           new Room("volume", List.of()),
           new Room("netboot", List.of()),
           new Room("hardware", List.of()),
           new Room("control", List.of("volume", "netboot", "hardware")),
-          new Room("server", List.of("control", "volume", "netboot", "hardware")),
+          new Room("server", List.of("control", "volume", "netboot", "hardware", "image")),
           new Room("cli", List.of()),
           new Room("lab", List.of("cli", "hardware")));
 

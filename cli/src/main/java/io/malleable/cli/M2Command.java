@@ -66,6 +66,7 @@ public final class M2Command {
     OperationCommands.addTo(commands);
     EventCommands.addTo(commands);
     commands.put("doctor", () -> new DoctorCommand(M2Command::noStore));
+    commands.put("image check", () -> new ImageCheckCommand(M2Command::noFiles));
     commands.putAll(more);
     commands.put("rehearse", () -> new Rehearsal(more));
     commands.put(COMPLETION, AutoComplete.GenerateCompletion::new);
@@ -114,6 +115,11 @@ public final class M2Command {
 
   private static StoreCheck.Report noStore(Path data, StoreCheck.Progress progress) {
     throw new CommandFailure("this program has no access to the store in " + data, null);
+  }
+
+  private static ImageCheck.Report noFiles(
+      ImageCheck.Question question, ImageCheck.Progress progress) {
+    throw new CommandFailure("this program cannot look inside " + question.file(), null);
   }
 
   private static int explain(Exception e, CommandLine failed) {

@@ -13,6 +13,7 @@ import java.util.function.Function;
  *
  * @param consoles the serial console of a node, where it has one
  * @param exports writes images as files
+ * @param checks looks inside images
  * @param uploads directory for image files on their way in and out
  * @param reserveBytes what uploads leave free on that directory's file system
  * @param serving false while the server starts or stops: streams end, {@code /readyz} refuses
@@ -23,6 +24,7 @@ public record ApiPorts(
     PortalAddress portal,
     Function<Node, Optional<NodeConsole>> consoles,
     ImageExports exports,
+    ImageChecks checks,
     Path uploads,
     long reserveBytes,
     BooleanSupplier serving) {}

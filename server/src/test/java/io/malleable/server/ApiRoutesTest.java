@@ -69,6 +69,9 @@ final class ApiRoutesTest {
                   host -> host,
                   node -> Optional.empty(),
                   (image, format, file) -> {},
+                  (image, firmware) -> {
+                    throw new IllegalStateException("nobody calls it");
+                  },
                   directory,
                   0,
                   () -> true),

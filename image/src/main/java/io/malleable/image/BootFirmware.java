@@ -1,0 +1,7 @@
+package io.malleable.image;
+
+/** What looks for a loader on the drive. */
+public enum BootFirmware {
+  BIOS,
+  UEFI
+}
