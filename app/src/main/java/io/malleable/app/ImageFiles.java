@@ -2,6 +2,7 @@ package io.malleable.app;
 
 import io.malleable.control.ControlException;
 import io.malleable.control.ErrorCode;
+import io.malleable.control.ImageExpectation;
 import io.malleable.control.ImageFacts;
 import io.malleable.control.ImageImports;
 import io.malleable.control.ImageSource;
@@ -11,8 +12,12 @@ import io.malleable.volume.ImageFormat;
 import io.malleable.volume.ImageImporter;
 import io.malleable.volume.TransferProgress;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.regex.Matcher;
@@ -21,6 +26,8 @@ import java.util.regex.Matcher;
 final class ImageFiles implements ImageImports, ImageExports {
   /** Of the progress of an import from a URL, the part that the download makes. */
   private static final double DOWNLOADED = 0.5;
+
+  private static final int HASH_CHUNK_BYTES = 256 * 1024;
 
   private static final String OUR_FILE = "[^ ]*[0-9a-f-]{36}[.](image|download)";
 
@@ -56,12 +63,12 @@ final class ImageFiles implements ImageImports, ImageExports {
 
   @Override
   public ImageFacts importInto(
-      UUID volume, ImageSource source, Optional<String> format, ImportProgress progress)
+      UUID volume, ImageSource source, ImageExpectation expected, ImportProgress progress)
       throws IOException {
     try {
       return switch (source) {
-        case ImageSource.LocalFile local -> importFile(volume, local.path(), format, progress, 0);
-        case ImageSource.Upload upload -> importFile(volume, upload.path(), format, progress, 0);
+        case ImageSource.LocalFile local -> importFile(volume, local.path(), expected, progress, 0);
+        case ImageSource.Upload upload -> importFile(volume, upload.path(), expected, progress, 0);
         case ImageSource.Download download -> {
           Path file =
               downloads.fetch(
@@ -70,7 +77,7 @@ final class ImageFiles implements ImageImports, ImageExports {
                   part -> progress.onProgress(part * DOWNLOADED),
                   progress::isCancelled);
           try {
-            yield importFile(volume, file, format, progress, DOWNLOADED);
+            yield importFile(volume, file, expected, progress, DOWNLOADED);
           } finally {
             Files.deleteIfExists(file);
           }
@@ -93,13 +100,16 @@ final class ImageFiles implements ImageImports, ImageExports {
   }
 
   private ImageFacts importFile(
-      UUID volume, Path file, Optional<String> format, ImportProgress progress, double begun)
+      UUID volume, Path file, ImageExpectation expected, ImportProgress progress, double begun)
       throws IOException {
+    if (expected.sha256().isPresent()) {
+      requireSha256(file, expected.sha256().get(), progress);
+    }
     ImageImporter.Imported imported =
         importer.importFile(
             volume,
             file,
-            format(format),
+            format(expected.format()),
             new TransferProgress() {
               @Override
               public void onProgress(long doneBytes, long totalBytes) {
@@ -114,6 +124,33 @@ final class ImageFiles implements ImageImports, ImageExports {
             });
     return new ImageFacts(
         imported.volume().sizeBytes(), imported.format().label(), imported.sha256().orElse(""));
+  }
+
+  /** Before anything is stored: a wrong file is most of all one that should not be there. */
+  private static void requireSha256(Path file, String wanted, ImportProgress progress)
+      throws IOException {
+    String actual;
+    try (InputStream in = Files.newInputStream(file)) {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      byte[] chunk = new byte[HASH_CHUNK_BYTES];
+      for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+        if (progress.isCancelled()) {
+          throw ControlException.of(ErrorCode.ABORTED, "The import was aborted.");
+        }
+        digest.update(chunk, 0, n);
+      }
+      actual = HexFormat.of().formatHex(digest.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+    if (!actual.equals(wanted)) {
+      throw ControlException.ofField(
+          ErrorCode.CHECKSUM_WRONG,
+          "sha256",
+          wanted,
+          "The image file has the SHA-256 " + actual + ", not " + wanted + ".",
+          "Get the file again, or correct the checksum.");
+    }
   }
 
   private static Optional<ImageFormat> format(Optional<String> label) {

@@ -5,12 +5,23 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.sun.net.httpserver.HttpServer;
 import io.malleable.cli.M2Command;
 import io.malleable.cli.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -22,6 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class CommandsTest {
   private Path directory;
+  private final List<HttpServer> webServers = new ArrayList<>();
   private TestServer server;
   private Map<String, String> environment;
 
@@ -44,6 +56,7 @@ final class CommandsTest {
 
   @AfterAll
   void stop() {
+    webServers.forEach(web -> web.stop(0));
     server.close();
   }
 
@@ -91,6 +104,86 @@ final class CommandsTest {
     succeed("image delete sent");
     assertTrue(fail("image show sent").contains("NOT_FOUND"));
     assertTrue(fail("image import other " + file + " --format raw").contains("NAME_TAKEN"));
+  }
+
+  @Test
+  void anImageFileIsComparedWithItsChecksumOnEveryWayIn() throws Exception {
+    Path file = TestServer.image(directory.resolve("sum.raw"), 2);
+    String sum =
+        HexFormat.of()
+            .formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+    String wrong = "0".repeat(64);
+    String url = serve(file);
+    String format = " --format raw --sha256 ";
+    for (String way : List.of(file.toString(), file + " --upload", url)) {
+      String refused = fail("image import checked " + way + format + wrong);
+      assertTrue(refused.contains("CHECKSUM_WRONG") && refused.contains(sum), refused);
+      assertTrue(fail("image show checked").contains("NOT_FOUND"));
+      assertEquals(sum, json("image import checked " + way + format + sum).path("sha256").asText());
+      succeed("image delete checked");
+    }
+    assertTrue(fail("image import checked " + file + format + "abc").contains("64 lower-case"));
+    assertTrue(
+        fail("image import checked " + url + "-none").contains("the answer was the status 404"));
+  }
+
+  @Test
+  void whatIsWrongWithADownloadedFileIsSaidOfItsUrl() throws Exception {
+    Path base = TestServer.image(directory.resolve("back.raw"), 1);
+    Path overlay = directory.resolve("overlay.qcow2");
+    Programs.run(
+        List.of(
+            "qemu-img",
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-F",
+            "raw",
+            "-b",
+            base.toString(),
+            overlay.toString()));
+    for (String way : List.of(overlay.toString(), overlay + " --upload", serve(overlay))) {
+      String refused = fail("image import overlay " + way);
+      assertTrue(refused.contains("only the difference to a backing file"), refused);
+      assertTrue(refused.contains("flatten it first with: qemu-img convert"), refused);
+      assertTrue(!refused.contains("/data/"), refused);
+    }
+  }
+
+  @Test
+  void aRawExportIsAsSparseAsTheImage() throws Exception {
+    Path file = directory.resolve("sparse.raw");
+    try (var channel =
+        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      channel.write(ByteBuffer.wrap(new byte[] {1}), (64 << 20) - 1);
+    }
+    JsonNode image = json("image import sparse " + file + " --format raw");
+    assertTrue(image.path("allocatedBytes").asLong() < 1 << 20, image::toString);
+    Path out = directory.resolve("out.raw");
+    succeed("image export sparse " + out + " --format raw");
+    assertEquals(-1, Files.mismatch(file, out));
+    String du = Programs.run(List.of("du", "--block-size=1", out.toString()));
+    assertTrue(Long.parseLong(du.split("\\s", 2)[0]) < 1 << 20, du);
+    assertTrue(fail("image export sparse " + out).contains("exists already"));
+  }
+
+  /** The URL of a file on a server of its own, which ends with the tests. */
+  private String serve(Path file) throws IOException {
+    HttpServer web =
+        HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+    web.createContext(
+        "/image",
+        exchange -> {
+          boolean found = exchange.getRequestURI().getPath().equals("/image");
+          byte[] body = found ? Files.readAllBytes(file) : new byte[0];
+          exchange.sendResponseHeaders(found ? 200 : 404, found ? body.length : -1);
+          exchange.getResponseBody().write(body);
+          exchange.close();
+        });
+    web.start();
+    webServers.add(web);
+    return "http://127.0.0.1:" + web.getAddress().getPort() + "/image";
   }
 
   @Test

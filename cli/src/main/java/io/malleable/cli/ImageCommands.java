@@ -31,7 +31,8 @@ final class ImageCommands {
           "Imports an image from a file or a URL",
           "",
           "A server on this machine reads the file itself. To another one, or with --upload, the",
-          "file is sent; a broken transfer is taken up again where it ended by the same command.");
+          "file is sent; a broken transfer is taken up again where it ended by the same command, and the",
+          "server compares the checksum of the whole.");
     }
 
     private final Argument source =
@@ -39,6 +40,9 @@ final class ImageCommands {
 
     private final Argument format =
         arguments.option("--format", "FORMAT", "raw, qcow2, vmdk or vhdx (default: found out)");
+
+    private final Argument sha256 =
+        arguments.option("--sha256", "HEX", "refuse the file when it has another checksum");
 
     private final Argument shared = arguments.flag("--public", "let every project use it");
 
@@ -54,11 +58,17 @@ final class ImageCommands {
       boolean remote = source.text().matches("(?i)https?://.*");
       if (!remote && (upload.isSet() || !api().endpoint().isThisMachine())) {
         return new ImageUpload(api(), terminal(), err())
-            .send(name.text(), ImageUpload.file(source.text()), format.orNull(), shared.isSet());
+            .send(
+                name.text(),
+                ImageUpload.file(source.text()),
+                new ImageUpload.Said(format.orNull(), sha256.orNull(), shared.isSet()));
       }
       ObjectNode request = api().object().put("name", name.text()).put("public", shared.isSet());
       if (format.orNull() != null) {
         request.put("format", format.text());
+      }
+      if (sha256.orNull() != null) {
+        request.put("sha256", sha256.text());
       }
       if (remote) {
         request.putObject("source").put("url", source.text());

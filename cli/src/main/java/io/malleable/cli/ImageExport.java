@@ -6,7 +6,6 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 
 /** {@code m2 image export}: the file appears under its name only when it is whole. */
 final class ImageExport extends ServerCommand {
@@ -54,7 +53,7 @@ final class ImageExport extends ServerCommand {
     private final Path file;
 
     Target(Path file) throws IOException {
-      super(Files.newOutputStream(file, StandardOpenOption.CREATE_NEW));
+      super(new SparseFile(file));
       this.file = file;
     }
 

@@ -8,11 +8,16 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import org.jspecify.annotations.Nullable;
 
 /** Sends an image file to the server, beginning where an earlier attempt ended. */
 final class ImageUpload {
   private static final String CONTENT = "/v1/images/{}/content";
+
+  private static final int CHUNK_BYTES = 256 * 1024;
 
   private final ApiClient api;
   private final Terminal terminal;
@@ -38,23 +43,49 @@ final class ImageUpload {
     return file;
   }
 
+  /** What the user said of the file. */
+  record Said(@Nullable String format, @Nullable String sha256, boolean shared) {}
+
   /** The answer to the last part: the operation that imports it. */
-  ApiClient.Answer send(String name, Path file, @Nullable String format, boolean shared) {
+  ApiClient.Answer send(String name, Path file, Said said) {
+    // Without it, what arrived of one file could be continued with the end of another.
+    String sha256 = said.sha256() == null ? digest(name, file) : said.sha256();
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
         ProgressLine line = new ProgressLine(terminal, err, "upload " + name)) {
       long size = channel.size();
       long offset = arrived(name, size);
       channel.position(offset);
       String range = offset == 0 ? null : "bytes " + offset + "-" + (size - 1) + "/" + size;
-      String target = ApiClient.expand(CONTENT, name) + "?public=" + shared;
-      if (format != null) {
-        target += ApiClient.expand("&format={}", format);
+      String target = ApiClient.expand(CONTENT, name) + "?public=" + said.shared();
+      target += ApiClient.expand("&sha256={}", sha256);
+      if (said.format() != null) {
+        target += ApiClient.expand("&format={}", said.format());
       }
       try (InputStream in = Channels.newInputStream(channel)) {
         return api.put(in, size - offset, range, sent -> show(line, offset + sent, size), target);
       }
     } catch (IOException e) {
       throw new CommandFailure(file + " cannot be read: " + Failures.reason(e), null, e);
+    }
+  }
+
+  private String digest(String name, Path file) {
+    try (InputStream in = Files.newInputStream(file);
+        ProgressLine line = new ProgressLine(terminal, err, "checksum " + name)) {
+      long size = Files.size(file);
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      byte[] chunk = new byte[CHUNK_BYTES];
+      long done = 0;
+      for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+        digest.update(chunk, 0, n);
+        done += n;
+        show(line, done, size);
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (IOException e) {
+      throw new CommandFailure(file + " cannot be read: " + Failures.reason(e), null, e);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
     }
   }
 

@@ -310,11 +310,18 @@ class M2CommandTest {
     assertTrue(outcome.out().contains("128 MiB, 41 MiB allocated"), outcome.out());
   }
 
+  /** Of {@code 0123456789}, as sha256sum says. */
+  private static final String SHA256_OF_DIGITS =
+      "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882";
+
   @Test
   void anUploadGoesOnWhereTheLastOneBrokeOff(@TempDir Path directory) throws IOException {
     Path file = Files.writeString(directory.resolve("tiny.raw"), "0123456789");
     server.on("HEAD /v1/images/tiny/content", 204, "text/plain", Map.of("Upload-Offset", "4"), "");
-    server.on("PUT /v1/images/tiny/content?public=false", 202, operation("succeeded", ""));
+    server.on(
+        "PUT /v1/images/tiny/content?public=false&sha256=" + SHA256_OF_DIGITS,
+        202,
+        operation("succeeded", ""));
     server.on("GET /v1/images/tiny", 200, IMAGE);
     Outcome outcome = server.run("image import tiny " + file + " --upload");
     assertEquals(0, outcome.status(), outcome.err());

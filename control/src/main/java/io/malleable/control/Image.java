@@ -16,7 +16,7 @@ import java.util.UUID;
  *     that it was copied from in constant time
  * @param sharedWith names of the projects besides the owner that may use it; empty where the caller
  *     did not ask or is not the owner
- * @param sha256 of the content as a raw image, lower-case hexadecimal
+ * @param sha256 of the file that it came from, lower-case hexadecimal
  * @param source where it came from, for people
  * @param revision grows with every change, for optimistic locking
  */

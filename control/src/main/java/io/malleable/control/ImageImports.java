@@ -19,10 +19,10 @@ public interface ImageImports {
    * Fills and seals a new volume. When it throws, it leaves no volume behind if it can; the caller
    * deletes what may be left.
    *
-   * @throws ControlException as {@link #check}
+   * @throws ControlException as {@link #check}; CHECKSUM_WRONG
    */
   ImageFacts importInto(
-      UUID volume, ImageSource source, Optional<String> format, ImportProgress progress)
+      UUID volume, ImageSource source, ImageExpectation expected, ImportProgress progress)
       throws IOException;
 
   /** Hears of the progress of an import. */

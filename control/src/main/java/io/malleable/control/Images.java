@@ -8,10 +8,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.regex.Pattern;
 
 /** Golden images. */
 public final class Images {
   private static final Set<String> FORMATS = Set.of("raw", "qcow2", "vmdk", "vhdx");
+
+  private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
 
   private final Ports ports;
   private final Engine engine;
@@ -81,7 +84,6 @@ public final class Images {
    * Makes an image of a file. What can be seen at once to be wrong is refused at once; the rest
    * fails the operation and leaves nothing behind.
    *
-   * @param format raw, qcow2, vmdk or vhdx; absent means find out
    * @return the operation; its subject is the image
    * @throws ControlException NAME_INVALID, NAME_TAKEN, FIELD_INVALID, IMAGE_SOURCE_MISSING,
    *     IMAGE_INVALID, IMAGE_SOURCE_UNSUPPORTED, OUT_OF_SPACE
@@ -90,11 +92,12 @@ public final class Images {
       UUID project,
       String name,
       ImageSource source,
-      Optional<String> format,
+      ImageExpectation expected,
       Image.Visibility visibility) {
     ResourceName.check("name", name);
-    format.ifPresent(Images::checkFormat);
-    ports.imports().check(source, format);
+    expected.format().ifPresent(Images::checkFormat);
+    expected.sha256().ifPresent(Images::checkSha256);
+    ports.imports().check(source, expected.format());
     return engine.submit(rows -> {
       requireNameFree(rows, project, name);
       Image image =
@@ -110,7 +113,7 @@ public final class Images {
               Optional.empty(),
               visibility,
               List.of(),
-              format,
+              expected.format(),
               Optional.empty(),
               Optional.of(source.description()),
               1);
@@ -118,7 +121,8 @@ public final class Images {
       Map<String, String> input = new HashMap<>();
       input.put("image", image.id().toString());
       ImageSources.write(input, source);
-      format.ifPresent(f -> input.put("format", f));
+      expected.format().ifPresent(format -> input.put("format", format));
+      expected.sha256().ifPresent(sha256 -> input.put("sha256", sha256));
       return new Submission(
           UUID.randomUUID(), OperationKind.IMAGE_IMPORT, project, image.ref(), input);
     });
@@ -132,6 +136,17 @@ public final class Images {
           format,
           "'" + format + "' is not an image format that we read.",
           "Use raw, qcow2, vmdk or vhdx, or leave it out.");
+    }
+  }
+
+  private static void checkSha256(String sha256) {
+    if (!SHA256.matcher(sha256).matches()) {
+      throw ControlException.ofField(
+          ErrorCode.FIELD_INVALID,
+          "sha256",
+          sha256,
+          "'" + sha256 + "' is not a SHA-256.",
+          "Give 64 lower-case hexadecimal digits, as sha256sum prints them.");
     }
   }
 
@@ -294,7 +309,9 @@ public final class Images {
               .importInto(
                   id,
                   source,
-                  Optional.ofNullable(operation.input().get("format")),
+                  new ImageExpectation(
+                      Optional.ofNullable(operation.input().get("format")),
+                      Optional.ofNullable(operation.input().get("sha256"))),
                   new ImageImports.ImportProgress() {
                     @Override
                     public void onProgress(double done) {

@@ -43,7 +43,7 @@ final class DiskLifecycleTest {
             project,
             name,
             new ImageSource.LocalFile(Path.of("/images/" + name)),
-            Optional.empty(),
+            ImageExpectation.NONE,
             Image.Visibility.PRIVATE);
   }
 

@@ -29,7 +29,7 @@ final class FakeImports implements ImageImports {
 
   @Override
   public ImageFacts importInto(
-      UUID volume, ImageSource source, Optional<String> format, ImportProgress progress)
+      UUID volume, ImageSource source, ImageExpectation expected, ImportProgress progress)
       throws IOException {
     volumes.create(volume, sizeBytes);
     progress.onProgress(0.5);
@@ -45,6 +45,6 @@ final class FakeImports implements ImageImports {
       throw ControlException.of(ErrorCode.IMAGE_INVALID, "truncated at byte 4096");
     }
     volumes.seal(volume);
-    return new ImageFacts(sizeBytes, format.orElse("raw"), "0".repeat(64));
+    return new ImageFacts(sizeBytes, expected.format().orElse("raw"), "0".repeat(64));
   }
 }

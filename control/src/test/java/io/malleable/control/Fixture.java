@@ -101,7 +101,7 @@ final class Fixture implements AutoCloseable {
                 project(),
                 name,
                 new ImageSource.LocalFile(Path.of("/images/" + name)),
-                Optional.of("raw"),
+                ImageExpectation.ofFormat("raw"),
                 Image.Visibility.PRIVATE));
     return control.images().get(project(), name);
   }

@@ -227,7 +227,7 @@ final class OperationFaultTest {
             f.project(),
             name,
             new ImageSource.LocalFile(Path.of("/images/" + name)),
-            Optional.empty(),
+            ImageExpectation.NONE,
             Image.Visibility.PRIVATE);
   }
 

@@ -62,6 +62,7 @@ record ImageBody(
       @Nullable String name,
       @Nullable Source source,
       @Nullable String format,
+      @Nullable String sha256,
       @JsonProperty("public") @Nullable Boolean isPublic) {}
 
   /** Where an import's bytes are: exactly one of both. */

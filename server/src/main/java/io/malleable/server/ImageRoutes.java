@@ -2,6 +2,7 @@ package io.malleable.server;
 
 import io.malleable.control.Image;
 import io.malleable.control.Image.Visibility;
+import io.malleable.control.ImageExpectation;
 import io.malleable.control.ImageSource;
 import io.malleable.control.Images;
 import java.net.URI;
@@ -46,12 +47,14 @@ final class ImageRoutes {
     ImageBody.Import wanted = call.body(ImageBody.Import.class);
     String name = Required.field("name", wanted.name());
     ImageSource source = source(Required.field("source", wanted.source()));
-    Optional<String> format = Optional.ofNullable(wanted.format());
+    ImageExpectation expected =
+        new ImageExpectation(
+            Optional.ofNullable(wanted.format()), Optional.ofNullable(wanted.sha256()));
     Visibility visibility = visibility(Optional.ofNullable(wanted.isPublic()).orElse(false));
     UUID project = context.project(call);
     return Context.longWork(
         context.start(
-            call, project, () -> images.importImage(project, name, source, format, visibility)));
+            call, project, () -> images.importImage(project, name, source, expected, visibility)));
   }
 
   private static ImageSource source(ImageBody.Source source) {

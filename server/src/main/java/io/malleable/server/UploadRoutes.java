@@ -1,5 +1,6 @@
 package io.malleable.server;
 
+import io.malleable.control.ImageExpectation;
 import io.malleable.control.ImageSource;
 import io.malleable.control.Operation;
 import io.malleable.control.Project;
@@ -60,7 +61,7 @@ final class UploadRoutes {
                   project.id(),
                   key.image(),
                   new ImageSource.Upload(file),
-                  format,
+                  new ImageExpectation(format, Optional.empty()),
                   ImageRoutes.visibility(isPublic));
       return Context.longWork(operation);
     } catch (RuntimeException e) {

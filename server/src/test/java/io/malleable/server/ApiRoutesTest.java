@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.malleable.control.Control;
 import io.malleable.control.ControlSettings;
+import io.malleable.control.ImageExpectation;
 import io.malleable.control.ImageFacts;
 import io.malleable.control.ImageImports;
 import io.malleable.control.ImageSource;
@@ -153,7 +154,7 @@ final class ApiRoutesTest {
 
     @Override
     public ImageFacts importInto(
-        UUID volume, ImageSource source, Optional<String> format, ImportProgress progress)
+        UUID volume, ImageSource source, ImageExpectation expected, ImportProgress progress)
         throws IOException {
       throw new IOException("there are no images here");
     }
