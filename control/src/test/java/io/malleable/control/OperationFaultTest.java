@@ -48,6 +48,17 @@ final class OperationFaultTest {
             "image-delete",
             f -> f.image("golden"),
             f -> f.control.images().delete(f.project(), "golden")));
+    all.add(
+        new Scenario(
+            "image-delete-cascade",
+            OperationFaultTest::diskWithSnapshot,
+            f -> f.control.images().deleteWithDependants(f.project(), "golden")));
+    all.add(
+        new Scenario(
+            "image-copy", f -> f.image("golden"), f -> copying(f, Images.CopyMode.LINKED)));
+    all.add(
+        new Scenario(
+            "image-copy-full", f -> f.image("golden"), f -> copying(f, Images.CopyMode.FULL)));
     all.add(new Scenario("disk-create", f -> f.image("golden"), OperationFaultTest::creating));
     all.add(
         new Scenario(
@@ -229,6 +240,12 @@ final class OperationFaultTest {
             new ImageSource.LocalFile(Path.of("/images/" + name)),
             ImageExpectation.NONE,
             Image.Visibility.PRIVATE);
+  }
+
+  private static Operation copying(Fixture f, Images.CopyMode mode) {
+    return f.control
+        .images()
+        .copy(f.project(), "golden", Optional.empty(), Optional.of("copy"), mode);
   }
 
   private static Operation creating(Fixture f) {
