@@ -3,27 +3,45 @@ package io.malleable.bench;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** The C target of the original M2 (Debian package tgt), on a raw file. */
+/** The C target of the original M2 (Debian packages tgt and tgt-rbd), on a file or an RBD image. */
 final class TgtContender implements Contender {
   private static final String IQN = "iqn.2026-11.io.malleable.bench:tgt";
   private static final int START_ATTEMPTS = 100;
 
+  private final String name;
   private final Process process;
   private final int control;
   private final int port;
 
-  private TgtContender(Process process, int control, int port) {
+  private TgtContender(String name, Process process, int control, int port) {
+    this.name = name;
     this.process = process;
     this.control = control;
     this.port = port;
   }
 
   static TgtContender start(Path file, Path log) throws IOException, InterruptedException {
+    return start("tgtd, raw file", List.of("-b", file.toString()), log);
+  }
+
+  /** On an RBD image, {@code POOL/IMAGE}, as a cephx user. */
+  static TgtContender startRbd(String name, Path conf, String user, String image, Path log)
+      throws IOException, InterruptedException {
+    if (!Files.exists(Path.of("/usr/lib/tgt/backing-store/bs_rbd.so"))) {
+      throw new IOException("the Debian package tgt-rbd is not installed");
+    }
+    String options = "conf=" + conf + ";id=" + user;
+    return start(name, List.of("-b", image, "--bstype", "rbd", "--bsopts", options), log);
+  }
+
+  private static TgtContender start(String name, List<String> backing, Path log)
+      throws IOException, InterruptedException {
     Programs.require("tgtd", "tgt");
     int port = freePort();
     // The control channel is a UNIX socket whose name ends in this number; a process id does not
@@ -40,9 +58,9 @@ final class TgtContender implements Contender {
             .redirectErrorStream(true)
             .redirectOutput(log.toFile())
             .start();
-    TgtContender tgt = new TgtContender(process, control, port);
+    TgtContender tgt = new TgtContender(name, process, control, port);
     try {
-      tgt.define(file);
+      tgt.define(backing);
     } catch (IOException e) {
       process.destroyForcibly();
       throw e;
@@ -50,7 +68,7 @@ final class TgtContender implements Contender {
     return tgt;
   }
 
-  private void define(Path file) throws IOException, InterruptedException {
+  private void define(List<String> backing) throws IOException, InterruptedException {
     for (int attempt = 0; ; attempt++) {
       try {
         admin("--lld", "iscsi", "--op", "new", "--mode", "target", "--tid", "1", "-T", IQN);
@@ -62,19 +80,11 @@ final class TgtContender implements Contender {
         TimeUnit.MILLISECONDS.sleep(50);
       }
     }
-    admin(
-        "--lld",
-        "iscsi",
-        "--op",
-        "new",
-        "--mode",
-        "logicalunit",
-        "--tid",
-        "1",
-        "--lun",
-        "1",
-        "-b",
-        file.toString());
+    List<String> unit =
+        new ArrayList<>(List.of("--lld", "iscsi", "--op", "new", "--mode", "logicalunit"));
+    unit.addAll(List.of("--tid", "1", "--lun", "1"));
+    unit.addAll(backing);
+    admin(unit.toArray(String[]::new));
     admin("--lld", "iscsi", "--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL");
   }
 
@@ -86,7 +96,7 @@ final class TgtContender implements Contender {
 
   @Override
   public String name() {
-    return "tgtd, raw file";
+    return name;
   }
 
   @Override

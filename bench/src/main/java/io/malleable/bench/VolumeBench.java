@@ -3,17 +3,13 @@ package io.malleable.bench;
 import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeStore;
-import io.malleable.volume.rbd.RbdConfig;
 import io.malleable.volume.rbd.RbdVolumeStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.Callable;
@@ -34,16 +30,23 @@ final class VolumeBench implements Callable<Integer> {
 
   private static final long GIB = 1L << 30;
   private static final long[] SIZES = {GIB, 64 * GIB, 1024 * GIB};
-  private static final int[] DEPTHS = {1, 8, 64};
+  static final int[] DEPTHS = {1, 8, 64};
   private static final int WRITTEN_BYTES = 64 << 20;
   private static final int READ_BYTES = 4096;
-  private static final int READS_PER_SAMPLE = 20_000;
+  private static final int[] READ_SIZES_MIB = {64, 512};
+  private static final int READ_ROUNDS_FACTOR = 3;
 
   @Option(
       names = "--rounds",
       defaultValue = "7",
       description = "repetitions of each call (default ${DEFAULT-VALUE})")
   int rounds;
+
+  @Option(
+      names = "--seconds",
+      defaultValue = "3",
+      description = "length of one read over iSCSI (default ${DEFAULT-VALUE})")
+  int seconds;
 
   @Option(names = "--no-rbd", description = "leave the one-node Ceph cluster out")
   boolean noRbd;
@@ -66,7 +69,12 @@ final class VolumeBench implements Callable<Integer> {
       try (VolumeStore store = LocalVolumeStore.open(directory.resolve("store"))) {
         measureStore(LOCAL, store);
       }
-      measureReads(directory.resolve("reads"));
+      for (int mib : READ_SIZES_MIB) {
+        Path reads = Files.createDirectories(directory.resolve("reads-" + mib));
+        new DepthReads(reads, READ_ROUNDS_FACTOR * rounds, mib).measure(report);
+        TargetBench.delete(reads);
+      }
+      new ServerStart(directory.resolve("data"), rounds).measure(report);
       measureQcow2(Files.createDirectory(directory.resolve("qcow2")));
       if (!noRbd) {
         measureRbd(directory.resolve("ceph"));
@@ -83,15 +91,12 @@ final class VolumeBench implements Callable<Integer> {
 
   private void measureRbd(Path directory) throws IOException, InterruptedException {
     Programs.run(List.of("script/ceph-cluster", "start", directory.toString()));
-    try (VolumeStore store =
-        RbdVolumeStore.open(
-            new RbdConfig(
-                directory.resolve("ceph.conf"),
-                "m2",
-                "m2",
-                Duration.ofSeconds(30),
-                UUID.randomUUID()))) {
-      measureStore(RBD, store);
+    try {
+      Path conf = directory.resolve("ceph.conf");
+      try (VolumeStore store = RbdVolumeStore.open(RbdReads.config(conf))) {
+        measureStore(RBD, store);
+      }
+      new RbdReads(conf, rounds, seconds).measure(report);
     } finally {
       Programs.run(List.of("script/ceph-cluster", "stop", directory.toString()));
     }
@@ -168,31 +173,6 @@ final class VolumeBench implements Callable<Integer> {
       store.snapshot(UUID.randomUUID(), disk);
     }
     return disk;
-  }
-
-  /** Random reads at each depth, interleaved. */
-  private void measureReads(Path directory) throws IOException {
-    try (VolumeStore store = LocalVolumeStore.open(directory)) {
-      Map<Integer, Volume> volumes = new LinkedHashMap<>();
-      for (int depth : DEPTHS) {
-        volumes.put(depth, store.open(chain(store, depth)));
-      }
-      ByteBuffer buffer = ByteBuffer.allocateDirect(READ_BYTES);
-      for (int round = 0; round <= 2 * rounds; round++) {
-        for (Map.Entry<Integer, Volume> entry : volumes.entrySet()) {
-          Random random = new Random(round);
-          long started = System.nanoTime();
-          for (int i = 0; i < READS_PER_SAMPLE; i++) {
-            long offset = (long) random.nextInt(WRITTEN_BYTES / READ_BYTES) * READ_BYTES;
-            entry.getValue().read(offset, buffer.clear());
-          }
-          double perSecond = READS_PER_SAMPLE * 1e9 / (System.nanoTime() - started);
-          if (round > rounds) {
-            report.reads(entry.getKey(), perSecond);
-          }
-        }
-      }
-    }
   }
 
   private void measureQcow2(Path directory) throws IOException, InterruptedException {

@@ -35,6 +35,11 @@ final class RbdVolumeStoreContractTest extends VolumeStoreContract {
   }
 
   @Override
+  int concurrentSteps() {
+    return 60;
+  }
+
+  @Override
   VolumeStore openStore() throws IOException {
     if (config == null) {
       try {

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -475,6 +476,24 @@ abstract class VolumeStoreContract {
         model.deleteAll();
         assertTrue(store.list().isEmpty());
       } catch (AssertionError | IOException | RuntimeException e) {
+        throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
+      }
+    }
+  }
+
+  /** How many random operations each of several threads does at once. */
+  int concurrentSteps() {
+    return 400;
+  }
+
+  @Test
+  void operationsOfManyThreadsDoWhatTheModelAllows() throws Exception {
+    for (int run = 0; run < 3; run++) {
+      long seed = new Random().nextLong();
+      try {
+        new ConcurrentModelRun(store, seed, concurrentSteps()).run();
+        assertTrue(store.list().isEmpty());
+      } catch (AssertionError | IOException | RuntimeException | ExecutionException e) {
         throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
       }
     }
