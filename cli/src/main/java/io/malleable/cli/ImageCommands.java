@@ -88,7 +88,7 @@ final class ImageCommands {
                   + ", "
                   + Table.size(image.path("allocatedBytes"))
                   + " allocated");
-      err().println("Whether it boots over the network says: m2 image check " + name.text());
+      out().println("see whether it boots with: m2 image check " + name.text());
     }
   }
 

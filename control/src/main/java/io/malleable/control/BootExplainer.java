@@ -7,6 +7,14 @@ import java.util.UUID;
 
 /** Says where a boot stands and, if it stopped, the likely cause and the fix. */
 final class BootExplainer {
+  /** A boot sector or a partition table is less, any loader more. */
+  private static final long LOADER_BYTES = 16 << 10;
+
+  /** A loader with its menu is less, a kernel with an initial RAM disk more. */
+  private static final long KERNEL_BYTES = 4 << 20;
+
+  private static final int MAX_ANCESTORS = 64;
+
   private final Ports ports;
   private final BootDeadlines deadlines;
   private final Instant servedSince;
@@ -57,7 +65,7 @@ final class BootExplainer {
                   ? "Switch it on: m2 node power " + node.name() + " on"
                   : "Switch it on and let it boot from the NIC " + node.nics().getFirst() + "."));
     }
-    return explain(node, boot.get(), ports.clock().instant());
+    return explain(rows, node, boot.get(), ports.clock().instant());
   }
 
   private static Explanation idle(Node node, String summary, String fix) {
@@ -71,7 +79,7 @@ final class BootExplainer {
         Optional.of(fix));
   }
 
-  private Explanation explain(Node node, Boot boot, Instant now) {
+  private Explanation explain(Rows rows, Node node, Boot boot, Instant now) {
     Optional<BootStage> reached =
         boot.stages().isEmpty() ? Optional.empty() : Optional.of(boot.stages().getLast().stage());
     Optional<BootDeadlines.Due> due = due(boot);
@@ -92,7 +100,7 @@ final class BootExplainer {
           Optional.empty(),
           Optional.empty());
     }
-    Reason reason = reason(node, boot, due.get().stage());
+    Reason reason = reason(rows, node, boot, due.get().stage());
     long seconds = Math.max(0, Duration.between(due.get().since(), now).toSeconds());
     boolean late = !now.isBefore(due.get().deadline());
     String summary =
@@ -138,11 +146,11 @@ final class BootExplainer {
         + " s";
   }
 
-  private Reason reason(Node node, Boot boot, BootStage missing) {
+  private Reason reason(Rows rows, Node node, Boot boot, BootStage missing) {
     return switch (missing) {
       case BOOT_SCRIPT -> beforeScript(node, boot);
       case FIRMWARE_LOGIN -> beforeLogin(node);
-      default -> beforeOs(node, boot);
+      default -> beforeOs(rows, node, boot);
     };
   }
 
@@ -196,20 +204,57 @@ final class BootExplainer {
             + node.name());
   }
 
-  private static Reason beforeOs(Node node, Boot boot) {
+  /** How far the firmware and its loader got shows in how much they read. */
+  private Reason beforeOs(Rows rows, Node node, Boot boot) {
+    String console = "Look at the console: m2 node console " + node.name();
+    String check =
+        " and see what the image lacks: m2 image check " + image(rows, node).orElse("IMAGE");
     if (!boot.reached(BootStage.FIRST_READ)) {
+      return new Reason("The firmware has the drive but read nothing from it.", console + ".");
+    }
+    long readBytes = readSinceLogin(node, boot);
+    String firmware = node.firmware().word();
+    if (readBytes < LOADER_BYTES) {
       return new Reason(
-          "The firmware has the drive but read nothing from it.",
-          "Look at the console: m2 node console " + node.name());
+          "Only "
+              + readBytes / 1024
+              + " KiB were read from the drive: it has no loader for "
+              + firmware
+              + " firmware.",
+          console + check + " --firmware " + firmware + ".");
+    }
+    if (readBytes < KERNEL_BYTES) {
+      return new Reason(
+          "Only "
+              + readBytes / 1024
+              + " KiB were read from the drive: its loader found neither kernel nor initial RAM disk.",
+          console + check + " --firmware " + firmware + ".");
     }
     return new Reason(
-        "The boot loader was read from the drive, but the operating system never logged in: its"
-            + " initial RAM disk lacks open-iscsi or the NIC's driver, it does not look at the iBFT,"
-            + " or the image has no loader for "
-            + node.firmware().word()
-            + " firmware.",
-        "Look at the console (m2 node console "
-            + node.name()
-            + ") and check the image for ISCSI_AUTO and its modules.");
+        readBytes / (1 << 20)
+            + " MiB were read from the drive, kernel and initial RAM disk, but the operating system"
+            + " never logged in: that RAM disk lacks open-iscsi or the NIC's driver, or it does not"
+            + " look at the iBFT.",
+        console + check + ".");
+  }
+
+  private long readSinceLogin(Node node, Boot boot) {
+    long before = boot.stage(BootStage.FIRMWARE_LOGIN).map(Boot.Stage::readBytes).orElse(0L);
+    long now = node.disk().map(d -> ports.targets().use(d.id()).readBytes()).orElse(0L);
+    long seen = boot.stages().stream().mapToLong(Boot.Stage::readBytes).max().orElse(0);
+    // The target counts from nothing after a restart of the server.
+    return Math.max(0, Math.max(now, seen) - before);
+  }
+
+  /** The image that the node's disk was made from, over any number of snapshots. */
+  private static Optional<String> image(Rows rows, Node node) {
+    Optional<Ref> at = node.disk().flatMap(d -> rows.disks().find(d.id())).flatMap(Disk::parent);
+    for (int i = 0; i < MAX_ANCESTORS && at.isPresent(); i++) {
+      if (at.get().kind() == ResourceKind.IMAGE) {
+        return Optional.of(at.get().name());
+      }
+      at = rows.snapshots().find(at.get().id()).flatMap(Snapshot::parent);
+    }
+    return Optional.empty();
   }
 }

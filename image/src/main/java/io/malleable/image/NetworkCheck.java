@@ -2,6 +2,7 @@ package io.malleable.image;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -22,6 +23,13 @@ final class NetworkCheck {
       Pattern.compile("(?m)^\\s*(dhcp4:\\s*(true|yes|on)|addresses:)");
   private static final Pattern NETPLAN_CRITICAL =
       Pattern.compile("(?m)^\\s*critical:\\s*(true|yes|on)");
+  private static final List<String> NETWORKD_DIRECTORIES =
+      List.of("/etc/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network");
+  private static final Pattern NETWORKD_ADDRESS =
+      Pattern.compile("(?mi)^\\s*(DHCP=(yes|true|1|ipv4)|Address=)");
+  private static final Pattern NETWORKD_KEEPS =
+      Pattern.compile(
+          "(?mi)^\\s*(KeepConfiguration=(yes|true|1|dhcp.*|static)|(CriticalConnection|Unmanaged)=(yes|true|1))");
   private static final String WHY =
       "Taking this NIC down or giving it another address cuts the running system off from its drive.";
 
@@ -119,32 +127,47 @@ final class NetworkCheck {
     if (!isEnabled(files, "systemd-networkd.service")) {
       return;
     }
-    for (String name :
-        files.list("/etc/systemd/network").stream()
-            .filter(n -> n.endsWith(".network"))
-            .limit(MAX_FILES)
-            .toList()) {
-      String text = Inspected.text(files, "/etc/systemd/network/" + name);
-      // A drop-in may add what the file leaves out.
-      String whole = text + all("/etc/systemd/network/" + name + ".d", ".conf");
-      boolean hasAddress =
-          Pattern.compile("(?mi)^\\s*(DHCP=(yes|true|1|ipv4)|Address=)").matcher(text).find();
-      boolean isVirtual = Pattern.compile("(?m)^\\s*Kind=").matcher(text).find();
-      boolean keeps =
-          Pattern.compile(
-                  "(?mi)^\\s*(KeepConfiguration=(yes|true|1|dhcp.*|static)|CriticalConnection=(yes|true|1)|Unmanaged=(yes|true|1))")
-              .matcher(whole)
-              .find();
-      if (hasAddress && !isVirtual && !keeps) {
-        findings.warning(
-            "NIC_RECONFIGURED",
-            "systemd-networkd configures cards by %s without KeepConfiguration=."
-                .formatted(Findings.quoted("/etc/systemd/network/" + name)),
-            WHY,
-            "Add to its section [Network]: KeepConfiguration=yes, and to [DHCPv4]:"
-                + " ClientIdentifier=mac.");
+    Set<String> seen = new HashSet<>();
+    for (String directory : NETWORKD_DIRECTORIES) {
+      for (String name :
+          files.list(directory).stream()
+              .filter(n -> n.endsWith(".network"))
+              .limit(MAX_FILES)
+              .toList()) {
+        // A file in /etc hides the distribution's of the same name.
+        if (seen.add(name)) {
+          checkNetworkd(directory, name);
+        }
       }
     }
+  }
+
+  private void checkNetworkd(String directory, String name) throws IOException {
+    String text = Inspected.text(files, directory + "/" + name);
+    // A drop-in may add what the file leaves out.
+    String whole = text + "\n" + all("/etc/systemd/network/" + name + ".d", ".conf");
+    if (isForEthernet(text)
+        && NETWORKD_ADDRESS.matcher(whole).find()
+        && !NETWORKD_KEEPS.matcher(whole).find()) {
+      findings.warning(
+          "NIC_RECONFIGURED",
+          "systemd-networkd configures Ethernet cards by %s without KeepConfiguration=."
+              .formatted(Findings.quoted(directory + "/" + name)),
+          WHY,
+          "Add to its section [Network]: KeepConfiguration=yes, and to [DHCPv4]:"
+              + " ClientIdentifier=mac.");
+    }
+  }
+
+  /** Whether a {@code .network} file may be meant for the NIC of a server. */
+  private static boolean isForEthernet(String text) {
+    if (Pattern.compile("(?m)^\\s*(Kind|WLANInterfaceType|SSID)=").matcher(text).find()
+        || Pattern.compile("(?m)^\\s*Virtualization=(?!no|!)").matcher(text).find()
+        || Pattern.compile("(?m)^\\s*Type=(?!ether)").matcher(text).find()) {
+      return false;
+    }
+    Matcher names = Pattern.compile("(?m)^\\s*Name=(.+)$").matcher(text);
+    return !names.find() || names.group(1).matches("(?s).*(^|\\s)(!|\\*|e).*");
   }
 
   private void checkNetworkManager() throws IOException {

@@ -396,6 +396,14 @@ final class BootCheckTest {
         drive.root,
         "etc/systemd/network/20-kept.network",
         "[Match]\nName=en*\n[Network]\nDHCP=yes\nKeepConfiguration=yes\n");
+    DebianDrive.text(
+        drive.root,
+        "usr/lib/systemd/network/80-container-host0.network",
+        "[Match]\nVirtualization=container\nName=host0\n[Network]\nDHCP=yes\n");
+    DebianDrive.text(
+        drive.root,
+        "usr/lib/systemd/network/80-container-ve.network",
+        "[Match]\nKind=veth\nName=ve-*\n[Network]\nAddress=0.0.0.0/28\n");
     finds(Severity.WARNING, "NIC_RECONFIGURED", "10-all.network");
   }
 

@@ -1,0 +1,83 @@
+package io.malleable.control;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.UUID;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Why a machine that has its drive does not get to its operating system. */
+final class BootExplainerTest {
+  private Fixture fixture;
+  private Operation operation;
+
+  @BeforeEach
+  void powerOn(@TempDir Path directory) throws Exception {
+    fixture = new Fixture(directory);
+    fixture.image("golden");
+    fixture.node("n1", 1);
+    operation = fixture.control.nodes().provision(project(), "n1", new BootDrive.OfImage("golden"));
+    fixture.reached(operation, OperationState.WAITING);
+  }
+
+  @AfterEach
+  void close() throws IOException {
+    fixture.close();
+  }
+
+  private UUID project() {
+    return fixture.project();
+  }
+
+  /** The firmware logs in and reads that much; then nothing happens for longer than it may. */
+  private Explanation firmwareReads(long bytes) throws Exception {
+    Node node = fixture.control.nodes().get(project(), "n1");
+    UUID disk = node.disk().orElseThrow().id();
+    BootEvents events = fixture.control.bootEvents();
+    events.onScript(node.nics().getFirst(), "bios", "192.0.2.1");
+    events.onLogin(disk, node.initiatorName(), Fixture.ISID_IPXE);
+    events.onFirstRead(disk);
+    fixture.control.timeline().drain();
+    fixture.targets.setUse(disk, new Targets.Use(0, bytes, 0, 0));
+    fixture.clock.advance(Duration.ofMinutes(11));
+    fixture.control.tick();
+    return fixture.control.nodes().explain(project(), "n1");
+  }
+
+  @Test
+  void initialRamDiskWithoutIscsiIsExplainedByWhatWasReadAndWhatWasNot() throws Exception {
+    Explanation why = firmwareReads(20 << 20);
+    assertEquals(Optional.of(BootStage.FIRST_READ), why.reached());
+    assertEquals(Optional.of(BootStage.OS_LOGIN), why.missing());
+    assertTrue(why.cause().orElseThrow().startsWith("20 MiB were read"), why.toString());
+    assertTrue(why.cause().orElseThrow().contains("lacks open-iscsi"), why.toString());
+    assertTrue(why.fix().orElseThrow().contains("m2 image check golden."), why.toString());
+
+    Operation ended = fixture.end(operation);
+    assertEquals(OperationState.FAILED, ended.state());
+    OperationError error = ended.error().orElseThrow();
+    assertEquals(ErrorCode.BOOT_STALLED, error.code());
+    assertTrue(error.message().contains("lacks open-iscsi"), error.message());
+  }
+
+  @Test
+  void driveWithoutALoaderIsExplainedByHowLittleWasRead() throws Exception {
+    Explanation why = firmwareReads(512);
+    assertTrue(why.cause().orElseThrow().contains("no loader for bios"), why.toString());
+    assertTrue(
+        why.fix().orElseThrow().contains("m2 image check golden --firmware bios"), why.toString());
+  }
+
+  @Test
+  void loaderThatFindsNoKernelIsTheNextThing() throws Exception {
+    Explanation why = firmwareReads(300 << 10);
+    assertTrue(why.cause().orElseThrow().contains("loader found neither kernel"), why.toString());
+  }
+}
