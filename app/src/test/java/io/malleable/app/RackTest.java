@@ -18,12 +18,21 @@ class RackTest {
   @TempDir Path directory;
 
   @Test
-  void aRackBootsByItsBmcsAndOurDhcpOnBiosAndUefi() throws Exception {
-    for (String program : List.of("unshare", "ip", "ipmi_sim", "ipmitool")) {
+  void aRackBootsByItsBmcsAndOurDhcpAndItsSystemsKnowWhoTheyAre() throws Exception {
+    run(RackScenario.Dhcp.SERVER);
+  }
+
+  @Test
+  void theSameRackBootsBesideSomebodyElsesDhcpServer() throws Exception {
+    run(RackScenario.Dhcp.PROXY);
+  }
+
+  private void run(RackScenario.Dhcp dhcp) throws Exception {
+    for (String program : List.of("unshare", "nsenter", "ip", "ipmi_sim", "ipmitool", "dnsmasq")) {
       assertTrue(
           List.of("/usr/bin", "/bin", "/usr/sbin", "/sbin").stream()
               .anyMatch(place -> Files.isExecutable(Path.of(place, program))),
-          program + " is missing: install util-linux, iproute2, openipmi and ipmitool");
+          program + " is missing: install util-linux, iproute2, openipmi, ipmitool, dnsmasq-base");
     }
     boolean root = System.getProperty("user.name").equals("root");
     List<String> command =
@@ -37,7 +46,8 @@ class RackTest {
             "-cp",
             System.getProperty("java.class.path"),
             RackScenario.class.getName(),
-            directory.toString());
+            directory.toString(),
+            dhcp.name());
     Path log = directory.resolve("scenario.log");
     Process process =
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();

@@ -22,6 +22,7 @@ public sealed interface BmcAddress {
    * @param systemPath the ComputerSystem, or null for the only one there is
    * @param boot how a UEFI machine shall boot from the network
    * @param insecure true when the certificate shall not be checked, which only the address can ask
+   * @param console where the same account finds Serial over LAN, or null for no console
    */
   record Redfish(
       String user,
@@ -29,7 +30,8 @@ public sealed interface BmcAddress {
       int port,
       @Nullable String systemPath,
       NetworkBoot boot,
-      boolean insecure)
+      boolean insecure,
+      @Nullable Ipmi console)
       implements BmcAddress {}
 
   /** By which of its network boot options the firmware is told to start. */

@@ -4,6 +4,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -19,12 +20,14 @@ final class BmcAddressParser {
   /** IPMI allows 16 bytes; Redfish more. A leading dash could be taken for an option. */
   private static final Pattern USER = Pattern.compile("[A-Za-z0-9_.@][A-Za-z0-9_.@-]{0,63}");
 
+  private static final Pattern CONSOLE = Pattern.compile("console=ipmi(?::([0-9]{1,5}))?");
+
   private static final int IPMI_PORT = 623;
   private static final int HTTPS_PORT = 443;
 
   private static final String FORMS =
       "use none, qemu:NAME, ipmi://USER@HOST[:PORT] or"
-          + " redfish://USER@HOST[:PORT][/redfish/v1/Systems/ID][?boot=http&insecure=true]";
+          + " redfish://USER@HOST[:PORT][/redfish/v1/Systems/ID][?boot=http&console=ipmi&insecure=true]";
 
   private BmcAddressParser() {}
 
@@ -55,17 +58,36 @@ final class BmcAddressParser {
   }
 
   private static BmcAddress.Ipmi ipmi(String text, URI uri) {
-    String user = user(text, uri);
-    if (user.length() > 16) {
-      throw new BmcAddressException(
-          "the user name is longer than the 16 bytes of IPMI", text, "use a shorter account");
-    }
     boolean bare = uri.getRawPath() == null || uri.getRawPath().isEmpty();
     if (!bare || uri.getRawQuery() != null || uri.getRawFragment() != null) {
       throw new BmcAddressException(
           "nothing may follow the host", text, "use ipmi://USER@HOST[:PORT]");
     }
-    return new BmcAddress.Ipmi(user, host(text, uri), port(text, uri, IPMI_PORT));
+    return ipmiAccount(text, user(text, uri), host(text, uri), port(text, uri, IPMI_PORT));
+  }
+
+  private static BmcAddress.Ipmi ipmiAccount(String text, String user, String host, int port) {
+    if (user.length() > 16) {
+      throw new BmcAddressException(
+          "the user name is longer than the 16 bytes of IPMI", text, "use a shorter account");
+    }
+    return new BmcAddress.Ipmi(user, host, port);
+  }
+
+  /** {@code console=ipmi} or {@code console=ipmi:PORT}. */
+  private static int consolePort(String text, String option) {
+    Matcher console = CONSOLE.matcher(option);
+    if (!console.matches()) {
+      throw new BmcAddressException(
+          "unknown option",
+          text,
+          "use boot=pxe, boot=http, console=ipmi or insecure=true after the ?");
+    }
+    int port = console.group(1) == null ? IPMI_PORT : Integer.parseInt(console.group(1));
+    if (port < 1 || port > 65535) {
+      throw new BmcAddressException("the console's port is out of range", text, "use 1 to 65535");
+    }
+    return port;
   }
 
   private static BmcAddress.Redfish redfish(String text, URI uri) {
@@ -81,23 +103,25 @@ final class BmcAddressParser {
     }
     BmcAddress.NetworkBoot boot = BmcAddress.NetworkBoot.PXE;
     boolean insecure = false;
+    int consolePort = 0;
     for (String option : options(uri)) {
       switch (option) {
         case "boot=pxe" -> boot = BmcAddress.NetworkBoot.PXE;
         case "boot=http" -> boot = BmcAddress.NetworkBoot.HTTP;
         case "insecure=true" -> insecure = true;
-        default ->
-            throw new BmcAddressException(
-                "unknown option", text, "use boot=pxe, boot=http or insecure=true after the ?");
+        default -> consolePort = consolePort(text, option);
       }
     }
+    BmcAddress.Ipmi console =
+        consolePort == 0 ? null : ipmiAccount(text, user(text, uri), host(text, uri), consolePort);
     return new BmcAddress.Redfish(
         user(text, uri),
         host(text, uri),
         port(text, uri, HTTPS_PORT),
         path.isEmpty() ? null : path,
         boot,
-        insecure);
+        insecure,
+        console);
   }
 
   private static List<String> options(URI uri) {

@@ -4,7 +4,10 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.time.Duration;
 
-/** One reader and writer of a console. Not for several threads at once, except {@link #close}. */
+/**
+ * A console that is open. One thread may read while another writes; {@link #close} may come from
+ * any.
+ */
 public interface ConsoleSession extends Closeable {
   /**
    * Waits for output of the machine.

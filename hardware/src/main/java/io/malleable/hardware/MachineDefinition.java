@@ -43,8 +43,23 @@ public record MachineDefinition(
   /** Who brings the network boot: QEMU's iPXE option ROM or the firmware's own drivers. */
   public enum NetworkLoader {
     IPXE_ROM,
-    /** UEFI's own PXE and HTTP boot; a BIOS machine without the ROM boots nothing. */
-    FIRMWARE
+    /** UEFI's own PXE, and HTTP boot after it; a BIOS machine without the ROM boots nothing. */
+    FIRMWARE,
+    /** UEFI's own HTTP boot alone. */
+    FIRMWARE_HTTP;
+
+    String word() {
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    private static NetworkLoader of(String word) {
+      for (NetworkLoader loader : values()) {
+        if (loader.word().equals(word)) {
+          return loader;
+        }
+      }
+      throw new IllegalArgumentException("loader: \"" + word + "\"; use ipxe-rom or firmware");
+    }
   }
 
   static final String FILE_NAME = "machine.json";
@@ -114,9 +129,7 @@ public record MachineDefinition(
       return new MachineDefinition(
           nics,
           Firmware.valueOf(text(json, "firmware").toUpperCase(Locale.ROOT)),
-          json.path("loader").asText("ipxe-rom").equals("firmware")
-              ? NetworkLoader.FIRMWARE
-              : NetworkLoader.IPXE_ROM,
+          NetworkLoader.of(json.path("loader").asText("ipxe-rom")),
           json.path("memoryMiB").asInt(),
           json.path("cpus").asInt(1),
           optionalText(json, "bootUrl"));
@@ -145,7 +158,7 @@ public record MachineDefinition(
       }
     }
     json.put("firmware", firmware.name().toLowerCase(Locale.ROOT));
-    json.put("loader", loader == NetworkLoader.FIRMWARE ? "firmware" : "ipxe-rom");
+    json.put("loader", loader.word());
     json.put("memoryMiB", memoryMiB);
     json.put("cpus", cpus);
     if (bootUrl != null) {

@@ -1,7 +1,9 @@
 package io.malleable.hardware;
 
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +19,10 @@ public final class PowerDrivers {
   private final HardwareSettings settings;
   private final BmcLimits limits;
   private final BmcHttp http;
+
+  /** One small object for each BMC that was ever looked at. */
+  private final Map<BmcAddress.Ipmi, SharedConsole> consoles = new ConcurrentHashMap<>();
+
   private final Lock[] labLocks = new Lock[LOCKS];
 
   public PowerDrivers(HardwareSettings settings) {
@@ -61,9 +67,15 @@ public final class PowerDrivers {
     return switch (BmcAddress.parse(bmc)) {
       case BmcAddress.Qemu qemu -> Optional.of(new QemuConsole(directory(qemu)));
       case BmcAddress.None none -> Optional.empty();
-      case BmcAddress.Ipmi ipmi -> Optional.of(new SolConsole(tool(ipmi), limits.call()));
-      case BmcAddress.Redfish redfish -> Optional.empty();
+      case BmcAddress.Ipmi ipmi -> Optional.of(shared(ipmi));
+      case BmcAddress.Redfish redfish -> Optional.ofNullable(redfish.console()).map(this::shared);
     };
+  }
+
+  /** A BMC has one session for its console, so everybody who looks or types shares it. */
+  private NodeConsole shared(BmcAddress.Ipmi ipmi) {
+    return consoles.computeIfAbsent(
+        ipmi, a -> new SharedConsole(new SolConsole(tool(a), limits.call())));
   }
 
   private IpmiTool tool(BmcAddress.Ipmi ipmi) {

@@ -49,6 +49,11 @@ final class QemuCommandLine {
       String variables = UefiVariables.prepare(directory.path()).toString();
       argv.addAll(List.of("-drive", flash(1, "readonly=off", variables)));
     }
+    if (machine.loader() == MachineDefinition.NetworkLoader.FIRMWARE_HTTP) {
+      for (String protocol : List.of("IPv4PXESupport", "IPv6PXESupport")) {
+        argv.addAll(List.of("-fw_cfg", "name=opt/org.tianocore/" + protocol + ",string=n"));
+      }
+    }
     for (int i = 0; i < machine.nics().size(); i++) {
       addNic(argv, machine, i);
     }
@@ -73,7 +78,7 @@ final class QemuCommandLine {
     if (index == 0) {
       device += ",bootindex=1";
     }
-    if (index > 0 || machine.loader() == MachineDefinition.NetworkLoader.FIRMWARE) {
+    if (index > 0 || machine.loader() != MachineDefinition.NetworkLoader.IPXE_ROM) {
       device += ",romfile=";
     }
     argv.addAll(List.of("-device", device));

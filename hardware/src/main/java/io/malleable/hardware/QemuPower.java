@@ -26,6 +26,7 @@ final class QemuPower implements PowerDriver {
   private static final Duration MONITOR_LIMIT = Duration.ofSeconds(2);
   private static final Duration QUIT_LIMIT = Duration.ofSeconds(2);
   private static final Duration KILL_LIMIT = Duration.ofSeconds(10);
+  private static final Duration LOCK_POLL = Duration.ofMillis(20);
 
   /** Of QEMU's own messages, in an error of ours. */
   private static final int MAX_REASON_CHARS = 600;
@@ -120,20 +121,38 @@ final class QemuPower implements PowerDriver {
     builder.redirectErrorStream(true).redirectOutput(directory.qemuLog().toFile());
     // Nothing of our environment, least of all a token, is a lab machine's business.
     builder.environment().keySet().removeIf(name -> !name.equals("PATH"));
+    long deadlineNanos = System.nanoTime() + KILL_LIMIT.toNanos();
+    while (!launch(builder)) {
+      // The one before has ended, but the kernel has not yet taken its lock on the pid file back.
+      if (!reason().contains("lock pid file") || System.nanoTime() > deadlineNanos) {
+        throw new PowerException(
+            PowerException.Kind.CONFIGURATION, "QEMU did not start: " + reason(), remedy(reason()));
+      }
+      pause();
+    }
+  }
+
+  private static void pause() throws IOException {
+    try {
+      Thread.sleep(LOCK_POLL);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new java.io.InterruptedIOException("interrupted while QEMU started");
+    }
+  }
+
+  /** Whether it runs; if not, its log says why. */
+  private boolean launch(ProcessBuilder builder) throws IOException {
     Process launcher;
     try {
       launcher = builder.start();
     } catch (IOException e) {
       throw new PowerException(
           PowerException.Kind.CONFIGURATION,
-          "cannot run " + command.getFirst() + ": " + e.getMessage(),
+          "cannot run " + builder.command().getFirst() + ": " + e.getMessage(),
           "install the Debian packages qemu-system-x86 and ipxe-qemu",
           e);
     }
-    awaitStarted(launcher);
-  }
-
-  private void awaitStarted(Process launcher) throws IOException {
     try {
       if (!launcher.waitFor(START_LIMIT.toMillis(), TimeUnit.MILLISECONDS)) {
         launcher.destroyForcibly();
@@ -147,12 +166,7 @@ final class QemuPower implements PowerDriver {
       Thread.currentThread().interrupt();
       throw new java.io.InterruptedIOException("interrupted while QEMU started");
     }
-    if (launcher.exitValue() != 0 || QemuProcess.find(directory.pidFile()).isEmpty()) {
-      throw new PowerException(
-          PowerException.Kind.CONFIGURATION,
-          "QEMU did not start (exit " + launcher.exitValue() + "): " + reason(),
-          remedy(reason()));
-    }
+    return launcher.exitValue() == 0 && QemuProcess.find(directory.pidFile()).isPresent();
   }
 
   private void end() throws IOException {

@@ -27,7 +27,8 @@ class BmcAddressTest {
         new BmcAddress.Ipmi("admin", "[fd00::7]", 1623),
         BmcAddress.parse("ipmi://admin@[fd00::7]:1623"));
     assertEquals(
-        new BmcAddress.Redfish("root", "bmc.example", 443, null, BmcAddress.NetworkBoot.PXE, false),
+        new BmcAddress.Redfish(
+            "root", "bmc.example", 443, null, BmcAddress.NetworkBoot.PXE, false, null),
         BmcAddress.parse("redfish://root@bmc.example/"));
     assertEquals(
         new BmcAddress.Redfish(
@@ -36,9 +37,13 @@ class BmcAddressTest {
             8443,
             "/redfish/v1/Systems/System.Embedded.1",
             BmcAddress.NetworkBoot.HTTP,
-            true),
+            true,
+            new BmcAddress.Ipmi("root", "bmc.example", 1623)),
         BmcAddress.parse(
-            "redfish://root@bmc.example:8443/redfish/v1/Systems/System.Embedded.1?boot=http&insecure=true"));
+            "redfish://root@bmc.example:8443/redfish/v1/Systems/System.Embedded.1?boot=http&insecure=true&console=ipmi:1623"));
+    assertEquals(
+        new BmcAddress.Ipmi("root", "h", 623),
+        ((BmcAddress.Redfish) BmcAddress.parse("redfish://root@h?console=ipmi")).console());
   }
 
   @ParameterizedTest
@@ -61,6 +66,9 @@ class BmcAddressTest {
     "redfish://root@host/redfish/v1/Chassis/1, not a ComputerSystem",
     "redfish://root@host/redfish/v1/Systems/../../x, not a ComputerSystem",
     "redfish://root@host?verify=no, unknown option",
+    "redfish://root@host?console=ssh, unknown option",
+    "redfish://root@host?console=ipmi:0, out of range",
+    "redfish://an-account-of-17-c@host?console=ipmi, longer than the 16 bytes",
   })
   void aMalformedAddressIsRefusedNamingFieldValueAndRemedy(String text, String problem) {
     BmcAddressException e =

@@ -181,6 +181,35 @@ class IpmiPowerTest {
   }
 
   @Test
+  void oneFollowsTheConsoleWhileAnotherTypesAndALateOneSeesThePast() throws Exception {
+    try (ServerSocket serial = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      CompletableFuture<String> typed = new CompletableFuture<>();
+      Thread.ofVirtual().start(() -> echoOneLine(serial, typed));
+      try (IpmiSim sim = IpmiSim.start(directory, serial.getLocalPort())) {
+        HardwareSettings settings =
+            new HardwareSettings(directory, password(IpmiSim.PASSWORD), null, null);
+        BmcAddress.Ipmi at = sim.address("admin");
+        String bmc = "ipmi://admin@127.0.0.1:" + at.port();
+        PowerDrivers drivers = new PowerDrivers(settings);
+        try (ConsoleSession follower = drivers.console(bmc).orElseThrow().open(0)) {
+          // A BMC has one session: the second look would be refused if it were not shared.
+          try (ConsoleSession typist = drivers.console(bmc).orElseThrow().open(0)) {
+            typist.write("root\n".getBytes(StandardCharsets.US_ASCII));
+          }
+          assertEquals("root", typed.get());
+          awaitText(follower, "login: root");
+          try (ConsoleSession late = drivers.console(bmc).orElseThrow().open(4096)) {
+            awaitText(late, "login: root");
+          }
+        }
+        // The last one gave the session back: it can be had again, also through Redfish's option.
+        String redfish = "redfish://admin@127.0.0.1:1?console=ipmi:" + at.port();
+        drivers.console(redfish).orElseThrow().open(0).close();
+      }
+    }
+  }
+
+  @Test
   void theConsoleWithAWrongPasswordSaysSo() throws IOException {
     try (IpmiSim sim = IpmiSim.start(directory, 0)) {
       IpmiTool tool = new IpmiTool(sim.address("admin"), password("wrong"), Duration.ofMinutes(1));

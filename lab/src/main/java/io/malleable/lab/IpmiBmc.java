@@ -1,5 +1,6 @@
 package io.malleable.lab;
 
+import io.malleable.hardware.NodeConsole;
 import io.malleable.hardware.PowerDriver;
 import io.malleable.hardware.PowerState;
 import java.io.BufferedReader;
@@ -30,13 +31,20 @@ final class IpmiBmc implements AutoCloseable {
   private final PowerDriver machine;
   private final String key = UUID.randomUUID().toString();
   private final ServerSocket control;
+  private final SerialLine serial;
   private final Process simulator;
   private volatile String bootDevice = "default";
 
-  private IpmiBmc(Path directory, int port, RedfishBmc.Account account, PowerDriver machine)
+  private IpmiBmc(
+      Path directory,
+      int port,
+      RedfishBmc.Account account,
+      PowerDriver machine,
+      NodeConsole console)
       throws IOException {
     this.machine = machine;
     this.control = new ServerSocket(0, 16, InetAddress.getLoopbackAddress());
+    this.serial = SerialLine.of(console);
     try {
       write(directory, port, account);
       Thread.ofVirtual().name("ipmi-bmc-control").start(this::serve);
@@ -48,6 +56,7 @@ final class IpmiBmc implements AutoCloseable {
               .start();
     } catch (IOException e) {
       control.close();
+      serial.close();
       throw e;
     }
   }
@@ -56,12 +65,18 @@ final class IpmiBmc implements AutoCloseable {
    * Starts a BMC on a UDP port of 127.0.0.1.
    *
    * @param directory of its configuration; made private
+   * @param console the machine's serial port, which the BMC offers as Serial over LAN
    */
-  static IpmiBmc start(Path directory, int port, RedfishBmc.Account account, PowerDriver machine)
+  static IpmiBmc start(
+      Path directory,
+      int port,
+      RedfishBmc.Account account,
+      PowerDriver machine,
+      NodeConsole console)
       throws IOException {
     Files.createDirectories(directory.resolve("state"));
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx------"));
-    return new IpmiBmc(directory, port, account, machine);
+    return new IpmiBmc(directory, port, account, machine, console);
   }
 
   private void write(Path directory, int port, RedfishBmc.Account account) throws IOException {
@@ -93,6 +108,7 @@ final class IpmiBmc implements AutoCloseable {
             guid %4$s
           endlan
           chassis_control "%2$s 0x20"
+          sol "tcp:127.0.0.1:%7$d" 115200
           user 2 true "%5$s" "%6$s" admin 10 %3$s
         """
             .formatted(
@@ -101,7 +117,8 @@ final class IpmiBmc implements AutoCloseable {
                 kinds,
                 UUID.randomUUID().toString().replace("-", ""),
                 account.user(),
-                account.password()));
+                account.password(),
+                serial.port()));
     Files.writeString(
         directory.resolve("start.emu"),
         """
@@ -177,7 +194,8 @@ final class IpmiBmc implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    try (control) {
+    try (control;
+        serial) {
       simulator.destroyForcibly().onExit().join();
     }
   }

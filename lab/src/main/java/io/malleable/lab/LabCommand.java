@@ -38,7 +38,10 @@ public final class LabCommand {
             "--prefix", "NAME", "lab-", "they are called NAME1, NAME2, ... (default lab-)");
     private final Argument firmwares =
         arguments.option(
-            "--firmware", "FIRMWARE", "bios", "bios or uefi (default bios); of a rack also both");
+            "--firmware",
+            "FIRMWARE",
+            "bios",
+            "bios or uefi (default bios); of a rack also uefi-http, both or all");
     private final Argument rack =
         arguments.option(
             "--rack",
@@ -68,7 +71,7 @@ public final class LabCommand {
         RackRun.Plan plan =
             new RackRun.Plan(
                 (int) rack.number(1, MAX_RACK),
-                firmwares.oneOf("bios", "uefi", "both"),
+                firmwares.oneOf("bios", "uefi", "uefi-http", "both", "all"),
                 memoryMiB,
                 bmcs.oneOf("ipmi", "redfish", "both"));
         new RackRun(api(), out()).untilInterrupted(plan);

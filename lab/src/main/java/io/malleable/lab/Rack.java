@@ -7,6 +7,7 @@ import io.malleable.cli.CommandFailure;
 import io.malleable.hardware.Firmware;
 import io.malleable.hardware.HardwareSettings;
 import io.malleable.hardware.MachineDefinition;
+import io.malleable.hardware.NodeConsole;
 import io.malleable.hardware.PowerDriver;
 import io.malleable.hardware.PowerDrivers;
 import java.io.IOException;
@@ -31,6 +32,7 @@ import java.util.UUID;
 final class Rack implements AutoCloseable {
   static final String USER = "rack";
   private static final int FIRST_BMC_PORT = 16_230;
+  private static final int CONSOLE_PORTS = 100;
 
   /** IPMI allows 20 bytes, the simulator 16. */
   private static final int PASSWORD_CHARS = 16;
@@ -52,10 +54,34 @@ final class Rack implements AutoCloseable {
     REDFISH
   }
 
+  /** How a server of the rack starts: the firmware, and for UEFI the protocol it boots by. */
+  enum Start {
+    BIOS(Firmware.BIOS, MachineDefinition.NetworkLoader.IPXE_ROM),
+    UEFI_PXE(Firmware.UEFI, MachineDefinition.NetworkLoader.FIRMWARE),
+    UEFI_HTTP(Firmware.UEFI, MachineDefinition.NetworkLoader.FIRMWARE_HTTP);
+
+    private final Firmware firmware;
+    private final MachineDefinition.NetworkLoader loader;
+
+    Start(Firmware firmware, MachineDefinition.NetworkLoader loader) {
+      this.firmware = firmware;
+      this.loader = loader;
+    }
+
+    Firmware firmware() {
+      return firmware;
+    }
+  }
+
   /** A server of the rack, as it is plugged in. */
-  record Slot(int number, String name, Firmware firmware, BmcKind bmc, int memoryMiB) {
+  record Slot(int number, String name, Start start, BmcKind bmc, int memoryMiB) {
     int port() {
       return FIRST_BMC_PORT + number;
+    }
+
+    /** Of the Serial over LAN beside Redfish. */
+    int consolePort() {
+      return port() + CONSOLE_PORTS;
     }
 
     /** In QEMU's range; the segment is nobody else's. */
@@ -68,7 +94,13 @@ final class Rack implements AutoCloseable {
       return switch (bmc) {
         case IPMI -> "ipmi://" + place;
         // The certificate is the BMC's own, as it is on real ones that came from their factory.
-        case REDFISH -> "redfish://" + place + "?insecure=true";
+        case REDFISH ->
+            "redfish://"
+                + place
+                + (start == Start.UEFI_HTTP ? "?boot=http&" : "?")
+                + "console=ipmi:"
+                + consolePort()
+                + "&insecure=true";
       };
     }
   }
@@ -109,38 +141,48 @@ final class Rack implements AutoCloseable {
     RackSwitch.make();
     String tap = RackSwitch.plug(slot.number());
     open.push(() -> RackSwitch.unplug(slot.number()));
-    // UEFI boots by its own PXE; a BIOS without an option ROM could not boot at all.
-    MachineDefinition.NetworkLoader loader =
-        slot.firmware() == Firmware.UEFI
-            ? MachineDefinition.NetworkLoader.FIRMWARE
-            : MachineDefinition.NetworkLoader.IPXE_ROM;
+    define(slot, tap, slot.start());
+    String address = "qemu:" + slot.name();
+    PowerDriver machine = drivers.driver(address, slot.start().firmware());
+    NodeConsole serial = drivers.console(address).orElseThrow();
+    open.push(machine::off);
+    Path bmc = directory.resolve(slot.name()).resolve("bmc");
+    switch (slot.bmc()) {
+      case IPMI -> open.push(IpmiBmc.start(bmc, slot.port(), account, machine, serial));
+      case REDFISH -> {
+        InetSocketAddress at = new InetSocketAddress(InetAddress.getLoopbackAddress(), slot.port());
+        open.push(
+            RedfishBmc.start(
+                at, bmc, account, machine, target -> define(slot, tap, start(slot, target))));
+        Path sol = directory.resolve(slot.name()).resolve("sol");
+        open.push(IpmiBmc.start(sol, slot.consolePort(), account, machine, serial));
+      }
+    }
+  }
+
+  /** A UEFI machine follows the override of its BMC, any other boots as it always does. */
+  private static Start start(Slot slot, String target) {
+    if (slot.start().firmware() == Firmware.BIOS) {
+      return slot.start();
+    }
+    return target.equals("UefiHttp") ? Start.UEFI_HTTP : Start.UEFI_PXE;
+  }
+
+  private void define(Slot slot, String tap, Start start) throws IOException {
     new MachineDefinition(
             List.of(new MachineDefinition.Nic(slot.mac(), tap)),
-            slot.firmware(),
-            loader,
+            start.firmware,
+            start.loader,
             slot.memoryMiB(),
             1,
             null)
         .write(directory, slot.name());
-    PowerDriver machine = drivers.driver("qemu:" + slot.name(), slot.firmware());
-    open.push(machine::off);
-    Path bmc = directory.resolve(slot.name()).resolve("bmc");
-    switch (slot.bmc()) {
-      case IPMI -> open.push(IpmiBmc.start(bmc, slot.port(), account, machine));
-      case REDFISH ->
-          open.push(
-              RedfishBmc.start(
-                  new InetSocketAddress(InetAddress.getLoopbackAddress(), slot.port()),
-                  bmc,
-                  account,
-                  machine));
-    }
   }
 
   /** Makes the server a node, or gives the node that there is its present BMC. */
   static void register(ApiClient api, Slot slot) {
     ObjectNode node = api.object().put("bmc", slot.bmcAddress());
-    node.put("firmware", slot.firmware().name().toLowerCase(Locale.ROOT));
+    node.put("firmware", slot.start().firmware().name().toLowerCase(Locale.ROOT));
     try {
       api.get("/v1/nodes/{}", slot.name());
       api.patch(node, "/v1/nodes/{}", slot.name());

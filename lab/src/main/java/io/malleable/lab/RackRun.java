@@ -3,7 +3,6 @@ package io.malleable.lab;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.malleable.cli.ApiClient;
 import io.malleable.cli.CommandFailure;
-import io.malleable.hardware.Firmware;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -14,22 +13,30 @@ record RackRun(ApiClient api, PrintWriter out) {
   /**
    * What to plug in.
    *
-   * @param firmware {@code bios}, {@code uefi}, or {@code both} in turn
+   * @param firmware {@code bios}, {@code uefi} or {@code uefi-http}; {@code both} is the first two
+   *     in turn, {@code all} the three
    * @param bmc {@code ipmi}, {@code redfish}, or {@code both} in turn
    */
   record Plan(int servers, String firmware, int memoryMiB, String bmc) {
     Rack.Slot slot(int number) {
+      Rack.Start[] all = Rack.Start.values();
+      Rack.Start starts =
+          switch (firmware) {
+            case "bios" -> Rack.Start.BIOS;
+            case "uefi" -> Rack.Start.UEFI_PXE;
+            case "uefi-http" -> Rack.Start.UEFI_HTTP;
+            case "both" -> all[(number - 1) % 2];
+            default -> all[(number - 1) % all.length];
+          };
       Rack.BmcKind kind =
           switch (bmc) {
             case "ipmi" -> Rack.BmcKind.IPMI;
             case "redfish" -> Rack.BmcKind.REDFISH;
-            default -> number % 2 == 1 ? Rack.BmcKind.IPMI : Rack.BmcKind.REDFISH;
-          };
-      Firmware starts =
-          switch (firmware) {
-            case "bios" -> Firmware.BIOS;
-            case "uefi" -> Firmware.UEFI;
-            default -> number % 2 == 1 ? Firmware.BIOS : Firmware.UEFI;
+            // Only Redfish can ask for HTTP; behind IPMI the firmware's own setting decides.
+            default ->
+                number % 2 == 1 && starts != Rack.Start.UEFI_HTTP
+                    ? Rack.BmcKind.IPMI
+                    : Rack.BmcKind.REDFISH;
           };
       return new Rack.Slot(number, "rack-" + number, starts, kind, memoryMiB);
     }

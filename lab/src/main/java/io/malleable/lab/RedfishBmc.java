@@ -102,6 +102,18 @@ public final class RedfishBmc implements AutoCloseable {
       PowerDriver driver,
       Trait... traits)
       throws IOException {
+    return start(listen, directory, account, driver, target -> {}, traits);
+  }
+
+  /** The same, for a machine whose firmware follows the boot override. */
+  static RedfishBmc start(
+      InetSocketAddress listen,
+      Path directory,
+      Account account,
+      PowerDriver driver,
+      RedfishMachine.BootSource bootSource,
+      Trait... traits)
+      throws IOException {
     String address = listen.getAddress().getHostAddress();
     SelfSignedCertificate certificate = SelfSignedCertificate.in(directory, address);
     HttpsServer server = HttpsServer.create(listen, 16);
@@ -109,7 +121,11 @@ public final class RedfishBmc implements AutoCloseable {
     String name = directory.getFileName().toString();
     RedfishBmc bmc =
         new RedfishBmc(
-            server, certificate, account, new RedfishMachine(name, driver), Set.of(traits));
+            server,
+            certificate,
+            account,
+            new RedfishMachine(name, driver, bootSource),
+            Set.of(traits));
     server.createContext("/", bmc::answer);
     server.setExecutor(bmc.threads);
     server.start();

@@ -35,13 +35,25 @@ final class RedfishMachine {
 
   private final String name;
   private final PowerDriver driver;
+  private final BootSource bootSource;
   private String overrideEnabled = "Disabled";
   private String overrideTarget = "None";
   private String overrideMode = "UEFI";
 
-  RedfishMachine(String name, PowerDriver driver) {
+  /** Tells the machine's firmware where the boot that comes shall be from. */
+  interface BootSource {
+    /**
+     * Called before each power-on.
+     *
+     * @param target a BootSourceOverrideTarget; {@code None} for the firmware's own order
+     */
+    void choose(String target) throws IOException;
+  }
+
+  RedfishMachine(String name, PowerDriver driver, BootSource bootSource) {
     this.name = name;
     this.driver = driver;
+    this.bootSource = bootSource;
   }
 
   synchronized ObjectNode show() throws IOException {
@@ -81,6 +93,7 @@ final class RedfishMachine {
 
   /** An override that was meant for one boot is used up by it. */
   private void powerOn() throws IOException {
+    bootSource.choose(overrideEnabled.equals("Disabled") ? "None" : overrideTarget);
     driver.on();
     if (overrideEnabled.equals("Once")) {
       overrideEnabled = "Disabled";
