@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import io.malleable.control.BootDeadlines;
 import io.malleable.control.Control;
 import io.malleable.control.ControlException;
 import io.malleable.control.ControlSettings;
@@ -221,10 +222,14 @@ final class M2Server implements AutoCloseable {
       SqliteDatabase database =
           started.push("database", SqliteDatabase.open(data.resolve("m2.db")));
       Ports ports = new Ports(database, volumes, targets, power, images, InstantSource.system());
-      return started.push(
-          "control plane",
-          Control.open(
-              ports, ControlSettings.defaults().withTrashRetention(settings.trashRetention())));
+      BootDeadlines.Dhcp dhcp =
+          settings
+              .dhcp()
+              .map(on -> on.pool().isEmpty() ? BootDeadlines.Dhcp.PROXY : BootDeadlines.Dhcp.SERVER)
+              .orElse(BootDeadlines.Dhcp.ELSEWHERE);
+      ControlSettings limits =
+          ControlSettings.of(dhcp).withTrashRetention(settings.trashRetention());
+      return started.push("control plane", Control.open(ports, limits));
     }
 
     private int open(IscsiServer iscsi) throws StartException {

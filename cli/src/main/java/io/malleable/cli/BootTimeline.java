@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Draws the stages of one boot: when each came, as a number and as a place on a line, and how much
- * was read until then.
+ * was read and written until then.
  */
 public final class BootTimeline {
   private static final int LINE_COLUMNS = 28;
@@ -48,6 +48,9 @@ public final class BootTimeline {
   private static String line(JsonNode stage, Duration before, Duration after, Duration whole) {
     String read =
         stage.path("readBytes").asLong() > 0 ? Table.size(stage.path("readBytes")) + " read" : "";
+    if (stage.path("writtenBytes").asLong() > 0) {
+      read += ", " + Table.size(stage.path("writtenBytes")) + " written";
+    }
     String detail =
         stage.path("detail").asText("").isEmpty() ? "" : Table.cell(stage.path("detail"));
     String name = Table.cell(stage.path("stage"));

@@ -7,30 +7,22 @@ import java.util.UUID;
 
 /** Says where a boot stands and, if it stopped, the likely cause and the fix. */
 final class BootExplainer {
-  /** A boot sector or a partition table is less, any loader more. */
-  private static final long LOADER_BYTES = 16 << 10;
-
-  /** A loader with its menu is less, a kernel with an initial RAM disk more. */
-  private static final long KERNEL_BYTES = 4 << 20;
-
-  private static final int MAX_ANCESTORS = 64;
-
   private final Ports ports;
   private final BootDeadlines deadlines;
   private final Instant servedSince;
+  private final BootReasons reasons;
 
   BootExplainer(Ports ports, BootDeadlines deadlines) {
     this.ports = ports;
     this.deadlines = deadlines;
     this.servedSince = ports.clock().instant();
+    this.reasons = new BootReasons(ports);
   }
 
   /** What the boot waits for now; absent when the operating system has its drive. */
   Optional<BootDeadlines.Due> due(Boot boot) {
     return deadlines.due(boot, servedSince);
   }
-
-  private record Reason(String cause, String fix) {}
 
   Explanation explain(Rows rows, Node node) {
     Optional<Boot> latest = rows.boots().latest(node.id());
@@ -84,6 +76,8 @@ final class BootExplainer {
         boot.stages().isEmpty() ? Optional.empty() : Optional.of(boot.stages().getLast().stage());
     Optional<BootDeadlines.Due> due = due(boot);
     if (due.isEmpty()) {
+      Optional<BootDeadlines.Due> report =
+          deadlines.report(boot, servedSince).filter(each -> !now.isBefore(each.deadline()));
       return new Explanation(
           node.name(),
           node.stateWord(),
@@ -94,13 +88,15 @@ final class BootExplainer {
                   : " got as far as the operating system: it has its drive.")
               + " "
               + duration(boot)
+              + ", "
+              + BootReasons.traffic(reasons.until(node, boot))
               + ".",
           reached,
-          Optional.empty(),
-          Optional.empty(),
-          Optional.empty());
+          report.map(BootDeadlines.Due::stage),
+          report.map(missing -> reasons.of(rows, node, boot, missing.stage()).cause()),
+          report.map(missing -> reasons.of(rows, node, boot, missing.stage()).fix()));
     }
-    Reason reason = reason(rows, node, boot, due.get().stage());
+    BootReasons.Reason reason = reasons.of(rows, node, boot, due.get().stage());
     long seconds = Math.max(0, Duration.between(due.get().since(), now).toSeconds());
     boolean late = !now.isBefore(due.get().deadline());
     String summary =
@@ -112,7 +108,9 @@ final class BootExplainer {
             + seconds
             + " s after '"
             + reached.map(BootStage::word).orElse("the start")
-            + "'.";
+            + "'; "
+            + BootReasons.traffic(reasons.until(node, boot))
+            + ".";
     return new Explanation(
         node.name(),
         node.stateWord(),
@@ -144,117 +142,5 @@ final class BootExplainer {
         + "."
         + millis % 1000 / 100
         + " s";
-  }
-
-  private Reason reason(Rows rows, Node node, Boot boot, BootStage missing) {
-    return switch (missing) {
-      case BOOT_SCRIPT -> beforeScript(node, boot);
-      case FIRMWARE_LOGIN -> beforeLogin(node);
-      default -> beforeOs(rows, node, boot);
-    };
-  }
-
-  private static Reason beforeScript(Node node, Boot boot) {
-    if (boot.reached(BootStage.TFTP)) {
-      return new Reason(
-          "The machine fetched a loader, but the loader did not ask for its script: it does not fit"
-              + " the firmware ("
-              + node.firmware().word()
-              + "), or it cannot reach the boot address.",
-          "Check the node's firmware setting and that the machine can reach the --boot-http address.");
-    }
-    if (boot.reached(BootStage.DHCP_ACK)) {
-      return new Reason(
-          "The machine has an address but fetched neither loader nor script: the boot file it was"
-              + " given cannot be reached from its network.",
-          "Check next-server, boot file and any firewall between the machine and this server.");
-    }
-    if (boot.reached(BootStage.DHCP_DISCOVER)) {
-      return new Reason(
-          "The machine asked for an address and did not take one: the answer does not reach it, or"
-              + " another DHCP server answers.",
-          "Look for other DHCP servers (m2 event list) and for VLAN or relay settings.");
-    }
-    return new Reason(
-        "Nothing was heard of the machine: it has no power, it does not boot from the network, its"
-            + " NIC has another MAC address, or its DHCP server does not name this server.",
-        "Look at its console (m2 node console "
-            + node.name()
-            + "), the boot order, and the MAC address "
-            + node.nics().getFirst()
-            + "; m2 node list --unknown shows machines that nobody added.");
-  }
-
-  private Reason beforeLogin(Node node) {
-    long failed = node.disk().map(d -> ports.targets().use(d.id()).failedLogins()).orElse(0L);
-    if (failed > 0) {
-      return new Reason(
-          "The machine's logins were refused "
-              + failed
-              + " times: it uses an old secret or another initiator name.",
-          "Restart the machine so that it fetches its script again: m2 node power "
-              + node.name()
-              + " cycle");
-    }
-    return new Reason(
-        "The machine has its script but did not log in: the iSCSI portal cannot be reached from its"
-            + " network, or its firmware cannot do iSCSI.",
-        "Check that port 3260 of this server is open to the machine, and its console: m2 node"
-            + " console "
-            + node.name());
-  }
-
-  /** How far the firmware and its loader got shows in how much they read. */
-  private Reason beforeOs(Rows rows, Node node, Boot boot) {
-    String console = "Look at the console: m2 node console " + node.name();
-    String check =
-        " and see what the image lacks: m2 image check " + image(rows, node).orElse("IMAGE");
-    if (!boot.reached(BootStage.FIRST_READ)) {
-      return new Reason("The firmware has the drive but read nothing from it.", console + ".");
-    }
-    long readBytes = readSinceLogin(node, boot);
-    String firmware = node.firmware().word();
-    if (readBytes < LOADER_BYTES) {
-      return new Reason(
-          "Only "
-              + readBytes / 1024
-              + " KiB were read from the drive: it has no loader for "
-              + firmware
-              + " firmware.",
-          console + check + " --firmware " + firmware + ".");
-    }
-    if (readBytes < KERNEL_BYTES) {
-      return new Reason(
-          "Only "
-              + readBytes / 1024
-              + " KiB were read from the drive: its loader found neither kernel nor initial RAM disk.",
-          console + check + " --firmware " + firmware + ".");
-    }
-    return new Reason(
-        readBytes / (1 << 20)
-            + " MiB were read from the drive, kernel and initial RAM disk, but the operating system"
-            + " never logged in: that RAM disk lacks open-iscsi or the NIC's driver, or it does not"
-            + " look at the iBFT.",
-        console + check + ".");
-  }
-
-  private long readSinceLogin(Node node, Boot boot) {
-    long before = boot.stage(BootStage.FIRMWARE_LOGIN).map(Boot.Stage::readBytes).orElse(0L);
-    long now = node.disk().map(d -> ports.targets().use(d.id()).readBytes()).orElse(0L);
-    long seen = boot.stages().stream().mapToLong(Boot.Stage::readBytes).max().orElse(0);
-    // The target counts from nothing after a restart of the server.
-    return Math.max(0, Math.max(now, seen) - before);
-  }
-
-  /** The image that the node's disk was made from, over any number of snapshots. */
-  private static Optional<String> image(Rows rows, Node node) {
-    Optional<Ref> at = node.disk().flatMap(d -> rows.disks().find(d.id())).flatMap(Disk::parent);
-    for (int i = 0; i < MAX_ANCESTORS && at.isPresent(); i++) {
-      if (at.get().kind() == ResourceKind.IMAGE) {
-        return Optional.of(at.get().name());
-      }
-      at = rows.snapshots().find(at.get().id()).flatMap(Snapshot::parent);
-    }
-    return Optional.empty();
   }
 }

@@ -227,7 +227,7 @@ final class BootTimeline implements BootEvents, AutoCloseable {
           .forEach(stages::add);
     }
     stages.add(script);
-    begin(rows, node.id(), stages.getFirst().at(), stages);
+    begin(ports, rows, node.id(), stages.getFirst().at(), stages);
     stages.forEach(s -> announce(rows, node, s.stage(), s.at()));
     rows.boots().trim(node.id(), bootsKept);
     return true;
@@ -259,12 +259,15 @@ final class BootTimeline implements BootEvents, AutoCloseable {
     if (current.isEmpty() || current.get().reached(stage)) {
       return false;
     }
-    Targets.Use use = node.disk().map(d -> ports.targets().use(d.id())).orElse(Targets.Use.NONE);
+    Boot.Traffic traffic =
+        current
+            .get()
+            .since(node.disk().map(d -> ports.targets().use(d.id())).orElse(Targets.Use.NONE));
     rows.boots()
         .addStage(
             node.id(),
             current.get().number(),
-            new Boot.Stage(stage, at, detail, use.readBytes(), use.writtenBytes()));
+            new Boot.Stage(stage, at, detail, traffic.readBytes(), traffic.writtenBytes()));
     announce(rows, node, stage, at);
     return true;
   }
@@ -284,10 +287,12 @@ final class BootTimeline implements BootEvents, AutoCloseable {
   }
 
   /** Starts the next boot of a node. */
-  static void begin(Rows rows, UUID node, Instant at, List<Boot.Stage> stages) {
+  static void begin(Ports ports, Rows rows, UUID node, Instant at, List<Boot.Stage> stages) {
     long number = rows.boots().latest(node).map(Boot::number).orElse(0L) + 1;
     Optional<UUID> disk = rows.bindings().ofNode(node).map(Binding::disk);
-    rows.boots().insert(new Boot(node, number, at, disk, stages));
+    Boot.Traffic before =
+        disk.map(ports.targets()::use).map(Boot.Traffic::of).orElse(Boot.Traffic.NONE);
+    rows.boots().insert(new Boot(node, number, at, disk, before, stages));
   }
 
   private void remember(UnknownMachine machine, Rows rows) {

@@ -18,8 +18,13 @@ public record ControlSettings(
     int bootsKept,
     BootDeadlines deadlines) {
   public static ControlSettings defaults() {
+    return of(BootDeadlines.Dhcp.ELSEWHERE);
+  }
+
+  /** The usual ones for a server with this part in DHCP. */
+  public static ControlSettings of(BootDeadlines.Dhcp dhcp) {
     return new ControlSettings(
-        Duration.ofDays(7), Duration.ofDays(30), 50_000, 20, BootDeadlines.defaults());
+        Duration.ofDays(7), Duration.ofDays(30), 50_000, 20, new BootDeadlines(dhcp));
   }
 
   /** The same with another time for the trash. */

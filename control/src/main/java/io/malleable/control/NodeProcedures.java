@@ -110,9 +110,9 @@ final class NodeProcedures {
         .undoneIn((rows, _) -> rows.nodes().setPower(id, PowerState.UNKNOWN));
   }
 
-  private static void poweredOn(Rows rows, UUID node, Instant at) {
+  private void poweredOn(Rows rows, UUID node, Instant at) {
     rows.nodes().setPower(node, PowerState.ON);
-    BootTimeline.begin(rows, node, at, List.of(BootTimeline.stage(BootStage.POWER_ON, at)));
+    BootTimeline.begin(ports, rows, node, at, List.of(BootTimeline.stage(BootStage.POWER_ON, at)));
   }
 
   /** Best effort: what keeps a machine from its old drive is the target that is not there. */

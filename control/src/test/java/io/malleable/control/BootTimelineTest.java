@@ -112,6 +112,39 @@ final class BootTimelineTest {
   }
 
   @Test
+  void eachBootCountsItsOwnBytes() throws Exception {
+    fixture.targets.setUse(disk, new Targets.Use(1, 10_000_000, 70_000, 0));
+    events.onScript(mac(), "bios", "192.0.2.9");
+    events.onLogin(disk, node.initiatorName(), Fixture.ISID_IPXE);
+    fixture.control.timeline().drain();
+    fixture.targets.setUse(disk, new Targets.Use(1, 12_097_152, 70_512, 0));
+    events.onLogin(disk, node.initiatorName(), Fixture.ISID_LINUX);
+    Boot second = boots().getFirst();
+    assertEquals(2, second.number());
+    assertEquals(0, second.stage(BootStage.FIRMWARE_LOGIN).orElseThrow().readBytes());
+    assertEquals(2_097_152, second.stage(BootStage.OS_LOGIN).orElseThrow().readBytes());
+    assertEquals(512, second.stage(BootStage.OS_LOGIN).orElseThrow().writtenBytes());
+    String told = fixture.control.nodes().explain(fixture.project(), "n1").summary();
+    assertTrue(told.contains("2.0 MiB read and 512 B written"), told);
+    // The target's counters begin anew with the server.
+    fixture.targets.setUse(disk, new Targets.Use(1, 4096, 0, 0));
+    events.onFirstWrite(disk);
+    assertEquals(4096, boots().getFirst().stage(BootStage.FIRST_WRITE).orElseThrow().readBytes());
+  }
+
+  @Test
+  void aSystemThatNeverReportsIsExplainedWithoutFailing() throws Exception {
+    events.onFirstWrite(disk);
+    fixture.control.timeline().drain();
+    Nodes nodes = fixture.control.nodes();
+    assertEquals(Optional.empty(), nodes.explain(fixture.project(), "n1").missing());
+    fixture.clock.advance(Duration.ofMinutes(11));
+    Explanation why = nodes.explain(fixture.project(), "n1");
+    assertEquals(Optional.of(BootStage.READY), why.missing());
+    assertTrue(why.cause().orElseThrow().contains("CIDATA"), why.toString());
+  }
+
+  @Test
   void aSystemReportsByItsTokenOrItsMac() throws Exception {
     BootDecision.Provisioned told =
         (BootDecision.Provisioned) fixture.control.nodes().bootDecision(mac());

@@ -22,13 +22,17 @@ final class SqlBoots implements Rows.Boots {
   public void insert(Boot boot) {
     try (Update update =
         handle.createUpdate(
-            "INSERT INTO boot (node_id, number, started_at, disk_id)"
-                + " VALUES (:node, :number, :startedAt, :disk)")) {
+            """
+            INSERT INTO boot (node_id, number, started_at, disk_id, read_before, written_before)
+            VALUES (:node, :number, :startedAt, :disk, :readBefore, :writtenBefore)\
+            """)) {
       update
           .bind("node", boot.node().toString())
           .bind("number", boot.number())
           .bind("startedAt", boot.startedAt().toEpochMilli())
           .bind("disk", Columns.textOrNull(boot.disk()))
+          .bind("readBefore", boot.before().readBytes())
+          .bind("writtenBefore", boot.before().writtenBytes())
           .execute();
     }
     boot.stages().forEach(stage -> addStage(boot.node(), boot.number(), stage));
@@ -73,6 +77,7 @@ final class SqlBoots implements Rows.Boots {
                   row.getLong("number"),
                   Columns.instant(row, "started_at"),
                   Columns.optionalUuid(row, "disk_id"),
+                  new Boot.Traffic(row.getLong("read_before"), row.getLong("written_before")),
                   stages(node, row.getLong("number"))))
           .list();
     }
