@@ -319,7 +319,7 @@ final class RackScenario {
     }
   }
 
-  private static List<String> m2(String... arguments) {
+  static List<String> m2(String... arguments) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(List.of("-XX:TieredStopAtLevel=1", "-Xmx256m"));

@@ -8,11 +8,14 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -20,11 +23,14 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "build",
     mixinStandardHelpOptions = true,
-    description = "Builds a bootable image from the distribution's packages, without root",
+    description = "Builds a bootable image from the distribution's packages",
     footer = {
       "",
       "tiny: 128 MiB for BIOS and UEFI. Finds its drive by iBFT, counts its boots, says M2 READY on",
-      "the serial console, and gives a root shell there. For trying and testing.",
+      "the serial console, and gives a root shell there. For trying and testing. Needs no root.",
+      "",
+      "debian-12: a golden image of 10 GiB for BIOS and UEFI, with cloud-init, which gives it its name",
+      "and keys. Log in as the user debian. Needs root, or a user namespace with subordinate ids.",
       "",
       "What was built before from the same packages is not built again."
     })
@@ -33,10 +39,22 @@ public final class ImageBuildCommand implements Callable<Integer> {
 
   /** The names are what the user types. */
   enum Kind {
-    TINY
+    TINY("tiny"),
+    DEBIAN_12("debian-12");
+
+    private final String label;
+
+    Kind(String label) {
+      this.label = label;
+    }
+
+    @Override
+    public String toString() {
+      return label;
+    }
   }
 
-  @Parameters(index = "0", paramLabel = "KIND", description = "tiny")
+  @Parameters(index = "0", paramLabel = "KIND", description = "tiny or debian-12")
   private Kind kind;
 
   @Parameters(
@@ -51,18 +69,31 @@ public final class ImageBuildCommand implements Callable<Integer> {
       description = "replace FILE when it is there")
   private boolean force;
 
+  @Option(
+      names = "--mirror",
+      paramLabel = "URL",
+      description = "of Debian's packages, kept in the image (default: what apt uses here)")
+  private @Nullable String mirror;
+
+  @Option(
+      names = "--security-mirror",
+      paramLabel = "URL",
+      description = "of its security updates (default: what apt uses here, or MIRROR-security)")
+  private @Nullable String securityMirror;
+
   @Override
   public Integer call() {
+    if (kind == Kind.TINY && (mirror != null || securityMirror != null)) {
+      throw new ParameterException(
+          spec.commandLine(), "--mirror and --security-mirror are for debian-12");
+    }
     Path target = file;
     if (target != null && Files.exists(target) && !force) {
       throw new CommandFailure(target + " is there already", "Replace it with --force.");
     }
     PrintWriter err = spec.commandLine().getErr();
-    Path cache = TinyImage.defaultCache(System.getenv());
-    try (ProgressLine line = new ProgressLine(Terminal.ofProcess(), err, "image " + name(kind))) {
-      Path image =
-          new TinyImage(cache, System.getenv())
-              .build((step, steps, text) -> line.show((step - 1.0) / steps, text));
+    try (ProgressLine line = new ProgressLine(Terminal.ofProcess(), err, "image " + kind)) {
+      Path image = build((step, steps, text) -> line.show((step - 1.0) / steps, text));
       if (target != null) {
         copy(image, target);
       }
@@ -73,9 +104,18 @@ public final class ImageBuildCommand implements Callable<Integer> {
     }
   }
 
-  private static String name(Kind kind) {
+  private Path build(ImageProgress progress) throws IOException {
+    Map<String, String> environment = System.getenv();
+    Path cache = TinyImage.defaultCache(environment);
     return switch (kind) {
-      case TINY -> "tiny";
+      case TINY -> new TinyImage(cache, environment).build(progress);
+      case DEBIAN_12 ->
+          new DebianImage(
+                  cache,
+                  environment,
+                  Optional.ofNullable(mirror),
+                  Optional.ofNullable(securityMirror))
+              .build(progress);
     };
   }
 

@@ -1,0 +1,41 @@
+package io.malleable.app;
+
+import io.malleable.lab.DebianImage;
+import io.malleable.lab.TinyImage;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The golden image as its users meet it: built, imported, booted by a rack, logged in to. */
+class DebianBootTest {
+  /** Without KVM a boot takes minutes; the scenario has limits of its own for each step. */
+  private static final Duration LIMIT = Duration.ofMinutes(80);
+
+  @TempDir Path directory;
+
+  @Test
+  @Tag("long")
+  void debianBootsByBiosAndUefiAndLetsInWhomItsIdentityDriveNames() throws Exception {
+    long startNanos = System.nanoTime();
+    Path image =
+        new DebianImage(
+                TinyImage.defaultCache(System.getenv()),
+                System.getenv(),
+                Optional.empty(),
+                Optional.empty())
+            .build((_, _, _) -> {});
+    System.out.printf("image: %.1f s%n", (System.nanoTime() - startNanos) / 1e9);
+    Namespace.run(
+        DebianScenario.class,
+        List.of(directory.toString(), image.toString()),
+        directory.resolve("scenario.log"),
+        LIMIT,
+        new Namespace.Needs(
+            List.of("unshare", "ip", "ipmi_sim", "ipmitool", "ssh", "ssh-keygen"),
+            "util-linux, iproute2, openipmi, ipmitool and openssh-client"));
+  }
+}
