@@ -34,7 +34,10 @@ final class Namespace {
         new ArrayList<>(
             List.of(
                 "unshare",
-                root ? "-nm" : "-Urnm",
+                root ? "-n" : "-Urn",
+                "--mount",
+                "--pid",
+                "--mount-proc",
                 "--kill-child",
                 "--fork",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),

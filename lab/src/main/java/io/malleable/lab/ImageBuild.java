@@ -85,14 +85,15 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
       atExit = new Thread(() -> end(running), "image build ends");
       Runtime.getRuntime().addShutdownHook(atExit);
       Deque<String> said = new ArrayDeque<>();
-      Thread watchdog = Thread.ofVirtual().start(() -> endAfterLimit(running, said));
-      try (BufferedReader lines = process.errorReader()) {
-        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-          note(line, said, progress);
-        }
+      // Reading cannot be interrupted, waiting can.
+      Thread reader = Thread.ofVirtual().start(() -> read(running, said, progress));
+      if (!process.waitFor(limit.toSeconds(), TimeUnit.SECONDS)) {
+        end(process);
+        throw new IOException(
+            "it took longer than " + limit.toMinutes() + " minutes and was ended");
       }
-      int status = process.waitFor();
-      watchdog.interrupt();
+      reader.join();
+      int status = process.exitValue();
       Path image = Path.of(Files.readString(answer).strip());
       if (status != 0 || !Files.isRegularFile(image)) {
         throw new IOException(reason(said, status));
@@ -109,6 +110,18 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
         removeHook(atExit);
       }
       Files.deleteIfExists(answer);
+    }
+  }
+
+  private static void read(Process process, Deque<String> said, ImageProgress progress) {
+    try (BufferedReader lines = process.errorReader()) {
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        note(line, said, progress);
+      }
+    } catch (IOException e) {
+      synchronized (said) {
+        said.addLast("its messages cannot be read: " + e.getMessage());
+      }
     }
   }
 
@@ -133,19 +146,6 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
   private static String reason(Deque<String> said, int status) {
     synchronized (said) {
       return said.isEmpty() ? "the builder ended with status " + status : String.join("\n", said);
-    }
-  }
-
-  private void endAfterLimit(Process process, Deque<String> said) {
-    try {
-      if (!process.waitFor(limit.toSeconds(), TimeUnit.SECONDS)) {
-        synchronized (said) {
-          said.addLast("it took longer than " + limit.toMinutes() + " minutes and was ended");
-        }
-        end(process);
-      }
-    } catch (InterruptedException e) {
-      // The usual end: the builder was done before.
     }
   }
 

@@ -26,11 +26,13 @@ import picocli.CommandLine.Spec;
     description = "Builds a bootable image from the distribution's packages",
     footer = {
       "",
-      "tiny: 128 MiB for BIOS and UEFI. Finds its drive by iBFT, counts its boots, says M2 READY on",
-      "the serial console, and gives a root shell there. For trying and testing. Needs no root.",
+      "tiny: 128 MiB for BIOS and UEFI. Finds its drive by iBFT, counts its boots,",
+      "says M2 READY on the serial console, and gives a root shell there. For",
+      "trying and testing. Needs no root.",
       "",
-      "debian-12: a golden image of 10 GiB for BIOS and UEFI, with cloud-init, which gives it its name",
-      "and keys. Log in as the user debian. Needs root, or a user namespace with subordinate ids.",
+      "debian-12: a golden image of 10 GiB for BIOS and UEFI, with cloud-init, which",
+      "gives it its name and keys. Log in as the user debian. Needs root, or a user",
+      "namespace with subordinate ids.",
       "",
       "What was built before from the same packages is not built again."
     })

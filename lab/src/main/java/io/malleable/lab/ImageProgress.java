@@ -1,6 +1,6 @@
 package io.malleable.lab;
 
-/** What the builder of an image is at. */
+/** What the builder of an image is at; told on a thread of its own. */
 @FunctionalInterface
 public interface ImageProgress {
   /**
