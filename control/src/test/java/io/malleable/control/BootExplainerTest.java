@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import org.junit.jupiter.api.AfterEach;
@@ -23,7 +24,11 @@ final class BootExplainerTest {
     fixture = new Fixture(directory);
     fixture.image("golden");
     fixture.node("n1", 1);
-    operation = fixture.control.nodes().provision(project(), "n1", new BootDrive.OfImage("golden"));
+    operation =
+        fixture
+            .control
+            .nodes()
+            .provision(project(), "n1", new BootDrive.OfImage("golden"), List.of());
     fixture.reached(operation, OperationState.WAITING);
   }
 
@@ -56,7 +61,7 @@ final class BootExplainerTest {
     Explanation why = firmwareReads(20 << 20);
     assertEquals(Optional.of(BootStage.FIRST_READ), why.reached());
     assertEquals(Optional.of(BootStage.OS_LOGIN), why.missing());
-    assertTrue(why.cause().orElseThrow().startsWith("20 MiB were read"), why.toString());
+    assertTrue(why.cause().orElseThrow().startsWith("20.0 MiB were read"), why.toString());
     assertTrue(why.cause().orElseThrow().contains("lacks open-iscsi"), why.toString());
     assertTrue(why.fix().orElseThrow().contains("m2 image check golden."), why.toString());
 
