@@ -158,7 +158,7 @@ final class CommandsTest {
         FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
       channel.write(ByteBuffer.wrap(new byte[] {1}), (64 << 20) - 1);
     }
-    JsonNode image = json("image import sparse " + file + " --format raw");
+    JsonNode image = json("image import sparse " + file + " --format raw --upload");
     assertTrue(image.path("allocatedBytes").asLong() < 1 << 20, image::toString);
     Path out = directory.resolve("out.raw");
     succeed("image export sparse " + out + " --format raw");
@@ -240,7 +240,9 @@ final class CommandsTest {
     assertTrue(refused.contains("m2 node release runner"), refused);
     assertEquals("ready", json("disk show idle").path("state").asText());
     assertTrue(fail("image delete family").contains("disk 'idle', disk 'runner'"));
-    succeed("node release runner");
+    assertTrue(
+        succeed("node release runner")
+            .contains("to undo it: m2 node provision runner --disk runner"));
     // An accidental release is taken back by provisioning with the disk that it kept.
     assertEquals("ready", json("disk show runner").path("state").asText());
     provision("--disk runner");

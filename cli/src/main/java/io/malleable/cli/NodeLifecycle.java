@@ -63,6 +63,7 @@ final class NodeLifecycle {
 
     @Override
     protected void run() {
+      String disk = Table.cell(api().get(NodeCommands.NODE, name.text()).path("disk"));
       conclude(
           api()
               .post(
@@ -75,8 +76,15 @@ final class NodeLifecycle {
                   .println(
                       "node "
                           + name.text()
-                          + " is released; its disk is "
-                          + (deleteDisk.isSet() ? "in the trash" : "kept")));
+                          + " is released; its disk "
+                          + disk
+                          + (deleteDisk.isSet() ? " is in the trash" : " is kept")
+                          + "; to undo it: "
+                          + (deleteDisk.isSet() ? "m2 disk undelete " + disk + " && " : "")
+                          + "m2 node provision "
+                          + name.text()
+                          + " --disk "
+                          + disk));
     }
   }
 

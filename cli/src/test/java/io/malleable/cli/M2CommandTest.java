@@ -238,6 +238,7 @@ class M2CommandTest {
 
   @Test
   void anOperationThatIsNotOverInTimeGoesOn() {
+    server.on("GET /v1/nodes/n1", 200, NODE);
     server.on("POST /v1/nodes/n1/release", 202, operation("running", ""));
     server.on("GET /v1/operations/op-1?wait=1", 200, operation("running", ""));
     Outcome outcome = server.run("node release n1 --timeout 1");

@@ -60,6 +60,48 @@ final class ConcurrencyTest {
   }
 
   @Test
+  void aCascadeTakesAllOrNothingWhileOthersCloneAndProvision() throws Exception {
+    for (int round = 1; round <= 10; round++) {
+      String image = "golden-" + round;
+      String name = "n" + round;
+      fixture.image(image);
+      fixture.disk("idle-" + round, image);
+      fixture.node(name, round);
+      List<Callable<Object>> calls =
+          List.of(
+              () ->
+                  fixture
+                      .control
+                      .nodes()
+                      .provision(project, name, new BootDrive.OfImage(image), List.of()),
+              () -> fixture.end(fixture.control.images().deleteWithDependants(project, image)));
+      List<ErrorCode> refused = new ArrayList<>();
+      try (ExecutorService callers = Executors.newVirtualThreadPerTaskExecutor()) {
+        for (Future<Object> call : callers.invokeAll(calls)) {
+          try {
+            call.get();
+          } catch (ExecutionException e) {
+            if (!(e.getCause() instanceof ControlException refusal)) {
+              throw new AssertionError(e.getCause());
+            }
+            refused.add(refusal.code());
+          }
+        }
+      }
+      assertEquals(1, refused.size(), "one of both comes first: " + refused);
+      boolean provisioned =
+          refused.getFirst() != ErrorCode.NOT_FOUND
+              && refused.getFirst() != ErrorCode.IMAGE_NOT_READY;
+      List<String> disks =
+          fixture.control.disks().list(project, PageRequest.first()).items().stream()
+              .map(Disk::name)
+              .toList();
+      assertEquals(provisioned, disks.contains(name), refused::toString);
+      assertEquals(provisioned, disks.contains("idle-" + round), refused::toString);
+    }
+  }
+
+  @Test
   void ofManyProvisionsOfOneNodeOneIsDone() throws Exception {
     fixture.image("golden");
     Node node = fixture.node("n1", 1);

@@ -15,6 +15,7 @@ import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Optional;
 import java.util.Set;
@@ -30,6 +31,7 @@ import java.util.stream.Stream;
 final class Uploads {
   private static final Duration LIFETIME = Duration.ofDays(1);
   private static final int CHUNK_BYTES = 256 * 1024;
+  private static final byte[] ZEROES = new byte[CHUNK_BYTES];
 
   /** How often an upload looks whether there is still space. */
   private static final long SPACE_CHECK_BYTES = 16L << 20;
@@ -160,15 +162,24 @@ final class Uploads {
         if (received / SPACE_CHECK_BYTES != (received + n) / SPACE_CHECK_BYTES) {
           requireSpace(SPACE_CHECK_BYTES);
         }
-        ByteBuffer bytes = ByteBuffer.wrap(chunk, 0, n);
-        while (bytes.hasRemaining()) {
-          out.write(bytes, firstByte + received + bytes.position());
+        // A hole of the image stays one here. What breaks off within it is sent again.
+        if (!Arrays.equals(chunk, 0, n, ZEROES, 0, n)) {
+          put(out, ByteBuffer.wrap(chunk, 0, n), firstByte + received);
         }
         received += n;
+      }
+      if (out.size() < firstByte + received) {
+        put(out, ByteBuffer.wrap(ZEROES, 0, 1), firstByte + received - 1);
       }
       out.force(false);
     }
     return received;
+  }
+
+  private static void put(FileChannel out, ByteBuffer bytes, long at) throws IOException {
+    while (bytes.hasRemaining()) {
+      out.write(bytes, at + bytes.position());
+    }
   }
 
   private void requireSpace(long neededBytes) throws IOException {
