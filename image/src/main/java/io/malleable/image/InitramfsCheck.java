@@ -296,7 +296,8 @@ final class InitramfsCheck {
    * Neither of the two that everybody uses: its init must at least call a program of open-iscsi.
    */
   private void checkOwn() {
-    boolean hasProgram = hasProgram("iscsistart") || hasProgram("iscsid");
+    // iscsid by itself waits to be told.
+    boolean hasProgram = hasProgram("iscsistart") || hasProgram("iscsiadm");
     Optional<String> init = initramfs.text("init");
     boolean isScript = init.filter(text -> text.startsWith("#!")).isPresent();
     boolean calls =
