@@ -38,12 +38,16 @@ public final class BootCheck {
    */
   public static BootReport check(DriveContent content, Optional<BootFirmware> wanted)
       throws IOException {
-    return check(content, wanted, new Budget(LIMIT, System::nanoTime));
+    return check(content, wanted, new Budget(LIMIT, Budget.MAX_INFLATED_BYTES, System::nanoTime));
   }
 
   static BootReport check(DriveContent content, Optional<BootFirmware> wanted, Budget budget)
       throws IOException {
-    return new BootCheck(content, wanted, budget).run();
+    try {
+      return new BootCheck(content, wanted, budget).run();
+    } catch (StorageException e) {
+      throw e.failure();
+    }
   }
 
   private BootReport run() throws IOException {

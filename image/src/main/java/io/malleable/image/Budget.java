@@ -10,11 +10,13 @@ final class Budget {
 
   private final LongSupplier nanoTime;
   private final Duration limit;
+  private final long maxInflatedBytes;
   private final long beganNanos;
   private long inflatedBytes;
 
-  Budget(Duration limit, LongSupplier nanoTime) {
+  Budget(Duration limit, long maxInflatedBytes, LongSupplier nanoTime) {
     this.limit = limit;
+    this.maxInflatedBytes = maxInflatedBytes;
     this.nanoTime = nanoTime;
     this.beganNanos = nanoTime.getAsLong();
   }
@@ -27,9 +29,8 @@ final class Budget {
 
   void spendInflated(long bytes) throws CheckTimeoutException, UnreadableException {
     inflatedBytes += bytes;
-    if (inflatedBytes > MAX_INFLATED_BYTES) {
-      throw new UnreadableException(
-          "it unpacks to more than " + (MAX_INFLATED_BYTES >> 20) + " MiB");
+    if (inflatedBytes > maxInflatedBytes) {
+      throw new UnreadableException("it unpacks to more than " + (maxInflatedBytes >> 20) + " MiB");
     }
     checkTime();
   }

@@ -87,7 +87,11 @@ final class Drive {
       long offset = number * PAGE_BYTES;
       ByteBuffer page =
           ByteBuffer.allocate((int) Math.min(PAGE_BYTES, content.sizeBytes() - offset));
-      content.read(offset, page);
+      try {
+        content.read(offset, page);
+      } catch (IOException e) {
+        throw new StorageException(e);
+      }
       page.flip();
       if (latest.size() >= MAX_PAGES) {
         latest.remove(latest.keySet().iterator().next());

@@ -62,7 +62,7 @@ final class Initramfs {
     int before = entries;
     try {
       segments(in, 0);
-    } catch (DamagedException | UnreadableException | CheckTimeoutException e) {
+    } catch (DamagedException | UnreadableException | CheckTimeoutException | StorageException e) {
       throw e;
     } catch (EOFException e) {
       throw new DamagedException("it ends in the middle", e);
@@ -137,7 +137,7 @@ final class Initramfs {
         next = input.read();
       }
       return next;
-    } catch (DamagedException | UnreadableException | CheckTimeoutException e) {
+    } catch (DamagedException | UnreadableException | CheckTimeoutException | StorageException e) {
       throw e;
     } catch (IOException e) {
       if (!hasArchive) {
