@@ -4,12 +4,14 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +29,8 @@ final class Catalogue {
 
   /** Volumes whose record cannot be read. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
+
+  private final Queue<String> garbage = new ArrayDeque<>();
 
   private Catalogue(StoreFiles files) {
     this.files = files;
@@ -46,7 +50,7 @@ final class Catalogue {
       }
     }
     if (complete && catalogue.damaged.isEmpty()) {
-      catalogue.deleteFiles(catalogue.layers.collectAll());
+      catalogue.deleteLater(catalogue.layers.collectAll());
     } else {
       LOG.log(Level.WARNING, "the store has damaged files: unused layers are kept");
     }
@@ -239,7 +243,7 @@ final class Catalogue {
     try {
       files.delete(StoreLayout.volume(volume.id()));
       files.syncDirectory(StoreLayout.VOLUMES);
-      deleteFiles(layers.removeVolume(volume.layer()));
+      deleteLater(layers.removeVolume(volume.layer()));
     } catch (IOException e) {
       cause.addSuppressed(e);
     }
@@ -276,7 +280,7 @@ final class Catalogue {
     records.put(volume.id(), volume);
     if (!old.layer().equals(volume.layer())) {
       layers.addVolume(volume.layer());
-      deleteFiles(layers.removeVolume(old.layer()));
+      deleteLater(layers.removeVolume(old.layer()));
     }
   }
 
@@ -294,18 +298,20 @@ final class Catalogue {
   }
 
   void collect(UUID layer) {
-    deleteFiles(layers.collect(layer));
+    deleteLater(layers.collect(layer));
   }
 
-  /** What is left over is removed at the next start. */
-  void deleteFiles(List<String> names) {
-    for (String name : names) {
-      try {
-        files.delete(name);
-      } catch (IOException e) {
-        LOG.log(Level.WARNING, "cannot delete " + name + ", which nobody needs any more", e);
-      }
-    }
+  /**
+   * Files that nobody needs any more: deleted by the maintenance, without the lock, or after the
+   * next start. A file system that discards takes seconds for a layer of many extents.
+   */
+  void deleteLater(List<String> names) {
+    garbage.addAll(names);
+  }
+
+  /** The next file to delete, or null. */
+  @Nullable String takeGarbage() {
+    return garbage.poll();
   }
 
   /** What the volume's own layers occupy: down to the first on which others stand too. */

@@ -322,6 +322,7 @@ public final class LocalVolumeStore implements VolumeStore {
         // Which of the two records a crash would leave is not known: both layers stay until then.
         throw new IOException("cannot roll back " + disk + ": " + e.getMessage(), e);
       }
+      maintainSoon();
       return catalogue.info(after);
     }
   }
@@ -403,7 +404,8 @@ public final class LocalVolumeStore implements VolumeStore {
   private void detach(ActiveVolume target) throws IOException {
     target.settle();
     target.writer().rewriteMap(Optional.empty());
-    catalogue.deleteFiles(catalogue.layers().putOnGround(target.nearest()));
+    catalogue.deleteLater(catalogue.layers().putOnGround(target.nearest()));
+    maintainSoon();
     target.rebase();
     VolumeRecord volume = catalogue.get(target.id());
     catalogue.replace(volume.withParent(Optional.empty()));
@@ -428,7 +430,10 @@ public final class LocalVolumeStore implements VolumeStore {
       garbage = catalogue.remove(volume.get());
       maintainSoon();
     }
-    catalogue.deleteFiles(garbage);
+    // Without the lock: giving back what is scattered over a device takes its time.
+    for (String name : garbage) {
+      maintenance.deleteFile(name);
+    }
   }
 
   @Override
@@ -571,7 +576,8 @@ public final class LocalVolumeStore implements VolumeStore {
     try {
       if (volume.removeUser() == 0) {
         active.remove(volume.id());
-        catalogue.deleteFiles(catalogue.layers().release(volume.nearest()));
+        catalogue.deleteLater(catalogue.layers().release(volume.nearest()));
+        maintainSoon();
         letGo.signalAll();
       }
     } finally {

@@ -11,9 +11,10 @@ import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a store does when it has time: layers that deleted snapshots left between two others are
- * merged into the one above, or lose what that one hides; frozen layers get checksums; deep chains
- * get packs. One thread at a time; every step can be ended and begun again, or cut off by a crash.
+ * What a store does when it has time: files that nobody needs are deleted; layers that deleted
+ * snapshots left between two others are merged into the one above, or lose what that one hides;
+ * frozen layers get checksums; deep chains get packs. One thread at a time; every step can be ended
+ * and begun again, or cut off by a crash.
  */
 final class Maintenance {
   private static final Logger LOG = System.getLogger(Maintenance.class.getName());
@@ -52,8 +53,27 @@ final class Maintenance {
   synchronized void runAll() throws IOException {
     seen.clear();
     packing.begin();
-    while (!closing.getAsBoolean() && (mergeOne() || packing.packOne() || sumOne())) {
+    while (!closing.getAsBoolean()
+        && (deleteOne() || mergeOne() || packing.packOne() || sumOne())) {
       // Each step says whether there was anything to do.
+    }
+  }
+
+  private boolean deleteOne() throws IOException {
+    String name = store.withCatalogue(Catalogue::takeGarbage);
+    if (name == null) {
+      return false;
+    }
+    deleteFile(name);
+    return true;
+  }
+
+  /** What is left over is removed after the next start. */
+  void deleteFile(String name) {
+    try {
+      files.delete(name);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot delete " + name + ", which nobody needs any more", e);
     }
   }
 
@@ -130,7 +150,7 @@ final class Maintenance {
       merge.writer.rewriteMap(layers.below(merge.orphan.id()));
       Layer bypassed = layers.bypass(merge.above);
       store.rebaseAll(bypassed);
-      catalogue.deleteFiles(layers.release(bypassed));
+      catalogue.deleteLater(layers.release(bypassed));
     }
     return null;
   }
@@ -143,7 +163,7 @@ final class Maintenance {
   private void releaseHold(Catalogue catalogue, Layer above, @Nullable ActiveVolume active)
       throws IOException {
     if (active == null) {
-      catalogue.deleteFiles(catalogue.layers().release(above));
+      catalogue.deleteLater(catalogue.layers().release(above));
     } else {
       store.deactivateForMaintenance(active);
     }
@@ -166,7 +186,7 @@ final class Maintenance {
       if (published) {
         catalogue.layers().addSums(layer.id);
       }
-      catalogue.deleteFiles(catalogue.layers().release(layer));
+      catalogue.deleteLater(catalogue.layers().release(layer));
       return null;
     });
     return true;

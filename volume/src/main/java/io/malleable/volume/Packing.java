@@ -75,7 +75,7 @@ final class Packing {
       LOG.log(Level.WARNING, "cannot pack layer " + candidate.top.id + " and those below it", e);
     } finally {
       store.withCatalogue(catalogue -> {
-        catalogue.deleteFiles(catalogue.layers().release(candidate.top));
+        catalogue.deleteLater(catalogue.layers().release(candidate.top));
         return null;
       });
     }

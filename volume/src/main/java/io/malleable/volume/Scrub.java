@@ -47,7 +47,7 @@ final class Scrub {
           scrub(layer);
         } finally {
           store.withCatalogue(catalogue -> {
-            catalogue.deleteFiles(catalogue.layers().release(layer));
+            catalogue.deleteLater(catalogue.layers().release(layer));
             return null;
           });
         }

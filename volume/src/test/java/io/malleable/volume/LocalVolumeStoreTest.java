@@ -8,6 +8,8 @@ import io.malleable.volume.LocalVolumeStore.Settings;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +17,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,6 +72,68 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     assertTrue(store().find(disk).orElseThrow().allocatedBytes() < 8 * MIB);
     reopenStore();
     assertArrayEquals(expected, read(disk, 0, 8 * MIB));
+  }
+
+  /** Files whose deletion does not end until it may. */
+  private static final class HeldDeletion {
+    final CountDownLatch begun = new CountDownLatch(1);
+    final CountDownLatch allowed = new CountDownLatch(1);
+
+    StoreFiles files(StoreFiles real) {
+      return (StoreFiles)
+          Proxy.newProxyInstance(
+              StoreFiles.class.getClassLoader(),
+              new Class<?>[] {StoreFiles.class},
+              (proxy, method, arguments) -> {
+                if (method.getName().equals("delete")
+                    && arguments[0] instanceof String name
+                    && name.endsWith(StoreLayout.DATA)) {
+                  begun.countDown();
+                  allowed.await();
+                }
+                try {
+                  return method.invoke(real, arguments);
+                } catch (InvocationTargetException e) {
+                  throw e.getCause();
+                }
+              });
+    }
+  }
+
+  @Test
+  void rollbackAndSnapshotsDoNotWaitForTheDeletionOfWhatIsGone() throws Exception {
+    HeldDeletion held = new HeldDeletion();
+    Path own = directory.resolve("own");
+    Files.createDirectories(own);
+    StoreFiles files = held.files(new LocalFiles(own));
+    try (LocalVolumeStore slow = LocalVolumeStore.open(files, Settings.defaults());
+        ExecutorService background = Executors.newSingleThreadExecutor()) {
+      UUID disk = id();
+      UUID snapshot = id();
+      slow.create(disk, MIB);
+      slow.snapshot(snapshot, disk);
+      slow.rollback(disk, snapshot);
+      Future<?> maintenance =
+          background.submit(() -> {
+            slow.maintain();
+            return null;
+          });
+      try {
+        held.begun.await();
+        slow.snapshot(id(), disk);
+        slow.rollback(disk, snapshot);
+        slow.clone(id(), snapshot, MIB);
+      } finally {
+        held.allowed.countDown();
+      }
+      maintenance.get();
+    }
+    try (Stream<Path> layers = Files.list(own.resolve("layers"))) {
+      assertEquals(
+          4,
+          layers.filter(file -> file.toString().endsWith(".data")).count(),
+          "no garbage is left");
+    }
   }
 
   @Test
