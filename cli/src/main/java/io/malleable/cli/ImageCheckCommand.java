@@ -36,10 +36,11 @@ public final class ImageCheckCommand extends ServerCommand {
     super(
         "Says what would stop an image from booting over the network",
         "",
-        "Looks inside without running or mounting anything: loaders for BIOS and UEFI, kernel,",
-        "initramfs (open-iscsi, iBFT, NIC drivers), how the system handles its boot NIC, cloud-init.",
-        "A FILE that is not raw is unpacked into TMPDIR (default /tmp) meanwhile.",
-        "Exit status 1 when something stops it, or when what decides cannot be looked into.");
+        "Looks inside without running or mounting anything: loaders for BIOS and UEFI,",
+        "kernel, initramfs (open-iscsi, iBFT, NIC drivers), how the system handles its",
+        "boot NIC, cloud-init. A FILE that is not raw is unpacked into TMPDIR (default",
+        "/tmp) meanwhile. Exit status 1 when something stops it from booting, or when",
+        "what decides cannot be looked into.");
     this.check = check;
   }
 

@@ -43,8 +43,6 @@ final class InitramfsCheck {
           "hinic",
           "nfp",
           "ionic",
-          "aqc111",
-          "thunderx2_net",
           "hns3");
 
   /** How it works. */

@@ -5,9 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.image.BootReport.Verdict;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -19,6 +22,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.Consumer;
+import org.apache.commons.compress.compressors.lz4.BlockLZ4CompressorOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -79,6 +83,24 @@ final class BootCheckTest {
   void initramfsIsReadHoweverItIsCompressed(String compressor) throws Exception {
     drive.compressor = List.of(compressor.split(" "));
     assertEquals(Verdict.BOOTS, drive.check().verdict());
+  }
+
+  /** The frame that {@code lz4 -l} writes, which the kernel's build uses. */
+  @Test
+  void initramfsInLegacyLz4IsRead() throws Exception {
+    drive.compressor = List.of("cat");
+    drive.hasMicrocode = false;
+    drive.build();
+    byte[] plain = requireNonNull(drive.root.get("boot/initrd.img-" + DebianDrive.KERNEL));
+    ByteArrayOutputStream block = new ByteArrayOutputStream();
+    try (OutputStream lz4 = new BlockLZ4CompressorOutputStream(block)) {
+      lz4.write(plain);
+    }
+    ByteBuffer frame = ByteBuffer.allocate(8 + block.size()).order(ByteOrder.LITTLE_ENDIAN);
+    frame.putInt(0x184c2102).putInt(block.size()).put(block.toByteArray());
+    DebianDrive packed = new DebianDrive(Files.createDirectory(directory.resolve("lz4")));
+    packed.root.put("boot/initrd.img-" + DebianDrive.KERNEL, frame.array());
+    assertEquals(Verdict.BOOTS, packed.check().verdict());
   }
 
   @ParameterizedTest
