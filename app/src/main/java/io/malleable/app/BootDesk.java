@@ -129,9 +129,11 @@ final class BootDesk implements BootDirectory, BootListener {
 
   @Override
   public void onLoader(LoaderServed event) {
-    MacAddress mac = leases.get(event.link().remote());
-    if (mac != null && event.transport().equals("tftp")) {
-      events.onNetworkStage(ours(mac), BootStage.TFTP, event.file());
+    // Beside another DHCP server only the link knows whose address it is.
+    Optional<MacAddress> mac =
+        event.mac().or(() -> Optional.ofNullable(leases.get(event.link().remote())));
+    if (mac.isPresent() && event.transport().equals("tftp")) {
+      events.onNetworkStage(ours(mac.get()), BootStage.TFTP, event.file());
     }
   }
 

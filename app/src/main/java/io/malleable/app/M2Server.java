@@ -53,8 +53,15 @@ final class M2Server implements AutoCloseable {
   private final Addresses addresses;
   private final Control control;
   private final AtomicBoolean serving;
+  private final String notice;
 
-  private M2Server(StopStack started, Addresses addresses, Control control, AtomicBoolean serving) {
+  private M2Server(
+      StopStack started,
+      Addresses addresses,
+      Control control,
+      AtomicBoolean serving,
+      String notice) {
+    this.notice = notice;
     this.started = started;
     this.control = control;
     this.addresses = addresses;
@@ -91,6 +98,11 @@ final class M2Server implements AutoCloseable {
 
   Control control() {
     return control;
+  }
+
+  /** What the operator has to do elsewhere for this server; empty for nothing. */
+  String notice() {
+    return notice;
   }
 
   static String version() {
@@ -152,9 +164,9 @@ final class M2Server implements AutoCloseable {
               data.resolve("uploads"),
               settings.storeReserveBytes(),
               serving::get);
-      started.push(
-          "segment",
-          Segment.start(settings, control, desk, bootAt.port(), data.resolve("dhcp-leases")));
+      Segment segment =
+          Segment.start(settings, control, desk, bootAt.port(), data.resolve("dhcp-leases"));
+      started.push("segment", segment);
       ApiServer api = api(token, ports);
       HostPort httpAt = settings.http().withPort(api.port());
       facts.apiIsAt(httpAt);
@@ -162,7 +174,7 @@ final class M2Server implements AutoCloseable {
       Addresses addresses = new Addresses(httpAt, bootAt, iscsiAt);
       started.push("run file", RunFile.write(data, addresses));
       serving.set(true);
-      return new M2Server(started, addresses, control, serving);
+      return new M2Server(started, addresses, control, serving, segment.notice());
     }
 
     /** A second drive for each node: its name, and the keys of those who may log in. */
@@ -225,7 +237,12 @@ final class M2Server implements AutoCloseable {
       BootDeadlines.Dhcp dhcp =
           settings
               .dhcp()
-              .map(on -> on.pool().isEmpty() ? BootDeadlines.Dhcp.PROXY : BootDeadlines.Dhcp.SERVER)
+              .map(on ->
+                  switch (on.mode()) {
+                    case SERVER -> BootDeadlines.Dhcp.SERVER;
+                    case PROXY -> BootDeadlines.Dhcp.PROXY;
+                    case EXTERNAL -> BootDeadlines.Dhcp.ELSEWHERE;
+                  })
               .orElse(BootDeadlines.Dhcp.ELSEWHERE);
       ControlSettings limits =
           ControlSettings.of(dhcp).withTrashRetention(settings.trashRetention());

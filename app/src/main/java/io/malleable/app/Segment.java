@@ -4,22 +4,24 @@ import io.malleable.control.Control;
 import io.malleable.netboot.BootListener;
 import io.malleable.netboot.DhcpConfig;
 import io.malleable.netboot.DhcpDirectory;
+import io.malleable.netboot.ExternalDhcp;
 import io.malleable.netboot.LoaderDirectory;
-import io.malleable.netboot.MacAddress;
+import io.malleable.netboot.RouterAdvertiser;
 import io.malleable.netboot.SegmentServices;
 import io.malleable.netboot.TftpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.InstantSource;
-import java.util.Optional;
 
 /** What the server does on the machines' own segment, where it is asked for: DHCP and TFTP. */
 final class Segment implements AutoCloseable {
   private final StopStack started;
+  private final String notice;
 
-  private Segment(StopStack started) {
+  private Segment(StopStack started, String notice) {
     this.started = started;
+    this.notice = notice;
   }
 
   /**
@@ -32,21 +34,22 @@ final class Segment implements AutoCloseable {
       Settings settings, Control control, BootListener listener, int bootHttpPort, Path leases)
       throws StartException {
     StopStack started = new StopStack();
+    String notice = "";
     try {
       if (settings.dhcp().isPresent()) {
-        dhcp(settings.dhcp().get(), control, listener, bootHttpPort, leases, started);
+        notice = dhcp(settings.dhcp().get(), control, listener, bootHttpPort, leases, started);
       }
       if (settings.tftp().isPresent()) {
         tftp(settings, settings.tftp().get(), listener, bootHttpPort, started);
       }
-      return new Segment(started);
+      return new Segment(started, notice);
     } catch (StartException | RuntimeException e) {
       started.close();
       throw e;
     }
   }
 
-  private static void dhcp(
+  private static String dhcp(
       Settings.Dhcp dhcp,
       Control control,
       BootListener listener,
@@ -54,17 +57,29 @@ final class Segment implements AutoCloseable {
       Path leases,
       StopStack started)
       throws StartException {
-    DhcpDirectory directory = mac -> host(control, mac);
     try {
       DhcpConfig config =
           SegmentServices.onInterface(
-              dhcp.interfaceName(),
-              dhcp.pool().isEmpty() ? DhcpConfig.Mode.PROXY : DhcpConfig.Mode.SERVER,
-              dhcp.pool(),
-              bootHttpPort);
+                  dhcp.interfaceName(),
+                  dhcp.mode() == Settings.DhcpMode.SERVER
+                      ? DhcpConfig.Mode.SERVER
+                      : DhcpConfig.Mode.PROXY,
+                  dhcp.pool(),
+                  bootHttpPort)
+              .withLink(dhcp.routers(), dhcp.dnsServers())
+              .withRelayed(dhcp.relayed());
+      DhcpDirectory directory = new NodesOfDhcp(control.nodes());
+      if (dhcp.mode() == Settings.DhcpMode.EXTERNAL) {
+        started.push(
+            "router advertiser",
+            RouterAdvertiser.start(
+                dhcp.interfaceName(), directory, config.strangers(), InstantSource.system()));
+        return notice(new ExternalDhcp(config.serverAddress(), bootHttpPort, config.loaders()));
+      }
       started.push(
           "DHCP",
           SegmentServices.start(config, directory, listener, InstantSource.system(), leases));
+      return "";
     } catch (IOException | IllegalArgumentException e) {
       throw new StartException(
           "--dhcp: cannot serve " + dhcp.interfaceName() + ": " + e.getMessage(),
@@ -74,12 +89,14 @@ final class Segment implements AutoCloseable {
     }
   }
 
-  private static Optional<DhcpDirectory.Host> host(Control control, MacAddress mac) {
-    return control
-        .nodes()
-        .ofMac(new io.malleable.control.MacAddress(mac.toString()))
-        .map(node ->
-            new DhcpDirectory.Host(node.name(), Optional.empty(), Optional.of(node.name())));
+  private static String notice(ExternalDhcp settings) {
+    return """
+    Your DHCP server has to send machines here. For dnsmasq, a file in /etc/dnsmasq.d:
+    %s
+    For ISC Kea, in Dhcp4:
+    %s
+    """
+        .formatted(settings.dnsmasq().indent(2), settings.kea().indent(2));
   }
 
   private static void tftp(
@@ -94,6 +111,11 @@ final class Segment implements AutoCloseable {
       throw new StartException(
           String.valueOf(e.getMessage()), "ports below 1024 need root or CAP_NET_BIND_SERVICE", e);
     }
+  }
+
+  /** What the operator of another DHCP server has to set there; empty for nothing. */
+  String notice() {
+    return notice;
   }
 
   @Override

@@ -21,6 +21,7 @@ final class ServerProcess {
     Runtime.getRuntime()
         .addShutdownHook(Thread.ofPlatform().name("stop").unstarted(() -> stop(server)));
     out.print(banner(settings, server));
+    out.print(server.notice());
     out.flush();
     Thread.currentThread().join();
     return 0;

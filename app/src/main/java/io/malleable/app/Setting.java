@@ -34,8 +34,15 @@ enum Setting {
   DHCP_MODE(
       "MODE",
       "server",
-      "server (hands out addresses, the default) or proxy (beside another DHCP server)."),
+      "server (hands out addresses, the default), proxy (adds the boot file beside another DHCP"
+          + " server) or external (prints the settings for the other server)."),
   DHCP_POOL("FIRST-LAST", "", "Addresses for machines, such as 10.0.0.100-10.0.0.200."),
+  DHCP_ROUTER("ADDRESS,...", "", "Routers that machines on the interface's network are told of."),
+  DHCP_DNS("ADDRESS,...", "", "Name servers that they are told of."),
+  DHCP_RELAYED(
+      "NETWORK;...",
+      "",
+      "Networks behind relay agents: 10.2.0.0/24,pool=10.2.0.100-10.2.0.200,router=10.2.0.1;..."),
   TFTP("HOST:PORT", "", "Serve boot loaders by TFTP, usually ADDRESS:69; off unless asked for."),
   STORE_RESERVE(
       "SIZE",

@@ -8,8 +8,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
@@ -56,9 +58,28 @@ record Settings(
   /**
    * DHCP on one interface.
    *
-   * @param pool what to hand out; absent in proxy mode
+   * @param pool what to hand out; only in server mode
+   * @param relayed networks whose relay agents ask us
    */
-  record Dhcp(String interfaceName, Optional<DhcpSubnet.Range> pool) {}
+  record Dhcp(
+      String interfaceName,
+      DhcpMode mode,
+      Optional<DhcpSubnet.Range> pool,
+      List<Ipv4> routers,
+      List<Ipv4> dnsServers,
+      List<DhcpSubnet> relayed) {}
+
+  /** Who hands out addresses, and who says what to boot. */
+  enum DhcpMode {
+    /** We do both. */
+    SERVER,
+    /** Another server and we. */
+    PROXY,
+    /** Another server does both, as we tell its operator. */
+    EXTERNAL
+  }
+
+  private static final int MAX_PER_NETWORK = 8;
 
   /** Volumes on Ceph RBD instead of in the data directory. */
   record Rbd(Path conf, String user, String pool, Duration timeout) {}
@@ -189,19 +210,30 @@ record Settings(
 
   private static Optional<Dhcp> dhcp(Reader reader) {
     Optional<String> card = reader.value(Setting.DHCP, Settings::card);
-    Optional<Boolean> proxy = reader.value(Setting.DHCP_MODE, Settings::isProxy);
-    Optional<DhcpSubnet.Range> pool = reader.value(Setting.DHCP_POOL, Settings::range);
-    if (card.isEmpty() || proxy.isEmpty()) {
+    Optional<DhcpMode> mode = reader.value(Setting.DHCP_MODE, Settings::dhcpMode);
+    Optional<DhcpSubnet.Range> pool =
+        reader.value(Setting.DHCP_POOL, text -> legal(() -> DhcpSubnet.Range.read(text)));
+    List<Ipv4> routers = reader.value(Setting.DHCP_ROUTER, Settings::ipv4s).orElse(List.of());
+    List<Ipv4> dnsServers = reader.value(Setting.DHCP_DNS, Settings::ipv4s).orElse(List.of());
+    List<DhcpSubnet> relayed =
+        reader.value(Setting.DHCP_RELAYED, Settings::subnets).orElse(List.of());
+    if (card.isEmpty() || mode.isEmpty()) {
       return Optional.empty();
     }
-    if (proxy.get() == pool.isPresent() && reader.errors.isEmpty()) {
+    boolean serves = mode.get() == DhcpMode.SERVER;
+    if (serves != pool.isPresent() && reader.errors.isEmpty()) {
       reader.errors.add(
           pool.isPresent()
-              ? "--dhcp-pool: leave it out with --dhcp-mode proxy: the other server hands out"
-                  + " addresses"
+              ? "--dhcp-pool: leave it out with --dhcp-mode proxy or external: the other server"
+                  + " hands out addresses"
               : "--dhcp-pool: name the addresses to hand out, such as 10.0.0.100-10.0.0.200");
     }
-    return Optional.of(new Dhcp(card.get(), pool));
+    if (!serves && !(routers.isEmpty() && dnsServers.isEmpty() && relayed.isEmpty())) {
+      reader.errors.add(
+          "--dhcp-router, --dhcp-dns, --dhcp-relayed: only with --dhcp-mode server; else the other"
+              + " server tells machines of them");
+    }
+    return Optional.of(new Dhcp(card.get(), mode.get(), pool, routers, dnsServers, relayed));
   }
 
   private static String card(String text) throws SettingException {
@@ -211,26 +243,41 @@ record Settings(
     throw new SettingException("name a network interface, such as eth1");
   }
 
-  private static boolean isProxy(String text) throws SettingException {
-    return switch (text) {
-      case "server" -> false;
-      case "proxy" -> true;
-      default -> throw new SettingException("use server or proxy");
-    };
-  }
-
-  private static DhcpSubnet.Range range(String text) throws SettingException {
-    String[] ends = text.split("-", -1);
-    Optional<Ipv4> first = Ipv4.parse(ends[0]);
-    Optional<Ipv4> last = Ipv4.parse(ends[ends.length - 1]);
-    if (ends.length == 2 && first.isPresent() && last.isPresent()) {
-      try {
-        return new DhcpSubnet.Range(first.get(), last.get());
-      } catch (IllegalArgumentException e) {
-        throw new SettingException(String.valueOf(e.getMessage()));
+  private static DhcpMode dhcpMode(String text) throws SettingException {
+    for (DhcpMode mode : DhcpMode.values()) {
+      if (mode.name().toLowerCase(Locale.ROOT).equals(text)) {
+        return mode;
       }
     }
-    throw new SettingException("use FIRST-LAST, such as 10.0.0.100-10.0.0.200");
+    throw new SettingException("use server, proxy or external");
+  }
+
+  private static List<Ipv4> ipv4s(String text) throws SettingException {
+    List<Ipv4> addresses = new ArrayList<>();
+    for (String each : text.split(",", -1)) {
+      addresses.add(legal(() -> Ipv4.read(each.strip())));
+    }
+    if (addresses.size() > MAX_PER_NETWORK) {
+      throw new SettingException("give at most " + MAX_PER_NETWORK);
+    }
+    return addresses;
+  }
+
+  private static List<DhcpSubnet> subnets(String text) throws SettingException {
+    List<DhcpSubnet> subnets = new ArrayList<>();
+    for (String each : text.split(";", -1)) {
+      subnets.add(legal(() -> DhcpSubnet.read(each.strip())));
+    }
+    return subnets;
+  }
+
+  /** What a reader of another room finds wrong is said as ours. */
+  private static <T> T legal(Supplier<T> reading) throws SettingException {
+    try {
+      return reading.get();
+    } catch (IllegalArgumentException e) {
+      throw new SettingException(String.valueOf(e.getMessage()));
+    }
   }
 
   private static Optional<Rbd> rbd(Reader reader) {

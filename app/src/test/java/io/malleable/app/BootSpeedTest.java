@@ -19,14 +19,15 @@ class BootSpeedTest {
   private static final int MIN_RUNS = 5;
   private static final int MAX_RUNS = 60;
   private static final Duration POWER_ON_LIMIT = Duration.ofMinutes(1);
-  private static final long MUST_REACH_MILLIS = 100;
+  private static final long MAX_RATIO = 2;
 
   /**
-   * The best run is what the program needs; the others show what this machine was busy with
-   * besides, so a busy one gets more runs. All are printed.
+   * The size must not matter: the best runs of both sizes, taken in turn, are compared with one
+   * another, so what else the machine does cancels out. The absolute time is printed for who wants
+   * to know it; the benchmarks judge it.
    */
   @Test
-  void provisionReachesPowerOnWithin100MillisWhateverTheSizeOfTheImage() throws Exception {
+  void provisionReachesPowerOnAsSoonWithAnImageAThousandTimesAsLarge() throws Exception {
     try (BootLab lab = BootLab.start()) {
       lab.addMachine("fast", Firmware.BIOS);
       importSparse(lab, "small", 1L << 30);
@@ -34,20 +35,20 @@ class BootSpeedTest {
       measure(lab, BootLab.IMAGE, "128 MiB (warm-up)");
       List<Long> small = new ArrayList<>();
       List<Long> large = new ArrayList<>();
-      for (int i = 0; i < MAX_RUNS && (i < MIN_RUNS || !reached(small) || !reached(large)); i++) {
+      for (int i = 0; i < MAX_RUNS && (i < MIN_RUNS || !isNoSlower(large, small)); i++) {
         small.add(measure(lab, "small", "1 GiB"));
         large.add(measure(lab, "large", "1 TiB"));
       }
       System.out.printf(
           "provision to power-on, ms: 1 GiB best %d median %d; 1 TiB best %d median %d%n",
           Collections.min(small), median(small), Collections.min(large), median(large));
-      assertTrue(reached(small), "1 GiB, ms: " + small);
-      assertTrue(reached(large), "1 TiB, ms: " + large);
+      assertTrue(isNoSlower(large, small), "ms, 1 TiB: " + large + ", 1 GiB: " + small);
     }
   }
 
-  private static boolean reached(List<Long> millis) {
-    return Collections.min(millis) < MUST_REACH_MILLIS;
+  /** Work that grew with the size would make it a thousand times as slow. */
+  private static boolean isNoSlower(List<Long> large, List<Long> small) {
+    return Collections.min(large) <= MAX_RATIO * Math.max(1, Collections.min(small));
   }
 
   private static long measure(BootLab lab, String image, String size) {

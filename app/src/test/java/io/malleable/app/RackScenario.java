@@ -82,6 +82,7 @@ final class RackScenario {
     switch (dhcp) {
       case SERVER -> flags.addAll(List.of("--dhcp-pool", "10.77.0.100-10.77.0.200"));
       case PROXY -> {
+        checkExternal();
         flags.addAll(List.of("--dhcp-mode", "proxy"));
         dnsmasq();
       }
@@ -106,6 +107,26 @@ final class RackScenario {
         ProcessHandle.allProcesses()
             .anyMatch(process -> commandLine(process).contains(data + "/rack/"));
     check(!anyLeft, "no machine of the rack runs on without it");
+  }
+
+  /** In external mode nothing is served and the other server's operator is told what to set. */
+  private void checkExternal() throws Exception {
+    Path elsewhere = directory.resolve("external");
+    try (ServeProcess server =
+        ServeProcess.start(
+            elsewhere,
+            Map.of(),
+            "--dhcp",
+            BRIDGE,
+            "--dhcp-mode",
+            "external",
+            "--boot-http",
+            "10.77.0.1:0")) {
+      String url = "http://" + server.run().path("bootHttp").asText() + "/boot.ipxe";
+      await(STEP_LIMIT, "settings", () -> server.log().contains("\"boot-file-name\": \"" + url));
+      check(server.log().contains("dhcp-boot=tag:m2-ipxe," + url), server.log());
+      check(!Files.exists(elsewhere.resolve("dhcp-leases")), "no lease in external mode");
+    }
   }
 
   /** A DHCP server on a host of its own on the segment. */
@@ -147,6 +168,7 @@ final class RackScenario {
     ObjectNode imported = api.object().put("name", "tiny");
     imported.putObject("source").put("path", image.toString());
     finish(api, api.post(imported, "/v1/images"), STEP_LIMIT, server);
+    api.patch(api.object().put("address", "10.77.0.21"), "/v1/nodes/{}", "rack-1");
     // Serial over LAN by ipmitool: of the IPMI machine, and beside Redfish.
     follow("rack-1", url, token);
     follow("rack-3", url, token);
@@ -167,6 +189,10 @@ final class RackScenario {
     checkStages(api, "rack-2", "dhcp-offer", "tftp", "boot-script");
     checkStages(api, "rack-3", "dhcp-offer", "boot-script");
     check(!stages(api, "rack-3").contains("tftp"), "rack-3 booted by HTTP alone");
+    if (dhcp == Dhcp.SERVER) {
+      String timeline = api.get("/v1/nodes/{}", "rack-1").path("bootTimeline").toString();
+      check(timeline.contains("ipxe 10.77.0.21"), "rack-1 got its own address: " + timeline);
+    }
     for (String node : NODES) {
       checkStages(api, node, "power-on", "firmware-login", "first-read", "os-login", "ready");
       checkIdentity(api, node);

@@ -111,7 +111,10 @@ final class ServeProcess implements AutoCloseable {
     long deadline = System.nanoTime() + START_DEADLINE_NANOS;
     Path run = data.resolve("run.json");
     while (true) {
-      if (Files.exists(run) && run().path("pid").asLong() == process.pid()) {
+      // It says that it is ready a moment after its run file is there.
+      if (Files.exists(run)
+          && run().path("pid").asLong() == process.pid()
+          && log().contains("m2 status")) {
         return;
       }
       if (!process.isAlive() || System.nanoTime() > deadline) {

@@ -118,9 +118,63 @@ final class SettingsTest {
     assertTrue(with(Setting.DHCP_MODE, "proxy").dhcp().isEmpty(), "off unless asked for");
     refused("--dhcp-pool", Setting.DHCP, "eth1");
     refused("--dhcp-pool", Setting.DHCP, "eth1", Setting.DHCP_POOL, "10.0.0.9-10.0.0.1");
-    refused("--dhcp-mode", Setting.DHCP, "eth1", Setting.DHCP_MODE, "external");
+    Settings external = with(Setting.DHCP, "eth1", Setting.DHCP_MODE, "external");
+    assertEquals(Settings.DhcpMode.EXTERNAL, external.dhcp().orElseThrow().mode());
+    refused("--dhcp-mode", Setting.DHCP, "eth1", Setting.DHCP_MODE, "both");
     refused("--dhcp:", Setting.DHCP, "no such card");
     refused("--tftp", Setting.TFTP, "69");
+  }
+
+  @Test
+  void networksBehindRelayAgentsAreReadWithWhatTheirMachinesGet() throws Exception {
+    Settings.Dhcp dhcp =
+        with(
+                Setting.DHCP,
+                "eth1",
+                Setting.DHCP_POOL,
+                "10.0.0.100-10.0.0.200",
+                Setting.DHCP_ROUTER,
+                "10.0.0.254",
+                Setting.DHCP_DNS,
+                "10.0.0.2, 10.0.0.3",
+                Setting.DHCP_RELAYED,
+                "10.2.0.0/24,pool=10.2.0.100-10.2.0.200,router=10.2.0.1,dns=10.0.0.2; 10.3.0.0/16")
+            .dhcp()
+            .orElseThrow();
+    assertEquals(List.of("10.0.0.254"), texts(dhcp.routers()));
+    assertEquals(List.of("10.0.0.2", "10.0.0.3"), texts(dhcp.dnsServers()));
+    assertEquals(2, dhcp.relayed().size());
+    assertEquals(List.of("10.2.0.1"), texts(dhcp.relayed().getFirst().routers()));
+    assertTrue(dhcp.relayed().getFirst().pool().isPresent());
+    assertTrue(dhcp.relayed().getLast().pool().isEmpty(), "only for nodes with an address");
+    for (String wrong :
+        List.of(
+            "10.2.0.0",
+            "10.2.0.0/33",
+            "10.2.0.0/24,pool=10.9.0.1-10.9.0.2",
+            "10.2.0.0/24,gateway=10.2.0.1",
+            "10.2.0.0/24,router=gw")) {
+      refused(
+          "--dhcp-relayed",
+          Setting.DHCP,
+          "eth1",
+          Setting.DHCP_POOL,
+          "10.0.0.1-10.0.0.9",
+          Setting.DHCP_RELAYED,
+          wrong);
+    }
+    refused(
+        "only with --dhcp-mode server",
+        Setting.DHCP,
+        "eth1",
+        Setting.DHCP_MODE,
+        "proxy",
+        Setting.DHCP_DNS,
+        "10.0.0.2");
+  }
+
+  private static List<String> texts(List<?> values) {
+    return values.stream().map(Object::toString).toList();
   }
 
   @Test

@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import io.malleable.control.Nodes;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,6 +46,10 @@ final class TestServer implements AutoCloseable {
 
   Addresses addresses() {
     return server.addresses();
+  }
+
+  Nodes nodes() {
+    return server.control().nodes();
   }
 
   /** What should not be there, see {@link io.malleable.control.Control#inconsistencies}. */

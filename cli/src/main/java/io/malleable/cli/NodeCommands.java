@@ -17,6 +17,8 @@ import java.util.function.Supplier;
 final class NodeCommands {
   static final String NODE = "/v1/nodes/{}";
 
+  private static final String ADDRESS = "that DHCP gives the NIC that boots (default: of the pool)";
+
   /** What {@code --ssh-key} means. */
   static final String SSH_KEY =
       "of a public key that may log in to what it boots, by cloud-init; repeat it for more";
@@ -63,6 +65,7 @@ final class NodeCommands {
     private final Argument arch =
         arguments.option("--arch", "ARCH", "of its processor (default: x86_64)");
 
+    private final Argument address = arguments.option("--address", "IPV4", ADDRESS);
     private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
 
     @Override
@@ -73,6 +76,7 @@ final class NodeCommands {
       putIfGiven(request, "bmc", bmc);
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
+      putIfGiven(request, "address", address);
       PublicKeys.putInto(request, sshKeys);
       JsonNode node = api().post(request, "/v1/nodes").body();
       if (wantsJson()) {
@@ -105,6 +109,7 @@ final class NodeCommands {
         arguments.option("--bmc", "URL", "how to switch it; none: by hand");
     private final Argument firmware = arguments.option("--firmware", "bios|uefi", "how it boots");
     private final Argument arch = arguments.option("--arch", "ARCH", "of its processor");
+    private final Argument address = arguments.option("--address", "IPV4", ADDRESS);
     private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
 
     Change() {
@@ -126,6 +131,7 @@ final class NodeCommands {
       putIfGiven(request, "bmc", bmc);
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
+      putIfGiven(request, "address", address);
       PublicKeys.putInto(request, sshKeys);
       if (request.isEmpty()) {
         throw new CommandFailure(
@@ -224,6 +230,7 @@ final class NodeCommands {
           .text("firmware")
           .text("arch")
           .text("bmc")
+          .text("address")
           .line("ssh keys", keys(node.path("sshKeys")))
           .text("operation")
           .time("createdAt", "created");

@@ -15,6 +15,7 @@ import java.util.UUID;
  * @param arch such as x86_64
  * @param bmc address of its power driver without a password; absent means that somebody else
  *     switches it
+ * @param address the IPv4 address that DHCP gives it; absent means one from the pool
  * @param sshKeys public keys of those who may log in to what it boots, each one line
  * @param power as last seen
  * @param disk the disk that it boots from
@@ -33,6 +34,7 @@ public record Node(
     Firmware firmware,
     String arch,
     Optional<String> bmc,
+    Optional<String> address,
     List<String> sshKeys,
     PowerState power,
     Optional<Ref> disk,
@@ -80,6 +82,7 @@ public record Node(
         spec.firmware(),
         spec.arch(),
         spec.bmc(),
+        spec.address(),
         spec.sshKeys(),
         power,
         disk,

@@ -8,6 +8,7 @@ import java.util.Optional;
  *
  * @param nics the boot NIC first
  * @param bmc address of the power driver, without a password
+ * @param address the IPv4 address that DHCP shall give it, of nobody else
  * @param sshKeys public keys, each one line as in {@code authorized_keys} without options
  */
 public record NodeSpec(
@@ -16,6 +17,7 @@ public record NodeSpec(
     Firmware firmware,
     String arch,
     Optional<String> bmc,
+    Optional<String> address,
     List<String> sshKeys) {
   public NodeSpec {
     nics = List.copyOf(nics);

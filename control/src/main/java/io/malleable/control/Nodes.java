@@ -13,6 +13,13 @@ import java.util.regex.Pattern;
 /** Machines and what they boot from. */
 public final class Nodes {
   private static final int MAX_NICS = 16;
+
+  /** Not 0.x, 127.x or above 223.x: no machine has such an address. */
+  private static final Pattern IPV4 =
+      Pattern.compile(
+          "(?!0\\.|127\\.|22[4-9]\\.|2[345][0-9]\\.)"
+              + "((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\\.(?!$)|$)){4}");
+
   private static final Pattern ARCH = Pattern.compile("[a-z0-9_]{1,32}");
 
   private final Ports ports;
@@ -40,7 +47,8 @@ public final class Nodes {
   /**
    * Adds a machine.
    *
-   * @throws ControlException NAME_INVALID, NAME_TAKEN, MAC_TAKEN, BMC_INVALID, FIELD_INVALID
+   * @throws ControlException NAME_INVALID, NAME_TAKEN, MAC_TAKEN, ADDRESS_TAKEN, BMC_INVALID,
+   *     FIELD_INVALID
    */
   public Node add(UUID project, NodeSpec spec) {
     check(spec);
@@ -49,6 +57,7 @@ public final class Nodes {
         .write(rows -> {
           requireNameFree(rows, project, spec.name());
           requireMacsFree(rows, project, spec.nics(), Optional.empty());
+          requireAddressFree(rows, project, spec.address(), Optional.empty());
           UUID id = UUID.randomUUID();
           rows.nodes()
               .insert(
@@ -63,6 +72,7 @@ public final class Nodes {
                       spec.firmware(),
                       spec.arch(),
                       spec.bmc(),
+                      spec.address(),
                       spec.sshKeys(),
                       PowerState.UNKNOWN,
                       Optional.empty(),
@@ -95,6 +105,7 @@ public final class Nodes {
             Provisioning.requireFree(rows, node);
           }
           requireMacsFree(rows, project, spec.nics(), Optional.of(node.id()));
+          requireAddressFree(rows, project, spec.address(), Optional.of(node.id()));
           rows.nodes().update(node.with(spec));
           return Lookup.node(rows, project, node.id().toString());
         });
@@ -129,6 +140,7 @@ public final class Nodes {
           "'" + spec.arch() + "' is not an architecture.",
           "Use a word such as x86_64 or aarch64.");
     }
+    spec.address().ifPresent(Nodes::checkAddress);
     SshKeys.check("sshKeys", spec.sshKeys());
     spec.bmc().ifPresent(ports.power()::checkAddress);
   }
@@ -157,6 +169,44 @@ public final class Nodes {
             "Check the address, or delete that node first.");
       }
     }
+  }
+
+  private static void checkAddress(String address) {
+    if (!IPV4.matcher(address).matches()) {
+      throw ControlException.ofField(
+          ErrorCode.FIELD_INVALID,
+          "address",
+          address,
+          "'" + address + "' is not an IPv4 address of a machine.",
+          "Use a form such as 10.0.0.21, without a prefix length.");
+    }
+  }
+
+  private static void requireAddressFree(
+      Rows rows, UUID project, Optional<String> address, Optional<UUID> except) {
+    Optional<Node> other =
+        address
+            .flatMap(rows.nodes()::findByAddress)
+            .filter(node -> !Optional.of(node.id()).equals(except));
+    if (other.isPresent()) {
+      throw ControlException.ofField(
+          ErrorCode.ADDRESS_TAKEN,
+          "address",
+          address.orElse(""),
+          "The address "
+              + address.orElse("")
+              + " belongs to "
+              + (other.get().projectId().equals(project)
+                  ? "the node '" + other.get().name() + "'"
+                  : "a node of another project")
+              + ".",
+          "Give another one, or take it from that node first.");
+    }
+  }
+
+  /** Whether DHCP gives this address to a node of its own. */
+  public boolean isReserved(String address) {
+    return ports.database().read(rows -> rows.nodes().findByAddress(address).isPresent());
   }
 
   /**

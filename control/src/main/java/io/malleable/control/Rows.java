@@ -95,6 +95,8 @@ public interface Rows {
   interface Nodes extends Table<Node> {
     Optional<Node> findByMac(MacAddress mac);
 
+    Optional<Node> findByAddress(String address);
+
     void setPower(UUID node, PowerState power);
   }
 

@@ -198,6 +198,7 @@ final class BootTimelineTest {
                 Firmware.BIOS,
                 "x86_64",
                 Optional.empty(),
+                Optional.empty(),
                 List.of()));
     assertEquals(255, fixture.control.nodes().unknownMachines().size());
   }

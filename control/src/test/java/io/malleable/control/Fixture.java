@@ -128,7 +128,8 @@ final class Fixture implements AutoCloseable {
   }
 
   static NodeSpec spec(String name, int number, Optional<String> bmc) {
-    return new NodeSpec(name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc, List.of());
+    return new NodeSpec(
+        name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc, Optional.empty(), List.of());
   }
 
   static MacAddress mac(int number) {

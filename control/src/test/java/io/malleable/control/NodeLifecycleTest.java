@@ -261,6 +261,7 @@ final class NodeLifecycleTest {
             Firmware.BIOS,
             "x86_64",
             Optional.of("fake:n1"),
+            Optional.empty(),
             List.of(ofNode)));
     Node second = fixture.node("n2", 2);
     Operation first =
@@ -337,6 +338,49 @@ final class NodeLifecycleTest {
   }
 
   @Test
+  void anAddressIsReservedForOneNodeOverAllProjects() {
+    UUID other = fixture.control.projects().create("addresses").id();
+    NodeSpec spec = withAddress("n1", 1, "10.0.0.21");
+    nodes.add(project, spec);
+    assertTrue(nodes.isReserved("10.0.0.21"));
+    assertFalse(nodes.isReserved("10.0.0.22"));
+    ControlException e =
+        Refused.with(
+            ErrorCode.ADDRESS_TAKEN, () -> nodes.add(other, withAddress("n2", 2, "10.0.0.21")));
+    assertFalse(e.message().contains("n1"), "names of other projects stay there");
+    assertEquals(
+        "10.0.0.21", nodes.change(project, "n1", spec, Optional.empty()).address().orElseThrow());
+    for (String wrong :
+        List.of(
+            "10.0.0",
+            "10.0.0.256",
+            "10.0.0.1/24",
+            "0.0.0.0",
+            "127.0.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "10.0.0.1.",
+            "host",
+            "fd00::1",
+            "010.0.0.1")) {
+      Refused.with(ErrorCode.FIELD_INVALID, () -> nodes.add(project, withAddress("n3", 3, wrong)));
+    }
+    nodes.delete(project, "n1");
+    nodes.add(other, withAddress("n2", 2, "10.0.0.21"));
+  }
+
+  private static NodeSpec withAddress(String name, int number, String address) {
+    return new NodeSpec(
+        name,
+        List.of(Fixture.mac(number)),
+        Firmware.BIOS,
+        "x86_64",
+        Optional.empty(),
+        Optional.of(address),
+        List.of());
+  }
+
+  @Test
   void aMacAddressIdentifiesOneNodeOverAllProjects() {
     fixture.node("n1", 1);
     UUID other = fixture.control.projects().create("other").id();
@@ -355,7 +399,13 @@ final class NodeLifecycleTest {
             nodes.add(
                 project,
                 new NodeSpec(
-                    "n3", List.of(), Firmware.UEFI, "x86_64", Optional.empty(), List.of())));
+                    "n3",
+                    List.of(),
+                    Firmware.UEFI,
+                    "x86_64",
+                    Optional.empty(),
+                    Optional.empty(),
+                    List.of())));
     nodes.delete(project, "n1");
     nodes.add(other, Fixture.spec("mine-now", 1, Optional.empty()));
   }

@@ -1,6 +1,7 @@
 package io.malleable.netboot;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -84,6 +85,32 @@ public record DhcpConfig(
   public DhcpConfig withStrangers(Strangers other) {
     return new DhcpConfig(
         interfaceName, mode, serverAddress, subnets, lease, other, bootHttpPort, loaders, ports);
+  }
+
+  /**
+   * The same, with what machines on the interface's own network are told of it.
+   *
+   * @param routers and DNS servers, at most 8 of each
+   */
+  public DhcpConfig withLink(List<Ipv4> routers, List<Ipv4> dnsServers) {
+    return withSubnets(
+        subnets.stream()
+            .map(s ->
+                new DhcpSubnet(
+                    s.network(), s.prefixBits(), s.pool(), routers, dnsServers, s.domain()))
+            .toList());
+  }
+
+  /** The same, with further networks, whose relay agents ask us. */
+  public DhcpConfig withRelayed(List<DhcpSubnet> further) {
+    List<DhcpSubnet> all = new ArrayList<>(subnets);
+    all.addAll(further);
+    return withSubnets(all);
+  }
+
+  private DhcpConfig withSubnets(List<DhcpSubnet> other) {
+    return new DhcpConfig(
+        interfaceName, mode, serverAddress, other, lease, strangers, bootHttpPort, loaders, ports);
   }
 
   DhcpConfig withPorts(Ports other) {

@@ -1,5 +1,6 @@
 package io.malleable.netboot;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -54,6 +55,37 @@ public record DhcpSubnet(
                 network, prefixBits, Optional.empty(), List.of(), List.of(), Optional.empty()));
   }
 
+  /**
+   * Reads a network and what its machines get: {@code 10.2.0.0/24,pool=10.2.0.100-10.2.0.200,
+   * router=10.2.0.1,dns=10.2.0.2}; all but the network may be left out, router and dns repeated.
+   *
+   * @throws IllegalArgumentException says what is wrong
+   */
+  public static DhcpSubnet read(String text) {
+    String[] parts = text.split(",", -1);
+    DhcpSubnet network =
+        parse(parts[0])
+            .orElseThrow(() ->
+                new IllegalArgumentException(
+                    "not a network such as 10.2.0.0/24 with 8 to 30 bits: " + parts[0]));
+    Optional<Range> pool = Optional.empty();
+    List<Ipv4> routers = new ArrayList<>();
+    List<Ipv4> dnsServers = new ArrayList<>();
+    for (String part : List.of(parts).subList(1, parts.length)) {
+      String[] pair = part.split("=", 2);
+      String value = pair.length == 2 ? pair[1] : "";
+      switch (pair[0]) {
+        case "pool" -> pool = Optional.of(Range.read(value));
+        case "router" -> routers.add(Ipv4.read(value));
+        case "dns" -> dnsServers.add(Ipv4.read(value));
+        default ->
+            throw new IllegalArgumentException("use pool=, router= or dns=, not \"" + part + "\"");
+      }
+    }
+    return new DhcpSubnet(
+        network.network(), network.prefixBits(), pool, routers, dnsServers, Optional.empty());
+  }
+
   /** The same network with a pool. */
   public DhcpSubnet withPool(Range range) {
     return new DhcpSubnet(network, prefixBits, Optional.of(range), routers, dnsServers, domain);
@@ -93,6 +125,19 @@ public record DhcpSubnet(
         throw new IllegalArgumentException(
             "a pool has 1 to %d addresses: %s-%s".formatted(MAX_SIZE, first, last));
       }
+    }
+
+    /**
+     * Reads {@code 10.0.0.100-10.0.0.200}.
+     *
+     * @throws IllegalArgumentException says what is wrong
+     */
+    public static Range read(String text) {
+      String[] ends = text.split("-", -1);
+      if (ends.length != 2) {
+        throw new IllegalArgumentException("use FIRST-LAST, such as 10.0.0.100-10.0.0.200");
+      }
+      return new Range(Ipv4.read(ends[0]), Ipv4.read(ends[1]));
     }
 
     int size() {

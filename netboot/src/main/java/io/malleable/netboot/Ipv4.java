@@ -14,6 +14,16 @@ public record Ipv4(int value) {
   static final Ipv4 ANY = new Ipv4(0);
   static final Ipv4 BROADCAST = new Ipv4(-1);
 
+  /**
+   * Reads an address that must be right.
+   *
+   * @throws IllegalArgumentException names the text
+   */
+  public static Ipv4 read(String text) {
+    return parse(text)
+        .orElseThrow(() -> new IllegalArgumentException("not an IPv4 address: \"" + text + "\""));
+  }
+
   /** Reads dotted decimal with exactly four parts. */
   public static Optional<Ipv4> parse(String text) {
     if (!text.matches("\\d{1,3}(\\.\\d{1,3}){3}")) {

@@ -26,6 +26,7 @@ record NodeBody(
     @Nullable String bmc,
     String firmware,
     String arch,
+    @Nullable String address,
     @Nullable List<String> sshKeys,
     @Nullable UUID operation,
     @Nullable Long boot,
@@ -54,6 +55,7 @@ record NodeBody(
         node.bmc().orElse(null),
         node.firmware().word(),
         node.arch(),
+        node.address().orElse(null),
         node.sshKeys().isEmpty() ? null : node.sshKeys(),
         node.operation().orElse(null),
         node.latestBoot() == 0 ? null : node.latestBoot(),
@@ -87,6 +89,7 @@ record NodeBody(
       @Nullable String bmc,
       @Nullable String firmware,
       @Nullable String arch,
+      @Nullable String address,
       @Nullable List<@Nullable String> sshKeys) {}
 
   /** Asks for a drive to boot from, exactly one, and who may log in. */

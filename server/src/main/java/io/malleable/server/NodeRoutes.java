@@ -60,6 +60,7 @@ final class NodeRoutes {
             firmware(Optional.ofNullable(wanted.firmware()).orElse("bios")),
             Optional.ofNullable(wanted.arch()).orElse(DEFAULT_ARCH),
             Optional.ofNullable(wanted.bmc()),
+            Optional.ofNullable(wanted.address()),
             sshKeys(wanted.sshKeys()));
     Node node = nodes.add(context.project(call), spec);
     return answer(201, node).with("Location", "/v1/nodes/" + node.id());
@@ -82,6 +83,7 @@ final class NodeRoutes {
             firmware == null ? before.firmware() : firmware(firmware),
             Optional.ofNullable(wanted.arch()).orElse(before.arch()),
             call.bodyHas("bmc") ? Optional.ofNullable(wanted.bmc()) : before.bmc(),
+            call.bodyHas("address") ? Optional.ofNullable(wanted.address()) : before.address(),
             wanted.sshKeys() == null ? before.sshKeys() : sshKeys(wanted.sshKeys()));
     // Without If-Match the change is still one of what was read just now.
     long revision = Context.expectedRevision(call).orElse(before.revision());

@@ -53,6 +53,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
           Columns.constant(Firmware.class, row, "firmware"),
           Columns.string(row, "arch"),
           Columns.optionalString(row, "bmc"),
+          Columns.optionalString(row, "address"),
           Columns.lines(row, "ssh_keys"),
           Columns.constant(PowerState.class, row, "power"),
           disk.isEmpty()
@@ -96,6 +97,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
     values.put("firmware", node.firmware().name());
     values.put("arch", node.arch());
     values.put("bmc", node.bmc().orElse(null));
+    values.put("address", node.address().orElse(null));
     values.put("ssh_keys", Columns.text(node.sshKeys()));
     values.put("power", node.power().name());
     return values;
@@ -139,6 +141,11 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
   public Optional<Node> findByMac(MacAddress mac) {
     return one(
         " WHERE t.id = (SELECT node_id FROM nic WHERE mac = :mac)", Map.of("mac", mac.text()));
+  }
+
+  @Override
+  public Optional<Node> findByAddress(String address) {
+    return one(" WHERE t.address = :address", Map.of("address", address));
   }
 
   @Override
