@@ -53,6 +53,9 @@ final class BootWithoutIscsiTest {
     JsonNode why = lab.api().get("/v1/nodes/{}/explain", "deaf");
     assertEquals("first-read", why.path("reached").asText(), why.toPrettyString());
     assertEquals("os-login", why.path("missing").asText(), why.toPrettyString());
+    assertTrue(
+        why.path("summary").asText().matches(".*; \\d+\\.\\d MiB read and .*"),
+        why.toPrettyString());
     assertFalse(lab.timeline("deaf").contains("os-login"), lab.timeline("deaf"));
     String operation = provision.body().path("id").asText();
     JsonNode waiting = lab.api().get("/v1/operations/{}", operation);

@@ -1,7 +1,17 @@
 package io.malleable.app;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.image.BootCheck;
+import io.malleable.image.BootFirmware;
+import io.malleable.image.BootReport;
+import io.malleable.image.DriveContent;
+import io.malleable.image.Severity;
 import io.malleable.lab.DebianImage;
 import io.malleable.lab.TinyImage;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -29,6 +39,7 @@ class DebianBootTest {
                 Optional.empty())
             .build((_, _, _) -> {});
     System.out.printf("image: %.1f s%n", (System.nanoTime() - startNanos) / 1e9);
+    checkFindsNothingBad(image);
     Namespace.run(
         DebianScenario.class,
         List.of(directory.toString(), image.toString()),
@@ -37,5 +48,17 @@ class DebianBootTest {
         new Namespace.Needs(
             List.of("unshare", "ip", "ipmi_sim", "ipmitool", "ssh", "ssh-keygen"),
             "util-linux, iproute2, openipmi, ipmitool and openssh-client"));
+  }
+
+  private static void checkFindsNothingBad(Path image) throws IOException {
+    for (BootFirmware firmware : BootFirmware.values()) {
+      try (FileChannel content = FileChannel.open(image)) {
+        BootReport report = BootCheck.check(DriveContent.of(content), Optional.of(firmware));
+        assertEquals(BootReport.Verdict.BOOTS, report.verdict(), report.toString());
+        assertTrue(
+            report.findings().stream().allMatch(f -> f.severity() == Severity.NOTE),
+            report.toString());
+      }
+    }
   }
 }

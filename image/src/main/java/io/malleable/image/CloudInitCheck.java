@@ -11,6 +11,9 @@ final class CloudInitCheck {
   private static final Pattern SOURCES =
       Pattern.compile("(?ms)^datasource_list:\\s*(\\[[^]]*]|(?:\\s*-\\s*\\w+\\s*?\\n?)+)");
 
+  private static final Pattern NETWORK_DISABLED =
+      Pattern.compile("(?m)^network:\\s*(\\{\\s*config:\\s*disabled|\\n\\s+config:\\s*disabled)");
+
   private final FileSystem files;
   private final List<String> commandLine;
   private final Findings findings;
@@ -33,7 +36,7 @@ final class CloudInitCheck {
       return;
     }
     checkEnabled();
-    checkSources();
+    checkSettings();
   }
 
   private void checkEnabled() throws IOException {
@@ -51,14 +54,19 @@ final class CloudInitCheck {
   }
 
   /** The last file in the order of names wins. */
-  private void checkSources() throws IOException {
-    String sources = sources(Inspected.text(files, "/etc/cloud/cloud.cfg"), "");
+  private void checkSettings() throws IOException {
+    String text = Inspected.text(files, "/etc/cloud/cloud.cfg");
+    String sources = sources(text, "");
+    boolean leavesNetwork =
+        NETWORK_DISABLED.matcher(text).find() || commandLine.contains("network-config=disabled");
     for (String name :
         files.list("/etc/cloud/cloud.cfg.d").stream()
             .filter(n -> n.endsWith(".cfg"))
             .limit(MAX_FILES)
             .toList()) {
-      sources = sources(Inspected.text(files, "/etc/cloud/cloud.cfg.d/" + name), sources);
+      text = Inspected.text(files, "/etc/cloud/cloud.cfg.d/" + name);
+      sources = sources(text, sources);
+      leavesNetwork |= NETWORK_DISABLED.matcher(text).find();
     }
     if (!sources.isEmpty() && !sources.contains("NoCloud")) {
       findings.warning(
@@ -66,6 +74,13 @@ final class CloudInitCheck {
           "cloud-init looks only at " + Findings.quoted(sources) + ".",
           "The identity drive is of the kind NoCloud: its name and keys are not used.",
           "Add NoCloud to datasource_list in /etc/cloud/cloud.cfg.d.");
+    }
+    if (!leavesNetwork) {
+      findings.note(
+          "CLOUD_INIT_NETWORK",
+          "cloud-init may set the network up.",
+          "It then writes what the initramfs left about the boot NIC, or a guess, over the image's"
+              + " own settings; 'network: {config: disabled}' in /etc/cloud/cloud.cfg.d keeps it off.");
     }
   }
 

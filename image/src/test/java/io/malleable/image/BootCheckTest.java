@@ -450,6 +450,12 @@ final class BootCheckTest {
   }
 
   @Test
+  void cloudInitThatMaySetTheNetworkUpIsNoted() throws Exception {
+    drive.root.remove("etc/cloud/cloud.cfg.d/99-network.cfg");
+    assertTrue(codes(drive.check(), Severity.NOTE).contains("CLOUD_INIT_NETWORK"));
+  }
+
+  @Test
   void identityThatIsBakedInIsWarnedOf() throws Exception {
     DebianDrive.text(drive.root, "etc/machine-id", "0123456789abcdef0123456789abcdef\n");
     DebianDrive.text(drive.root, "etc/ssh/ssh_host_ed25519_key", "secret");

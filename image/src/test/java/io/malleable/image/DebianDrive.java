@@ -64,6 +64,7 @@ final class DebianDrive {
         "/lib/systemd/system/iscsid.service");
     text(root, "usr/bin/cloud-init", "#!/usr/bin/python3\n");
     text(root, "etc/cloud/cloud.cfg", "users:\n - default\n");
+    text(root, "etc/cloud/cloud.cfg.d/99-network.cfg", "network: {config: disabled}\n");
     text(root, "usr/lib/modules/" + KERNEL + "/modules.builtin", "kernel/lib/crc32.ko\n");
     root.put("boot/vmlinuz-" + KERNEL, kernel());
     for (String module :
