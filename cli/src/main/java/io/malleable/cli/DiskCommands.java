@@ -3,6 +3,7 @@ package io.malleable.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -97,8 +98,31 @@ final class DiskCommands {
       var disks = api().list(deleted.isSet() ? "/v1/disks?deleted=true" : "/v1/disks");
       if (wantsJson()) {
         printJson(disks);
-        return;
+      } else if (deleted.isSet()) {
+        printTrash(disks);
+      } else {
+        print(disks);
       }
+    }
+
+    /** With ids, because several of one name may lie there. */
+    private void printTrash(List<JsonNode> disks) {
+      Table table = new Table("NAME", ">SIZE", ">OWN", "PARENT", ">DELETED", ">PURGED IN", "ID");
+      Instant now = Instant.now();
+      for (JsonNode disk : disks) {
+        table.row(
+            Table.cell(disk.path("name")),
+            Table.size(disk.path("sizeBytes")),
+            Table.size(disk.path("allocatedBytes")),
+            Table.cell(disk.path("parent")),
+            Times.age(disk.path("deletedAt"), now),
+            Times.until(disk.path("purgeAt"), now),
+            Table.cell(disk.path("id")));
+      }
+      table.print(out(), "The trash is empty.");
+    }
+
+    private void print(List<JsonNode> disks) {
       Table table = new Table("NAME", "STATE", ">SIZE", ">OWN", "PARENT", "NODE", ">AGE");
       Instant now = Instant.now();
       for (JsonNode disk : disks) {
@@ -111,11 +135,7 @@ final class DiskCommands {
             Table.cell(disk.path("node")),
             Times.age(disk.path("createdAt"), now));
       }
-      table.print(
-          out(),
-          deleted.isSet()
-              ? "The trash is empty."
-              : "There are no disks. Create one with: m2 disk create NAME --image IMAGE");
+      table.print(out(), "There are no disks. Create one with: m2 disk create NAME --image IMAGE");
     }
   }
 

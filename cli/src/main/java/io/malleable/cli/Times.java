@@ -30,6 +30,12 @@ final class Times {
     return at == null ? "-" : rough(Duration.between(at, now));
   }
 
+  /** How far ahead a field's time is. */
+  static String until(JsonNode time, Instant now) {
+    Instant at = read(time);
+    return at == null ? "-" : rough(Duration.between(now, at));
+  }
+
   /** Two units at most: {@code 12s}, {@code 5m}, {@code 3h20m}, {@code 4d}. */
   static String rough(Duration duration) {
     long seconds = Math.max(0, duration.toSeconds());

@@ -7,6 +7,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Executors;
@@ -181,6 +182,11 @@ public final class Control implements AutoCloseable {
     return timeline;
   }
 
+  /** When a disk in the trash is purged. */
+  public Optional<Instant> purgeAt(Disk disk) {
+    return disk.trashedAt().map(at -> at.plus(settings.trashRetention()));
+  }
+
   public Lineage lineage() {
     return lineage;
   }
@@ -191,10 +197,9 @@ public final class Control implements AutoCloseable {
    * @throws IOException when the store cannot say
    */
   public Space space() throws IOException {
-    Set<UUID> builtOn = new HashSet<>(ports.database().read(Rows::builtOn));
     long shared = 0;
-    for (VolumeInfo volume : ports.volumes().list()) {
-      shared += builtOn.contains(volume.id()) ? volume.allocatedBytes() : 0;
+    for (UUID id : ports.database().read(Rows::builtOn)) {
+      shared += ports.volumes().find(id).map(VolumeInfo::allocatedBytes).orElse(0L);
     }
     return new Space(ports.volumes().capacity(), shared, counts().provisionedBytes());
   }

@@ -108,12 +108,19 @@ final class ImageSharing {
   private Image changed(Rows rows, Image image, String kind, String does, Project other) {
     // Only the revision changes: whoever read who may use it reads it again before a change.
     rows.images().update(image);
-    append(
-        rows,
-        image.projectId(),
-        kind,
-        image,
-        "The image '" + image.name() + "' " + does + " '" + other.name() + "'.");
+    String text =
+        "The image '"
+            + image.name()
+            + "' of the project '"
+            + image.project()
+            + "' "
+            + does
+            + " '"
+            + other.name()
+            + "'.";
+    for (UUID told : List.of(image.projectId(), other.id())) {
+      append(rows, told, kind, image, text);
+    }
     return Lookup.ownImage(rows, image.projectId(), image.id().toString());
   }
 

@@ -24,13 +24,18 @@ record DiskBody(
     @Nullable List<AncestorBody> lineage,
     @Nullable String node,
     @Nullable Instant deletedAt,
+    @Nullable Instant purgeAt,
     @Nullable Iscsi iscsi) {
   /**
    * A disk as its owner sees it.
    *
    * @param lineage absent in lists
    */
-  static DiskBody of(Disk disk, Optional<List<Ancestor>> lineage, Optional<Iscsi> iscsi) {
+  static DiskBody of(
+      Disk disk,
+      Optional<Instant> purgeAt,
+      Optional<List<Ancestor>> lineage,
+      Optional<Iscsi> iscsi) {
     return new DiskBody(
         disk.id(),
         disk.name(),
@@ -44,6 +49,7 @@ record DiskBody(
         lineage.map(AncestorBody::of).orElse(null),
         disk.node().map(Ref::name).orElse(null),
         disk.trashedAt().orElse(null),
+        purgeAt.orElse(null),
         iscsi.orElse(null));
   }
 

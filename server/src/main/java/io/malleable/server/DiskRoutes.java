@@ -46,7 +46,9 @@ final class DiskRoutes {
             call.flag("deleted")
                 ? disks.listTrash(project, call.page())
                 : disks.list(project, call.page()),
-            disk -> DiskBody.of(disk, Optional.empty(), Optional.empty())));
+            disk ->
+                DiskBody.of(
+                    disk, context.control().purgeAt(disk), Optional.empty(), Optional.empty())));
   }
 
   private Answer create(Call call) {
@@ -168,6 +170,6 @@ final class DiskRoutes {
     Optional<List<Ancestor>> lineage =
         Optional.of(context.control().lineage().of(disk, disk.projectId()));
     return Context.withRevision(
-        Answer.json(status, DiskBody.of(disk, lineage, iscsi)), disk.revision());
+        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi)), disk.revision());
   }
 }
