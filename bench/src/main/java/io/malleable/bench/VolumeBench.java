@@ -33,7 +33,7 @@ final class VolumeBench implements Callable<Integer> {
   static final int[] DEPTHS = {1, 8, 64};
   private static final int WRITTEN_BYTES = 64 << 20;
   private static final int READ_BYTES = 4096;
-  private static final int[] READ_SIZES_MIB = {64, 512};
+  private static final int READ_SIZE_MIB = 64;
   private static final int READ_ROUNDS_FACTOR = 3;
 
   @Option(
@@ -66,20 +66,22 @@ final class VolumeBench implements Callable<Integer> {
   public Integer call() throws IOException, InterruptedException {
     Path directory = Files.createTempDirectory(Path.of("/tmp"), "m2-bench");
     try {
+      say(LOCAL);
       try (VolumeStore store = LocalVolumeStore.open(directory.resolve("store"))) {
         measureStore(LOCAL, store);
       }
-      for (int mib : READ_SIZES_MIB) {
-        Path reads = Files.createDirectories(directory.resolve("reads-" + mib));
-        new DepthReads(reads, READ_ROUNDS_FACTOR * rounds, mib).measure(report);
-        TargetBench.delete(reads);
-      }
+      say("reads of deep chains");
+      Path reads = Files.createDirectories(directory.resolve("reads"));
+      new DepthReads(reads, READ_ROUNDS_FACTOR * rounds, READ_SIZE_MIB).measure(report);
+      say("start of a server with " + ServerStart.DISKS + " disks");
       new ServerStart(directory.resolve("data"), rounds).measure(report);
+      say(QCOW2);
       measureQcow2(Files.createDirectory(directory.resolve("qcow2")));
       if (!noRbd) {
         measureRbd(directory.resolve("ceph"));
       }
     } finally {
+      say("deleting what was measured");
       TargetBench.delete(directory);
     }
     System.out.print(report.markdown(rounds));
@@ -89,7 +91,13 @@ final class VolumeBench implements Callable<Integer> {
     return 0;
   }
 
+  /** What takes long shall not look as if it hung. */
+  private static void say(String section) {
+    System.err.println(section);
+  }
+
   private void measureRbd(Path directory) throws IOException, InterruptedException {
+    say(RBD);
     Programs.run(List.of("script/ceph-cluster", "start", directory.toString()));
     try {
       Path conf = directory.resolve("ceph.conf");

@@ -191,11 +191,20 @@ final class RbdImage implements AutoCloseable {
   /** One allocated run. */
   record Run(long offsetBytes, long lengthBytes) {}
 
+  /** How exactly to say what is allocated. */
+  enum Detail {
+    /** What was written; every object is asked, so this takes as long as the range is large. */
+    WRITTEN,
+    /** Whole objects, as the object map has them; it is one small object by itself. */
+    OBJECTS
+  }
+
   /**
    * The runs within the range that hold data of this image, or of it and its ancestors. An image
    * owns whole objects: the first write to one copies the rest of it up.
    */
-  List<Run> allocated(long offsetBytes, long lengthBytes, boolean ancestors) throws IOException {
+  List<Run> allocated(long offsetBytes, long lengthBytes, boolean ancestors, Detail detail)
+      throws IOException {
     List<Run> runs = new ArrayList<>();
     long id = DiffCallback.register(runs);
     try {
@@ -209,7 +218,7 @@ final class RbdImage implements AutoCloseable {
                       offsetBytes,
                       lengthBytes,
                       (byte) (ancestors ? 1 : 0),
-                      (byte) 0,
+                      (byte) (detail == Detail.OBJECTS ? 1 : 0),
                       DiffCallback.STUB,
                       MemorySegment.ofAddress(id)));
     } finally {

@@ -63,15 +63,23 @@ final class RbdVolume implements Volume {
   @Override
   public void read(long offsetBytes, ByteBuffer destination) throws IOException {
     check(offsetBytes, destination.remaining());
-    io.read(offsetBytes, destination);
+    translating(() -> io.read(offsetBytes, destination));
   }
 
   @Override
   public void write(long offsetBytes, ByteBuffer source) throws IOException {
     checkWritable();
     check(offsetBytes, source.remaining());
+    translating(() -> io.write(offsetBytes, source));
+  }
+
+  private interface Request {
+    void run() throws IOException;
+  }
+
+  private void translating(Request request) throws IOException {
     try {
-      io.write(offsetBytes, source);
+      request.run();
     } catch (CephException e) {
       throw RbdVolumeStore.translated(id, e);
     }
@@ -81,7 +89,7 @@ final class RbdVolume implements Volume {
   public void flush() throws IOException {
     checkOpen();
     if (!sealed) {
-      io.flush();
+      translating(io::flush);
     }
   }
 
@@ -95,7 +103,7 @@ final class RbdVolume implements Volume {
     checkWritable();
     check(offsetBytes, lengthBytes);
     if (lengthBytes > 0) {
-      io.writeZeroes(offsetBytes, lengthBytes);
+      translating(() -> io.writeZeroes(offsetBytes, lengthBytes));
     }
   }
 
@@ -108,13 +116,13 @@ final class RbdVolume implements Volume {
   public Extent extentAt(long offsetBytes) throws IOException {
     check(offsetBytes, 1);
     long window = Math.min(EXTENT_WINDOW_BYTES, sizeBytes - offsetBytes);
-    List<RbdImage.Run> own = image.allocated(offsetBytes, window, false);
+    List<RbdImage.Run> own = image.allocated(offsetBytes, window, false, RbdImage.Detail.WRITTEN);
     long ownLength = leadingRun(own, offsetBytes);
     if (ownLength > 0) {
       return new Extent(Origin.OWN, Math.min(ownLength, window));
     }
     long beforeOwn = own.isEmpty() ? window : own.getFirst().offsetBytes() - offsetBytes;
-    List<RbdImage.Run> all = image.allocated(offsetBytes, beforeOwn, true);
+    List<RbdImage.Run> all = image.allocated(offsetBytes, beforeOwn, true, RbdImage.Detail.WRITTEN);
     long inherited = leadingRun(all, offsetBytes);
     if (inherited > 0) {
       return new Extent(Origin.INHERITED, Math.min(inherited, beforeOwn));

@@ -154,9 +154,9 @@ public final class RbdVolumeStore implements VolumeStore {
   @Override
   public synchronized VolumeInfo create(UUID id, long sizeBytes) throws IOException {
     requireSize(sizeBytes);
-    Optional<VolumeInfo> existing = existing(id);
+    Optional<Facts> existing = existing(id);
     if (existing.isPresent()) {
-      return sameOrThrow(existing.get(), Lineage.root(), sizeBytes);
+      return sameOrThrow(id, existing.get(), Lineage.root(), sizeBytes);
     }
     translate(id, () -> cluster.create(id.toString(), sizeBytes));
     publish(id, Lineage.root());
@@ -166,10 +166,10 @@ public final class RbdVolumeStore implements VolumeStore {
   @Override
   public synchronized VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
     requireSize(sizeBytes);
-    VolumeInfo from = require(parent);
-    Optional<VolumeInfo> existing = existing(id);
+    Facts from = requireFacts(parent);
+    Optional<Facts> existing = existing(id);
     if (existing.isPresent()) {
-      return sameOrThrow(existing.get(), Lineage.cloneOf(parent), sizeBytes);
+      return sameOrThrow(id, existing.get(), Lineage.cloneOf(parent), sizeBytes);
     }
     if (!from.sealed()) {
       throw new VolumeException(
@@ -197,15 +197,16 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public synchronized VolumeInfo snapshot(UUID id, UUID disk) throws IOException {
-    Lineage diskRecord = requireLineage(disk);
-    if (existing(id).isPresent()) {
-      if (requireLineage(id).snapshotOf().equals(Optional.of(disk))) {
+    Facts source = requireFacts(disk);
+    Optional<Facts> existing = existing(id);
+    if (existing.isPresent()) {
+      if (existing.get().lineage().snapshotOf().equals(Optional.of(disk))) {
         return require(id);
       }
       throw new VolumeException(
           Reason.ALREADY_EXISTS, "volume " + id + " exists and is not a snapshot of " + disk);
     }
-    if (require(disk).sealed()) {
+    if (source.sealed()) {
       throw new VolumeException(
           Reason.SEALED, "volume " + disk + " is sealed; clone it instead of taking a snapshot");
     }
@@ -221,14 +222,14 @@ public final class RbdVolumeStore implements VolumeStore {
     try (RbdImage image = cluster.openWritable(id.toString())) {
       image.snapshot(RbdCluster.SEALED);
     }
-    publish(id, new Lineage(diskRecord.parent(), Optional.of(disk)));
+    publish(id, new Lineage(source.lineage().parent(), Optional.of(disk)));
     withImage(disk, image -> image.removeSnapshot(moment));
     return require(id);
   }
 
   @Override
   public synchronized VolumeInfo seal(UUID id) throws IOException {
-    if (require(id).sealed()) {
+    if (requireFacts(id).sealed()) {
       return require(id);
     }
     requireClosed(id);
@@ -266,7 +267,7 @@ public final class RbdVolumeStore implements VolumeStore {
   @Override
   public synchronized VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
     requireSize(sizeBytes);
-    VolumeInfo info = require(disk);
+    Facts info = requireFacts(disk);
     if (info.sealed()) {
       throw new VolumeException(
           Reason.SEALED, "volume " + disk + " is sealed and cannot be resized");
@@ -292,7 +293,7 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public synchronized void flatten(UUID disk) throws IOException {
-    if (require(disk).sealed()) {
+    if (requireFacts(disk).sealed()) {
       throw new VolumeException(
           Reason.SEALED, "volume " + disk + " is sealed and cannot be flattened");
     }
@@ -309,7 +310,7 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public synchronized void delete(UUID id) throws IOException {
-    Optional<VolumeInfo> info = existing(id);
+    Optional<Facts> info = existing(id);
     if (info.isEmpty()) {
       return;
     }
@@ -330,7 +331,10 @@ public final class RbdVolumeStore implements VolumeStore {
     for (String name : cluster.names()) {
       Optional<UUID> other = parseId(name);
       if (other.isPresent()
-          && lineage(other.get()).flatMap(Lineage::parent).equals(Optional.of(id))) {
+          && facts(other.get())
+              .map(Facts::lineage)
+              .flatMap(Lineage::parent)
+              .equals(Optional.of(id))) {
         dependants.add(name);
       }
     }
@@ -382,26 +386,52 @@ public final class RbdVolumeStore implements VolumeStore {
     }
   }
 
-  @Override
-  public Optional<VolumeInfo> find(UUID id) throws IOException {
+  /** What an image says of itself, without what it occupies. */
+  private record Facts(long sizeBytes, boolean sealed, Lineage lineage) {}
+
+  private interface ImageQuestion<T> {
+    T ask(RbdImage image, Lineage lineage) throws IOException;
+  }
+
+  /** Empty when there is no such volume. */
+  private <T> Optional<T> ask(UUID id, ImageQuestion<T> question) throws IOException {
     try (RbdImage image = cluster.open(id.toString(), "")) {
       Optional<String> text = image.metadata(RECORD);
-      if (text.isEmpty()) {
-        return Optional.empty();
-      }
-      Lineage lineage = Lineage.parse(id, text.get());
-      long sizeBytes = image.sizeBytes();
-      long allocated =
-          image.allocated(0, sizeBytes, false).stream().mapToLong(RbdImage.Run::lengthBytes).sum();
-      return Optional.of(
-          new VolumeInfo(
-              id, image.hasSnapshot(RbdCluster.SEALED), sizeBytes, allocated, lineage.parent()));
+      return text.isEmpty()
+          ? Optional.empty()
+          : Optional.of(question.ask(image, Lineage.parse(id, text.get())));
     } catch (CephException e) {
       if (e.errno() == CephException.ENOENT) {
         return Optional.empty();
       }
-      throw e;
+      throw translated(id, e);
     }
+  }
+
+  private Optional<Facts> facts(UUID id) throws IOException {
+    return ask(
+        id,
+        (image, lineage) ->
+            new Facts(image.sizeBytes(), image.hasSnapshot(RbdCluster.SEALED), lineage));
+  }
+
+  private Facts requireFacts(UUID id) throws IOException {
+    return facts(id).orElseThrow(() -> notFound(id));
+  }
+
+  @Override
+  public Optional<VolumeInfo> find(UUID id) throws IOException {
+    return ask(
+        id,
+        (image, lineage) -> {
+          long sizeBytes = image.sizeBytes();
+          long allocated =
+              image.allocated(0, sizeBytes, false, RbdImage.Detail.OBJECTS).stream()
+                  .mapToLong(RbdImage.Run::lengthBytes)
+                  .sum();
+          boolean sealed = image.hasSnapshot(RbdCluster.SEALED);
+          return new VolumeInfo(id, sealed, sizeBytes, allocated, lineage.parent());
+        });
   }
 
   @Override
@@ -418,7 +448,7 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public synchronized Volume open(UUID id) throws IOException {
-    if (require(id).sealed()) {
+    if (requireFacts(id).sealed()) {
       RbdVolume volume =
           new RbdVolume(
               id, true, cluster.open(id.toString(), RbdCluster.SEALED), openSealed::remove);
@@ -500,8 +530,8 @@ public final class RbdVolumeStore implements VolumeStore {
   }
 
   /** The volume if it is whole; the remainder of an unfinished call is cleared away. */
-  private Optional<VolumeInfo> existing(UUID id) throws IOException {
-    Optional<VolumeInfo> found = find(id);
+  private Optional<Facts> existing(UUID id) throws IOException {
+    Optional<Facts> found = facts(id);
     if (found.isEmpty() && cluster.names().contains(id.toString())) {
       publish(id, Lineage.root()); // marks it as ours, so that the purge may take it
       cluster.discard(id.toString());
@@ -511,29 +541,16 @@ public final class RbdVolumeStore implements VolumeStore {
   }
 
   private VolumeInfo require(UUID id) throws IOException {
-    return find(id)
-        .orElseThrow(() ->
-            new VolumeException(
-                Reason.NOT_FOUND, "there is no volume " + id + " in pool " + config.pool()));
+    return find(id).orElseThrow(() -> notFound(id));
   }
 
-  private Optional<Lineage> lineage(UUID id) throws IOException {
-    try (RbdImage image = cluster.open(id.toString(), "")) {
-      Optional<String> text = image.metadata(RECORD);
-      return text.isEmpty() ? Optional.empty() : Optional.of(Lineage.parse(id, text.get()));
-    } catch (CephException e) {
-      if (e.errno() == CephException.ENOENT) {
-        return Optional.empty();
-      }
-      throw e;
-    }
+  private VolumeException notFound(UUID id) {
+    return new VolumeException(
+        Reason.NOT_FOUND, "there is no volume " + id + " in pool " + config.pool());
   }
 
   private Lineage requireLineage(UUID id) throws IOException {
-    return lineage(id)
-        .orElseThrow(() ->
-            new VolumeException(
-                Reason.NOT_FOUND, "there is no volume " + id + " in pool " + config.pool()));
+    return requireFacts(id).lineage();
   }
 
   private void requireClosed(UUID id) throws VolumeException {
@@ -551,13 +568,13 @@ public final class RbdVolumeStore implements VolumeStore {
   }
 
   /** A repeated call finds its own result; anything else under that id is somebody else's. */
-  private VolumeInfo sameOrThrow(VolumeInfo existing, Lineage lineage, long sizeBytes)
+  private VolumeInfo sameOrThrow(UUID id, Facts existing, Lineage lineage, long sizeBytes)
       throws IOException {
-    if (requireLineage(existing.id()).equals(lineage) && existing.sizeBytes() == sizeBytes) {
-      return existing;
+    if (existing.lineage().equals(lineage) && existing.sizeBytes() == sizeBytes) {
+      return require(id);
     }
     throw new VolumeException(
-        Reason.ALREADY_EXISTS, "volume " + existing.id() + " exists with another size or origin");
+        Reason.ALREADY_EXISTS, "volume " + id + " exists with another size or origin");
   }
 
   private static Optional<UUID> parseId(String name) {

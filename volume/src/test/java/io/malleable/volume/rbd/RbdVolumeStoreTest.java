@@ -8,7 +8,10 @@ import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
@@ -162,6 +165,94 @@ final class RbdVolumeStoreTest {
         assertEquals(6, byteAt(volume, 4096));
       }
       store.delete(disk);
+    }
+  }
+
+  @Test
+  void aDeadMonitorIsAnErrorWithinTheTimeoutThatNamesTheRemedy() throws Exception {
+    Path conf = cluster.conf().resolveSibling("nobody.conf");
+    try (ServerSocket closed = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      String address = "mon_host = v2:127.0.0.1:" + closed.getLocalPort() + "/0";
+      Files.writeString(
+          conf, Files.readString(cluster.conf()).replaceFirst("mon_host = .*", address));
+    }
+    assertUnavailable(
+        "no monitor", new RbdConfig(conf, "m2", "m2", Duration.ofSeconds(2), instance));
+    cluster.signal("mon", "STOP");
+    try {
+      assertUnavailable(
+          "no monitor", new RbdConfig(cluster.conf(), "m2", "m2", Duration.ofSeconds(2), instance));
+    } finally {
+      cluster.signal("mon", "CONT");
+    }
+  }
+
+  @Test
+  void aSilentMonitorDoesNotStopReadsAndWrites() throws Exception {
+    UUID disk = UUID.randomUUID();
+    try (RbdVolumeStore store = RbdVolumeStore.open(cluster.config(instance))) {
+      store.create(disk, MIB);
+      try (Volume volume = store.open(disk)) {
+        volume.write(0, filled((byte) 1));
+        cluster.signal("mon", "STOP");
+        try {
+          volume.write(4096, filled((byte) 2));
+          volume.flush();
+          assertEquals(1, byteAt(volume, 0));
+          assertEquals(2, byteAt(volume, 4096));
+        } finally {
+          cluster.signal("mon", "CONT");
+        }
+      }
+      store.delete(disk);
+    }
+  }
+
+  @Test
+  void aFullPoolRefusesWritesWithinTheTimeoutAndTakesThemWhenThereIsRoomAgain() throws Exception {
+    RbdConfig config = cluster.emptyPool();
+    RbdConfig impatient =
+        new RbdConfig(
+            config.conf(), config.user(), config.pool(), Duration.ofSeconds(2), config.instance());
+    UUID disk = UUID.randomUUID();
+    try (RbdVolumeStore store = RbdVolumeStore.open(impatient)) {
+      store.create(disk, 64 * MIB);
+      try (Volume volume = store.open(disk)) {
+        volume.write(0, filled((byte) 1));
+        cluster.ceph("osd", "pool", "set-quota", config.pool(), "max_bytes", "1");
+        IOException error = null;
+        // The monitor notices a full pool when the manager's next report arrives.
+        long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+        for (long offset = 4 * MIB; error == null && System.nanoTime() < deadline; ) {
+          try {
+            volume.write(offset, filled((byte) 2));
+            offset = offset == 32 * MIB ? 4 * MIB : offset + 4 * MIB;
+          } catch (IOException e) {
+            error = e;
+          }
+        }
+        assertTrue(
+            error != null && error.toString().matches(".*(full|quota).*"), String.valueOf(error));
+        assertEquals(1, byteAt(volume, 0));
+        cluster.ceph("osd", "pool", "set-quota", config.pool(), "max_bytes", "0");
+        writeUntilTaken(volume);
+        volume.flush();
+        assertEquals(3, byteAt(volume, 0));
+      }
+    }
+  }
+
+  private static void writeUntilTaken(Volume volume) throws IOException {
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    while (true) {
+      try {
+        volume.write(0, filled((byte) 3));
+        return;
+      } catch (IOException e) {
+        if (System.nanoTime() > deadline) {
+          throw e;
+        }
+      }
     }
   }
 

@@ -1,0 +1,122 @@
+package io.malleable.volume;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.management.ManagementFactory;
+import java.lang.management.MemoryMXBean;
+import java.lang.ref.Reference;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+import org.junit.jupiter.api.Test;
+
+class BlockMapTest {
+  private static final long TEBIBYTE_BLOCKS = 1L << (40 - BlockMap.BLOCK_SHIFT);
+  private static final long MIB = 1 << 20;
+  private static final long LIMIT_BYTES = 32 * MIB;
+
+  @Test
+  void itSaysWhatWasSetLastAndCountsIt() {
+    Random random = new Random();
+    long seed = random.nextLong();
+    random.setSeed(seed);
+    BlockMap map = new BlockMap();
+    int blocks = 5 * BlockMap.PAGE_BLOCKS;
+    int[] expected = new int[blocks];
+    for (int i = 0; i < 3000; i++) {
+      int from = random.nextInt(blocks);
+      int most = random.nextInt(20) == 0 ? 2 * BlockMap.PAGE_BLOCKS : 12;
+      int count = Math.min(blocks - from, 1 + random.nextInt(most));
+      int state = random.nextInt(3);
+      map.set(from, count, state);
+      Arrays.fill(expected, from, from + count, state);
+    }
+    long data = 0;
+    for (int block = 0; block < blocks; block++) {
+      assertEquals(expected[block], map.stateOf(block), "seed " + seed + ", block " + block);
+      data += expected[block] == BlockMap.DATA ? 1 : 0;
+    }
+    assertEquals(data, map.dataBlocks(), "seed " + seed);
+  }
+
+  @Test
+  void aPackMapNumbersDataBlocksInTheirOrder() {
+    Random random = new Random();
+    long seed = random.nextLong();
+    random.setSeed(seed);
+    BlockMap map = new BlockMap();
+    for (int i = 0; i < 2000; i++) {
+      long block = random.nextInt(3) * 70_000L + random.nextInt(9000);
+      map.set(block, 1 + random.nextInt(3), random.nextInt(4) == 0 ? BlockMap.ZERO : BlockMap.DATA);
+    }
+    map.set(300_000, 2 * BlockMap.PAGE_BLOCKS, BlockMap.ZERO);
+    RunList runs = new RunList();
+    map.forEachRun(runs::add);
+    PackMap pack = PackMap.of(runs);
+    assertNotNull(pack);
+    TreeMap<Long, Integer> slots = new TreeMap<>();
+    map.forEachRun((first, count, state) -> {
+      for (long block = first; state == BlockMap.DATA && block < first + count; block++) {
+        slots.put(block, slots.size());
+      }
+    });
+    assertEquals(slots.size(), pack.slots());
+    for (long block = 0; block < 320_000; block++) {
+      int expected =
+          switch (map.stateOf(block)) {
+            case BlockMap.DATA -> slots.getOrDefault(block, Integer.MIN_VALUE);
+            case BlockMap.ZERO -> PackMap.ZERO;
+            default -> PackMap.ABSENT;
+          };
+      assertEquals(expected, pack.slotOf(block), "seed " + seed + ", block " + block);
+    }
+  }
+
+  private static long heldBytes(Supplier<Object> made) {
+    MemoryMXBean memory = ManagementFactory.getMemoryMXBean();
+    memory.gc();
+    long before = memory.getHeapMemoryUsage().getUsed();
+    Object held = made.get();
+    try {
+      memory.gc();
+      return memory.getHeapMemoryUsage().getUsed() - before;
+    } finally {
+      Reference.reachabilityFence(held);
+    }
+  }
+
+  private static BlockMap scattered(double share, long seed) {
+    BlockMap map = new BlockMap();
+    SplittableRandom random = new SplittableRandom(seed);
+    for (long i = 0; i < (long) (TEBIBYTE_BLOCKS * share); i++) {
+      map.set(random.nextLong(TEBIBYTE_BLOCKS), 1, BlockMap.DATA);
+    }
+    return map;
+  }
+
+  @Test
+  void aTebibyteWrittenHereAndThereNeedsLessThan32MiB() {
+    long held = heldBytes(() -> scattered(0.01, 1));
+    assertTrue(held < LIMIT_BYTES / 2, "1 % at random needs " + held + " bytes");
+    long full =
+        heldBytes(() -> {
+          BlockMap map = new BlockMap();
+          map.set(0, TEBIBYTE_BLOCKS, BlockMap.DATA);
+          return map;
+        });
+    assertTrue(full < MIB, "all of it needs " + full + " bytes");
+  }
+
+  @Test
+  void theLargestPackNeedsLessThan8MiBHoweverItsBlocksLie() {
+    BlockMap map = scattered((double) Pack.MAX_BLOCKS / TEBIBYTE_BLOCKS, 2);
+    RunList runs = new RunList();
+    map.forEachRun(runs::add);
+    long held = heldBytes(() -> new Object[] {PackMap.of(runs), new int[Pack.MAX_BLOCKS]});
+    assertTrue(held < 8 * MIB, "it needs " + held + " bytes");
+  }
+}
