@@ -178,6 +178,26 @@ final class ActiveVolume {
     }
   }
 
+  /**
+   * Copies what is inherited into the layer of the writer; through the gate, as maintenance may
+   * take layers and packs out of the chain meanwhile.
+   *
+   * @return false, and nothing done, when a snapshot has frozen that layer
+   */
+  boolean copyUp(LayerWriter writer, long firstBlock, ByteBuffer buffer) throws IOException {
+    long stamp = gate.readLock();
+    try {
+      State now = state;
+      if (now.writer != writer) {
+        return false;
+      }
+      writer.copyUp(firstBlock, buffer, now.chain);
+      return true;
+    } finally {
+      gate.unlockRead(stamp);
+    }
+  }
+
   void flush() throws IOException {
     // The order matters: a writer that a snapshot freezes after this line has all that was written
     // before the call; one that was frozen before it shows up as unsettled.

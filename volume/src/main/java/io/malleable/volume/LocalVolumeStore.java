@@ -386,14 +386,15 @@ public final class LocalVolumeStore implements VolumeStore {
   private static void copyUp(ActiveVolume target) throws IOException {
     ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
     LayerWriter writer = target.writer();
-    Chain chain = target.chain();
     long position = 0;
-    while (position < chain.sizeBytes()) {
-      Volume.Extent extent = chain.extentAt(position);
+    while (position < target.sizeBytes()) {
+      Volume.Extent extent = target.extentAt(position);
       long end = position + extent.lengthBytes();
       if (extent.origin() == Volume.Origin.INHERITED) {
         for (long at = position; at < end; at += COPY_BYTES) {
-          writer.copyUp(at >>> BlockMap.BLOCK_SHIFT, buffer, chain);
+          if (!target.copyUp(writer, at >>> BlockMap.BLOCK_SHIFT, buffer)) {
+            return;
+          }
         }
       }
       position = end;
