@@ -46,11 +46,12 @@ final class DebianScenario {
       echo transport=$(lsblk -dno TRAN /dev/$root)
       echo rootGib=$(df -B1G --output=size / | tail -1)
       nic=/sys/firmware/ibft/ethernet0
-      echo firmwareAddress=$(cat $nic/ip-addr)
-      dev=$(ip -br link | grep -i $(cat $nic/mac) | cut -d' ' -f1)
+      echo firmwareAddress=$(sudo cat $nic/ip-addr)
+      dev=$(ip -br link | grep -i $(sudo cat $nic/mac) | cut -d' ' -f1)
       echo address=$(ip -4 -o addr show dev $dev up | grep -o 'inet [0-9.]*' | cut -d' ' -f2)
       echo lifetime=$(ip -4 addr show dev $dev | grep -o 'valid_lft forever')
       echo managed=$(networkctl list $dev --no-legend | tr -s ' ')
+      echo network=$(cat /run/systemd/network/*.network)
       echo sessions=$(ls -d /sys/class/iscsi_session/session* | wc -l)
       echo recovery=$(cat /sys/class/iscsi_session/session*/recovery_tmo)
       echo iscsid=$(systemctl is-active iscsid)
@@ -191,7 +192,9 @@ final class DebianScenario {
     check(facts.getOrDefault("recovery", "").matches("-1|off"), "I/O waits: " + facts);
     check(!facts.getOrDefault("instance", "").isEmpty(), "an instance id: " + facts);
     check(
-        facts.getOrDefault("initiator", "").startsWith("InitiatorName=iqn.2026-11.io.malleable:"),
+        facts
+            .getOrDefault("initiator", "")
+            .startsWith("InitiatorName=iqn.2026-11.io.malleable.node:"),
         "the firmware's initiator name: " + facts);
   }
 
