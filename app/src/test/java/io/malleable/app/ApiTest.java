@@ -122,7 +122,7 @@ final class ApiTest {
     api.send("PUT", "/v1/images/default%2Fours/shares/default", null, guest)
         .expectProblem(409, "IMAGE_NOT_OWNED");
     api.post("/v1/disks", "{'name':'g','image':'default/ours'}", guest).expect(201);
-    Reply copy = api.post("/v1/images/default%2Fours/copy", "", guest).expect(201);
+    Reply copy = api.post("/v1/images/default%2Fours/copy", "{}", guest).expect(201);
     assertEquals("guest", copy.body().path("project").asText());
     api.post("/v1/images/ours/copy", "{'mode':'deep'}").expectProblem(400, "FIELD_INVALID");
     settle(api.post("/v1/images/ours/copy", "{'project':'guest','name':'own','mode':'full'}"));

@@ -20,7 +20,15 @@ import org.junit.jupiter.api.io.TempDir;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class BadInputTest {
   private static final Set<String> WITHOUT_BODY =
-      Set.of("/expose", "/withdraw", "/flatten", "/undelete", "/abort", "/console", "/release");
+      Set.of(
+          "/expose",
+          "/withdraw",
+          "/flatten",
+          "/undelete",
+          "/abort",
+          "/check",
+          "/console",
+          "/release");
 
   private Path directory;
   private TestServer server;

@@ -41,8 +41,7 @@ final class ImageSharingRoutes {
   }
 
   private Answer copy(Call call) {
-    ImageBody.Copy wanted =
-        call.hasBody() ? call.body(ImageBody.Copy.class) : new ImageBody.Copy(null, null, null);
+    ImageBody.Copy wanted = call.body(ImageBody.Copy.class);
     Images.CopyMode mode = mode(Optional.ofNullable(wanted.mode()).orElse("linked"));
     Optional<String> to = Optional.ofNullable(wanted.project());
     UUID project = context.project(call);
