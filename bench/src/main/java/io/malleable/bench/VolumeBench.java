@@ -104,6 +104,7 @@ final class VolumeBench implements Callable<Integer> {
       try (VolumeStore store = RbdVolumeStore.open(RbdReads.config(conf))) {
         measureStore(RBD, store);
       }
+      say("RBD over iSCSI");
       new RbdReads(conf, rounds, seconds).measure(report);
     } finally {
       Programs.run(List.of("script/ceph-cluster", "stop", directory.toString()));

@@ -74,6 +74,38 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     assertArrayEquals(expected, read(disk, 0, 8 * MIB));
   }
 
+  private long blocksOnDiskBytes() throws IOException {
+    long sum = 0;
+    for (Path file : files("")) {
+      sum += Posix.allocatedBytes(file);
+    }
+    return sum;
+  }
+
+  @Test
+  void discardRollbackAndDeleteGiveTheFileSystemItsBlocksBack() throws IOException {
+    UUID disk = newDisk(64 * MIB);
+    UUID snapshot = id();
+    store().snapshot(snapshot, disk);
+    long empty = blocksOnDiskBytes();
+    try (Volume volume = store().open(disk)) {
+      for (int i = 0; i < 16; i++) {
+        volume.write((long) i * MIB, pattern(i, MIB));
+      }
+      volume.flush();
+      assertTrue(blocksOnDiskBytes() >= empty + 16L * MIB);
+      volume.discard(0, 8 * MIB);
+      volume.flush();
+      assertTrue(blocksOnDiskBytes() < empty + 9L * MIB, "half was discarded");
+    }
+    store().rollback(disk, snapshot);
+    local().maintain();
+    assertTrue(blocksOnDiskBytes() < empty + MIB, "what was rolled back is gone");
+    write(disk, 0, pattern(1, 4 * MIB));
+    store().delete(disk);
+    assertTrue(blocksOnDiskBytes() < empty + MIB, "what was deleted is gone when the call returns");
+  }
+
   /** Files whose deletion does not end until it may. */
   private static final class HeldDeletion {
     final CountDownLatch begun = new CountDownLatch(1);
