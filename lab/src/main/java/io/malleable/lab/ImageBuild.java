@@ -31,6 +31,7 @@ import java.util.regex.Pattern;
 record ImageBuild(String name, List<String> scripts, Duration limit) {
   private static final Pattern PROGRESS = Pattern.compile("(\\d+)/(\\d+) (.*)");
   private static final int REMEMBERED_LINES = 40;
+  private static final String ANSWER = "answer";
 
   /** How long a script has to take its files and mounts away before it is killed. */
   private static final Duration GRACE = Duration.ofSeconds(30);
@@ -59,19 +60,24 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
       List<String> command = new ArrayList<>();
       command.addAll(List.of("bash", unpacked.resolve("build").toString(), cache.toString()));
       command.addAll(arguments);
-      return watch(cache, environment, command, progress);
+      return watch(unpacked, environment, command, progress);
     } finally {
-      for (String script : scripts) {
-        Files.deleteIfExists(unpacked.resolve(script));
-      }
-      Files.deleteIfExists(unpacked);
+      delete(unpacked);
     }
   }
 
+  private void delete(Path unpacked) throws IOException {
+    for (String script : scripts) {
+      Files.deleteIfExists(unpacked.resolve(script));
+    }
+    Files.deleteIfExists(unpacked.resolve(ANSWER));
+    Files.deleteIfExists(unpacked);
+  }
+
   private Path watch(
-      Path cache, Map<String, String> environment, List<String> command, ImageProgress progress)
+      Path unpacked, Map<String, String> environment, List<String> command, ImageProgress progress)
       throws IOException {
-    Path answer = Files.createTempFile(cache, "answer.", "");
+    Path answer = Files.createFile(unpacked.resolve(ANSWER));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().clear();
     builder.environment().putAll(environment);
@@ -82,7 +88,7 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
     try {
       process = builder.start();
       Process running = process;
-      atExit = new Thread(() -> end(running), "image build ends");
+      atExit = new Thread(() -> endAtExit(running, unpacked), "image build ends");
       Runtime.getRuntime().addShutdownHook(atExit);
       Deque<String> said = new ArrayDeque<>();
       // Reading cannot be interrupted, waiting can.
@@ -109,7 +115,6 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
       if (atExit != null) {
         removeHook(atExit);
       }
-      Files.deleteIfExists(answer);
     }
   }
 
@@ -169,6 +174,17 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
+    }
+  }
+
+  /** The process is told to end: nobody else will tidy up. */
+  private void endAtExit(Process process, Path unpacked) {
+    end(process);
+    try {
+      delete(unpacked);
+    } catch (IOException e) {
+      System.getLogger(ImageBuild.class.getName())
+          .log(System.Logger.Level.WARNING, "{0} is left behind: {1}", unpacked, e.getMessage());
     }
   }
 
