@@ -1,13 +1,15 @@
 package io.malleable.iscsi;
 
-import java.lang.System.Logger.Level;
-
 /**
- * The one table from what a logical unit throws to sense data. Every failure is logged: it is ours,
+ * The one table from what a logical unit throws to sense data. Failures are logged: they are ours,
  * not the initiator's.
  */
 final class Failures {
   private static final System.Logger LOG = System.getLogger(Failures.class.getName());
+  private static final FailureLog READ_FAILED = log("a read failed: medium error");
+  private static final FailureLog WRITE_FAILED = log("a write failed: medium error");
+  private static final FailureLog OUT_OF_SPACE = log("a write failed: out of space");
+  private static final FailureLog FAULT = log("a command failed for a fault in this program");
 
   private Failures() {}
 
@@ -18,24 +20,26 @@ final class Failures {
   static SenseData whileReading(Exception e) {
     return e instanceof RuntimeException
         ? bug(e)
-        : logged("a read failed: medium error", SenseData.UNRECOVERED_READ, e);
+        : logged(READ_FAILED, SenseData.UNRECOVERED_READ, e);
   }
 
   private static SenseData whileWriting(Exception e) {
     if (e instanceof OutOfSpaceException) {
-      return logged("a write failed: out of space", SenseData.SPACE_ALLOCATION_FAILED, e);
+      return logged(OUT_OF_SPACE, SenseData.SPACE_ALLOCATION_FAILED, e);
     }
-    return e instanceof RuntimeException
-        ? bug(e)
-        : logged("a write failed: medium error", SenseData.WRITE_ERROR, e);
+    return e instanceof RuntimeException ? bug(e) : logged(WRITE_FAILED, SenseData.WRITE_ERROR, e);
   }
 
   private static SenseData bug(Exception e) {
-    return logged("a command failed for a fault in this program", SenseData.INTERNAL_FAILURE, e);
+    return logged(FAULT, SenseData.INTERNAL_FAILURE, e);
   }
 
-  private static SenseData logged(String what, SenseData sense, Exception e) {
-    LOG.log(Level.ERROR, what, e);
+  private static SenseData logged(FailureLog log, SenseData sense, Exception e) {
+    log.log(e);
     return sense;
+  }
+
+  private static FailureLog log(String what) {
+    return new FailureLog(LOG, what, System::nanoTime);
   }
 }
