@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.InstantSource;
+import java.util.List;
 
 /** What the server does on the machines' own segment, where it is asked for: DHCP and TFTP. */
 final class Segment implements AutoCloseable {
@@ -104,6 +105,16 @@ final class Segment implements AutoCloseable {
       throws StartException {
     LoaderDirectory loaders =
         settings.loaders().map(LoaderDirectory::of).orElseGet(LoaderDirectory::ofDistribution);
+    List<String> missing = loaders.missing();
+    if (!missing.isEmpty()) {
+      throw new StartException(
+          "--tftp: boot loaders are not in "
+              + loaders.directory()
+              + ": "
+              + String.join(", ", missing),
+          "install Debian's package ipxe, or name the directory that has them with --loaders",
+          null);
+    }
     try {
       InetSocketAddress address = at.resolve();
       started.push("TFTP", TftpServer.start(address, loaders, bootHttpPort, listener));

@@ -15,6 +15,23 @@ final class ServeCommandTest {
   @TempDir private Path directory;
 
   @Test
+  void aServerThatCannotServeLoadersSaysSoAtItsStart() throws Exception {
+    Path none = Files.createDirectories(directory.resolve("loaders"));
+    Files.writeString(none.resolve("ipxe.efi"), "there");
+    ServeProcess server =
+        ServeProcess.launch(
+            directory.resolve("data"),
+            Map.of(),
+            "--tftp",
+            "127.0.0.1:0",
+            "--loaders",
+            none.toString());
+    assertEquals(1, server.awaitExit(), server::log);
+    assertTrue(server.log().contains("not in " + none + ": undionly.kpxe"), server::log);
+    assertTrue(server.log().contains("package ipxe"), server::log);
+  }
+
+  @Test
   void aServerSaysWhereItIsAndStopsWhenToldTo() throws Exception {
     Path data = directory.resolve("data");
     try (ServeProcess server = ServeProcess.start(data, Map.of())) {

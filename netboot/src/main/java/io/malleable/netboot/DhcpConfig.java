@@ -113,7 +113,8 @@ public record DhcpConfig(
         interfaceName, mode, serverAddress, other, lease, strangers, bootHttpPort, loaders, ports);
   }
 
-  DhcpConfig withPorts(Ports other) {
+  /** The same on other ports, for tests without privileges. */
+  public DhcpConfig withPorts(Ports other) {
     return new DhcpConfig(
         interfaceName,
         mode,

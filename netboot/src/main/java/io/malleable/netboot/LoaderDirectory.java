@@ -1,9 +1,11 @@
 package io.malleable.netboot;
 
+import io.malleable.netboot.DhcpConfig.LoaderNames;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -44,7 +46,14 @@ public final class LoaderDirectory {
     return isLoader(name) && Files.isRegularFile(directory.resolve(name));
   }
 
-  Path directory() {
+  /** Those of the usual x86 loaders that are not there. */
+  public List<String> missing() {
+    return List.of(LoaderNames.usual().bios(), LoaderNames.usual().uefi64()).stream()
+        .filter(name -> !has(name))
+        .toList();
+  }
+
+  public Path directory() {
     return directory;
   }
 

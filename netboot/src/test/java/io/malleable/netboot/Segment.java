@@ -40,11 +40,20 @@ final class Segment {
 
   /** Powers a diskless machine on. */
   QemuMachine machine(Firmware firmware, MacAddress mac, String... extra) throws Exception {
+    // OVMF's own PXE and HTTP clients shall boot, not the iPXE in the card's ROM.
+    return plugged(firmware, mac, firmware == Firmware.UEFI ? ",romfile=" : "", extra);
+  }
+
+  /** A BIOS machine that boots what it is given, not its card, which has no ROM. */
+  QemuMachine machineWithoutRom(MacAddress mac, String... extra) throws Exception {
+    return plugged(Firmware.BIOS, mac, ",romfile=,bootindex=9", extra);
+  }
+
+  private QemuMachine plugged(Firmware firmware, MacAddress mac, String rom, String... extra)
+      throws Exception {
     String tap = "tap" + taps++;
     run("ip", "tuntap", "add", tap, "mode", "tap");
     run("ip", "link", "set", tap, "master", BRIDGE, "up");
-    // OVMF's own PXE and HTTP clients shall boot, not the iPXE in the card's ROM.
-    String rom = firmware == Firmware.UEFI ? ",romfile=" : "";
     return keep(
         QemuMachine.start(
             directory,

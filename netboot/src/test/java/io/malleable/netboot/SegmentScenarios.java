@@ -61,6 +61,7 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
     switch (scenario) {
       case "server" -> server();
       case "server-uefi" -> uefi();
+      case "bios-loader" -> biosLoader();
       case "without-advertiser" -> withoutAdvertiser();
       case "proxy" -> proxy();
       case "other-server" -> otherServer();
@@ -103,6 +104,30 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
     check(
         scripts.stream().allMatch(script -> script.firmware() == Firmware.UEFI),
         "scripts " + scripts);
+  }
+
+  /**
+   * A BIOS machine whose card has no iPXE: undionly.kpxe over the card's own PXE interface. There
+   * is no such ROM to be had freely, so an iPXE that only offers that interface stands in; it
+   * fetches the loader, hands the card over, and from then on the loader is on its own.
+   */
+  private void biosLoader() throws Exception {
+    serve(DhcpConfig.Mode.SERVER, true);
+    segment.machineWithoutRom(
+        FIRST,
+        "-kernel",
+        RequiredProgram.file(Path.of("/usr/lib/ipxe/ipxe.lkrn"), "ipxe").toString(),
+        "-append",
+        "dhcp && chain tftp://" + Segment.SERVER + "/undionly.kpxe");
+    Eventually.holds("boots", DEADLINE, () -> booted(FIRST));
+    check(
+        loaders.size() == 1
+            && loaders.getFirst().file().equals("undionly.kpxe")
+            && loaders.getFirst().transport().equals("tftp"),
+        "loaders " + loaders);
+    check(scripts.getFirst().firmware() == Firmware.BIOS, "scripts " + scripts);
+    long discovers = exchanges.stream().filter(e -> e.type() == DhcpMessageType.DISCOVER).count();
+    check(discovers >= 2, "the loader asks for itself: " + exchanges);
   }
 
   private boolean fetched(MacAddress mac, String transport) {

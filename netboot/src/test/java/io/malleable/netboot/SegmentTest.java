@@ -61,6 +61,11 @@ class SegmentTest {
   }
 
   @Test
+  void biosLoaderRunsOverThePxeInterfaceOfACard() throws Exception {
+    run("bios-loader");
+  }
+
+  @Test
   void biosAndUefiBootBesideDnsmasqInProxyMode() throws Exception {
     run("proxy");
   }
