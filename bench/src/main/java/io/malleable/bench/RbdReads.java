@@ -40,7 +40,7 @@ final class RbdReads {
 
   /** Patient, as a one-node cluster on a busy machine is slow at times. */
   static RbdConfig config(Path conf) {
-    return new RbdConfig(conf, "m2", "m2", Duration.ofSeconds(120), UUID.randomUUID());
+    return new RbdConfig(conf, "m2", "m2", Duration.ofMinutes(2), UUID.randomUUID());
   }
 
   void measure(VolumeReport report) throws IOException, InterruptedException {
