@@ -153,7 +153,7 @@ final class DebianScenario {
     String address = address(api, node);
     Ssh stranger = ssh(address, directory.resolve("stranger"), "true");
     check(
-        stranger.status() != 0 && stranger.output().contains("Permission denied"),
+        stranger.status() != 0 && stranger.output().contains("Permission denied (publickey)"),
         "another key is not let in: " + stranger);
     Ssh login = ssh(address, key, ASK);
     check(login.status() == 0, "login at " + address + ": " + login.output() + console(node));
