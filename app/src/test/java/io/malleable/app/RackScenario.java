@@ -85,6 +85,7 @@ final class RackScenario {
         checkExternal();
         flags.addAll(List.of("--dhcp-mode", "proxy"));
         dnsmasq();
+        checkOtherServerIsReported();
       }
     }
     try (ServeProcess server = ServeProcess.start(data, Map.of(), flags.toArray(String[]::new))) {
@@ -126,6 +127,35 @@ final class RackScenario {
       await(STEP_LIMIT, "settings", () -> server.log().contains("\"boot-file-name\": \"" + url));
       check(server.log().contains("dhcp-boot=tag:m2-ipxe," + url), server.log());
       check(!Files.exists(elsewhere.resolve("dhcp-leases")), "no lease in external mode");
+    }
+  }
+
+  /** Two servers that both hand out addresses: nobody has to boot for the operator to know. */
+  private void checkOtherServerIsReported() throws Exception {
+    await(
+        STEP_LIMIT,
+        "dnsmasq listens",
+        () -> has(directory.resolve("dnsmasq.log"), "sockets bound"));
+    try (ServeProcess server =
+        ServeProcess.start(
+            directory.resolve("rival"),
+            Map.of(),
+            "--dhcp",
+            BRIDGE,
+            "--dhcp-pool",
+            "10.77.0.60-10.77.0.70",
+            "--boot-http",
+            "10.77.0.1:0")) {
+      URI url = URI.create("http://" + server.run().path("http").asText());
+      String token = Files.readString(directory.resolve("rival/admin-token")).strip();
+      ApiClient api = new ApiClient(new Endpoint(url, token, "default"));
+      await(
+          STEP_LIMIT,
+          "an event names the other DHCP server",
+          () -> {
+            String events = api.list("/v1/events").toString();
+            return events.contains("network.other-dhcp-server") && events.contains("10.77.0.2");
+          });
     }
   }
 

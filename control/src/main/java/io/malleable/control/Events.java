@@ -14,7 +14,10 @@ public final class Events {
     this.signal = signal;
   }
 
-  /** Newest first; an absent project means all of them and the server's own. */
+  /**
+   * Newest first. Of one project or all of them, and always the server's own, such as of its
+   * network.
+   */
   public Page<Event> list(Optional<UUID> project, PageRequest request) {
     long before =
         request

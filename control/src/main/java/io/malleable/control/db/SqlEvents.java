@@ -57,7 +57,8 @@ final class SqlEvents implements Rows.Events {
 
   private List<Event> select(
       String where, String order, long sequence, Optional<UUID> project, int limit) {
-    String ofProject = project.isPresent() ? " AND e.project_id = :project" : "";
+    String ofProject =
+        project.isPresent() ? " AND (e.project_id = :project OR e.project_id IS NULL)" : "";
     String sql =
         "SELECT e.*, p.name AS project_name FROM event e LEFT JOIN project p ON p.id = e.project_id"
             + " WHERE "
