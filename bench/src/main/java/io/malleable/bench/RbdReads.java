@@ -28,6 +28,9 @@ final class RbdReads {
           new Workload(
               "sequential 64k read, depth 8", Workload.Kind.SEQUENTIAL_READ, 65536, 8, 0, "MB/s"));
 
+  /** For both: a JVM that shares two processors with an OSD compiles its hot path slowly. */
+  private static final int WARM_UP_SECONDS = 30;
+
   private final Path conf;
   private final int rounds;
   private final int seconds;
@@ -52,6 +55,9 @@ final class RbdReads {
               OURS, conf.resolveSibling("m2.log"), "rbd", conf.toString(), clone.toString()));
       contenders.add(
           TgtContender.startRbd(TGT, conf, "m2", "m2/" + clone, conf.resolveSibling("tgt.log")));
+      for (Contender contender : contenders) {
+        WORKLOADS.getFirst().run(contender.url(), WARM_UP_SECONDS, (long) SIZE_MIB << 20);
+      }
       for (Workload workload : WORKLOADS) {
         for (int round = 0; round <= rounds; round++) {
           for (Contender contender : contenders) {

@@ -27,6 +27,9 @@ final class BusyPoll implements ReadableByteChannel {
   /** A poll this much too long was interrupted: somebody else needs the processor. */
   private static final long PREEMPTED_NANOS = 10 * POLL_NANOS;
 
+  /** About 1 µs between two looks: each takes the socket's lock, for which the sender waits. */
+  private static final int PAUSES = 32;
+
   private static final int MAX_CREDIT = 8;
   private static final int CREDIT_TO_POLL = 4;
   private static final int FAILED_POLL_COST = 4;
@@ -36,8 +39,10 @@ final class BusyPoll implements ReadableByteChannel {
   private final Semaphore permits;
   private final LongSupplier nanoClock;
 
-  /** Rises by each short wait, falls by each long one; polling wants {@link #CREDIT_TO_POLL}. */
+  /** Rises by each short wait, is lost by a long one; polling wants {@link #CREDIT_TO_POLL}. */
   private int credit;
+
+  private boolean stopped;
 
   BusyPoll(SocketChannel channel, Semaphore permits, LongSupplier nanoClock) {
     this.channel = channel;
@@ -50,8 +55,22 @@ final class BusyPoll implements ReadableByteChannel {
     return new Semaphore(processors / 2);
   }
 
+  /**
+   * From here on it never polls: other threads will send, and to change how the socket blocks waits
+   * for a send that is under way.
+   */
+  void stop() throws IOException {
+    if (!stopped) {
+      stopped = true;
+      channel.configureBlocking(true);
+    }
+  }
+
   @Override
   public int read(ByteBuffer buffer) throws IOException {
+    if (stopped) {
+      return channel.read(buffer);
+    }
     if (credit >= CREDIT_TO_POLL && permits.tryAcquire()) {
       int count;
       try {
@@ -78,7 +97,10 @@ final class BusyPoll implements ReadableByteChannel {
     }
     long startNanos = nanoClock.getAsLong();
     while (true) {
-      // Blocks if a sender that found the socket full has made it block meanwhile: just as good.
+      if (channel.isBlocking()) {
+        // A ping found the socket full: this peer is not one that answers fast.
+        return 0;
+      }
       int count = channel.read(buffer);
       if (count != 0) {
         return count;
@@ -88,6 +110,12 @@ final class BusyPoll implements ReadableByteChannel {
         credit = elapsedNanos > PREEMPTED_NANOS ? PREEMPTION_DEBT : credit - FAILED_POLL_COST;
         return 0;
       }
+      pause();
+    }
+  }
+
+  private static void pause() {
+    for (int i = 0; i < PAUSES; i++) {
       Thread.onSpinWait();
     }
   }

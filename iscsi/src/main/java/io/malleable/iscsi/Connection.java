@@ -26,6 +26,7 @@ final class Connection implements Runnable, SessionEvents {
   private final InetSocketAddress localAddress;
   private final InetSocketAddress remoteAddress;
   private final Outbound outbound;
+  private final BusyPoll receiver;
   private final PduReader reader;
   private final PduWriter out;
   private final CountDownLatch ended = new CountDownLatch(1);
@@ -43,8 +44,8 @@ final class Connection implements Runnable, SessionEvents {
     this.localAddress = (InetSocketAddress) channel.getLocalAddress();
     this.remoteAddress = (InetSocketAddress) channel.getRemoteAddress();
     this.outbound = new Outbound(channel);
-    this.reader =
-        new PduReader(new BusyPoll(channel, server.pollPermits(), System::nanoTime), server.pool());
+    this.receiver = new BusyPoll(channel, server.pollPermits(), System::nanoTime);
+    this.reader = new PduReader(receiver, server.pool());
     this.out = new PduWriter(outbound, server.pool());
     this.watch = new Watch(server.config(), reader, outbound);
   }
@@ -211,6 +212,11 @@ final class Connection implements Runnable, SessionEvents {
   /** Returns whether the connection has ended, with no I/O of it in flight, within the limit. */
   boolean awaitEnd(long waitLimitNanos) throws InterruptedException {
     return ended.await(Math.max(0, waitLimitNanos), TimeUnit.NANOSECONDS);
+  }
+
+  /** Called by the connection thread before another thread sends answers for the first time. */
+  void othersSend() throws IOException {
+    receiver.stop();
   }
 
   void waiting() {

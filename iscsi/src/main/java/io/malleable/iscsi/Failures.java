@@ -9,7 +9,15 @@ final class Failures {
   private static final FailureLog READ_FAILED = log("a read failed: medium error");
   private static final FailureLog WRITE_FAILED = log("a write failed: medium error");
   private static final FailureLog OUT_OF_SPACE = log("a write failed: out of space");
-  private static final FailureLog FAULT = log("a command failed for a fault in this program");
+
+  /** By the class of the exception: one fault must not hide another. */
+  private static final ClassValue<FailureLog> FAULTS =
+      new ClassValue<>() {
+        @Override
+        protected FailureLog computeValue(Class<?> exception) {
+          return Failures.log("a command failed for a fault in this program");
+        }
+      };
 
   private Failures() {}
 
@@ -31,7 +39,7 @@ final class Failures {
   }
 
   private static SenseData bug(Exception e) {
-    return logged(FAULT, SenseData.INTERNAL_FAILURE, e);
+    return logged(FAULTS.get(e.getClass()), SenseData.INTERNAL_FAILURE, e);
   }
 
   private static SenseData logged(FailureLog log, SenseData sense, Exception e) {

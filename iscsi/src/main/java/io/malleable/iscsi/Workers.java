@@ -60,7 +60,8 @@ final class Workers {
     return false;
   }
 
-  void dispatch(Task task, ScsiTasks tasks) throws ProtocolException {
+  void dispatch(Task task, ScsiTasks tasks) throws IOException {
+    connection.othersSend();
     synchronized (this) {
       if (running.size() >= MAX_RUNNING) {
         throw new ProtocolException("more than " + MAX_RUNNING + " commands under way");

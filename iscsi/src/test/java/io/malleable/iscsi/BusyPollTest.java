@@ -10,7 +10,6 @@ import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -93,6 +92,17 @@ class BusyPollTest {
   }
 
   @Test
+  void nothingIsPolledOnceOtherThreadsSend() throws IOException {
+    BusyPoll poll = polling(new Semaphore(1));
+    exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
+    assertFalse(ours.isBlocking());
+    poll.stop();
+    assertTrue(ours.isBlocking());
+    exchange(poll, 100);
+    assertTrue(ours.isBlocking());
+  }
+
+  @Test
   void aPollThatFindsNothingEndsInSleep() throws Exception {
     Semaphore permits = new Semaphore(1);
     BusyPoll poll = polling(permits);
@@ -134,20 +144,20 @@ class BusyPollTest {
     answer[answer.length - 1] = 42;
     ours.configureBlocking(false);
     Outbound outbound = new Outbound(ours);
-    CountDownLatch begun = new CountDownLatch(1);
     Future<?> sending =
         threads.submit(() -> {
-          begun.countDown();
           outbound.send(ByteBuffer.wrap(answer), new int[0], 0);
           return null;
         });
-    begun.await();
+    while (!ours.isBlocking()) {
+      assertFalse(sending.isDone(), "more than any socket buffers");
+      Thread.onSpinWait();
+    }
     ByteBuffer received = ByteBuffer.allocate(answer.length);
     while (received.hasRemaining()) {
       assertTrue(peer.read(received) > 0);
     }
     sending.get(30, TimeUnit.SECONDS);
     assertEquals(42, received.get(answer.length - 1));
-    assertTrue(ours.isBlocking());
   }
 }
