@@ -1,6 +1,7 @@
 package io.malleable.image;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -12,6 +13,7 @@ final class SystemCheck {
   private static final Pattern TIMEOUT =
       Pattern.compile("(?m)^\\s*node\\.session\\.timeo\\.replacement_timeout\\s*=\\s*(-?\\d{1,9})");
   private static final int PATIENT_SECONDS = 86_400;
+  private static final int MAX_HOMES = 200;
 
   private final Inspected drive;
   private final FileSystem files;
@@ -138,6 +140,26 @@ final class SystemCheck {
           "/etc/ssh holds host keys: " + Findings.quoted(String.join(", ", keys)) + ".",
           "Every machine would answer with the same key, and whoever has the image can pose as any of them.",
           "rm /etc/ssh/ssh_host_*_key* in the image; cloud-init or ssh-keygen -A makes new ones.");
+    }
+    checkWhoGetsIn();
+  }
+
+  private void checkWhoGetsIn() throws IOException {
+    List<String> homes = new ArrayList<>(List.of("/root"));
+    files.list("/home").stream().limit(MAX_HOMES).map(name -> "/home/" + name).forEach(homes::add);
+    List<String> found = new ArrayList<>();
+    for (String home : homes) {
+      String keys = home + "/.ssh/authorized_keys";
+      if (!Inspected.text(files, keys).isBlank()) {
+        found.add(keys);
+      }
+    }
+    if (!found.isEmpty()) {
+      findings.warning(
+          "AUTHORIZED_KEYS",
+          "The image lets people in: " + Findings.quoted(String.join(", ", found)) + ".",
+          "Whoever has one of these keys can log in to every machine; those that M2 is told of are added to them.",
+          "rm /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys in the image; cloud-init writes them anew.");
     }
   }
 }

@@ -463,6 +463,15 @@ final class BootCheckTest {
     assertEquals(List.of("MACHINE_ID", "SSH_HOST_KEYS"), codes(report, Severity.WARNING));
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"root", "home/debian"})
+  void keyThatLogsInToEveryMachineIsWarnedOf(String home) throws Exception {
+    String file = home + "/.ssh/authorized_keys";
+    DebianDrive.text(drive.root, file, "ssh-ed25519 AAAA operator\n");
+    DebianDrive.text(drive.root, "home/empty/.ssh/authorized_keys", "\n");
+    finds(Severity.WARNING, "AUTHORIZED_KEYS", "in: '/" + file + "'.");
+  }
+
   @Test
   void mountOfWhatIsNotOnTheDriveBlocks() throws Exception {
     DebianDrive.text(
