@@ -21,7 +21,7 @@ final class NodeCommands {
 
   /** What {@code --ssh-key} means. */
   static final String SSH_KEY =
-      "of a public key that may log in to what it boots, by cloud-init; repeat it for more";
+      "of a public key that may log in, by cloud-init at a disk's first boot; repeat it for more";
 
   private NodeCommands() {}
 

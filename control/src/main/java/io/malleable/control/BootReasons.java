@@ -60,9 +60,10 @@ final class BootReasons {
       case READY ->
           new Reason(
               "The system runs and has not reported: it has no cloud-init that reads the drive"
-                  + " CIDATA, or cannot reach the --boot-http address.",
-              "Nothing, if the image is not made to report; else look at /var/log/cloud-init.log in"
-                  + " it.");
+                  + " CIDATA, or one that reports only the first boot of a disk, or cannot reach the"
+                  + " --boot-http address.",
+              "Nothing, if the image is not made to report each boot; else look at"
+                  + " /var/log/cloud-init.log in it.");
     };
   }
 
