@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -33,6 +34,10 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
   private static final int REMEMBERED_LINES = 40;
   private static final String ANSWER = "answer";
 
+  /** Of the environment. Packages run scripts as root, which must not see the caller's secrets. */
+  private static final Pattern PASSED_ON =
+      Pattern.compile("PATH|HOME|TMPDIR|XDG_CACHE_HOME|LANG|(?i:[a-z]+_proxy)");
+
   /** How long a script has to take its files and mounts away before it is killed. */
   private static final Duration GRACE = Duration.ofSeconds(30);
 
@@ -40,7 +45,8 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
    * Builds, or finds what was built before.
    *
    * @param cache keeps packages and images, and is made when it is not there
-   * @param environment of the programs that the script calls: the search path, proxy settings
+   * @param environment of the programs that the script calls; they get only the search path, proxy
+   *     settings, and where to put files
    * @throws IOException when it cannot be built; the message says why and what helps
    */
   Path run(
@@ -66,6 +72,12 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
     }
   }
 
+  static Map<String, String> passedOn(Map<String, String> environment) {
+    Map<String, String> passed = new HashMap<>(environment);
+    passed.keySet().removeIf(name -> !PASSED_ON.matcher(name).matches());
+    return passed;
+  }
+
   private void delete(Path unpacked) throws IOException {
     for (String script : scripts) {
       Files.deleteIfExists(unpacked.resolve(script));
@@ -80,7 +92,7 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
     Path answer = Files.createFile(unpacked.resolve(ANSWER));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().clear();
-    builder.environment().putAll(environment);
+    builder.environment().putAll(passedOn(environment));
     builder.redirectInput(Path.of("/dev/null").toFile());
     builder.redirectOutput(answer.toFile());
     Process process = null;

@@ -12,6 +12,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -21,6 +22,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What stops a build. Whether the image boots is for the long boot test to say. As the build
@@ -46,6 +49,27 @@ class DebianImageTest {
     String message = failure(Optional.of("http://me:geheim@mirror.test/debian"), System.getenv());
     assertTrue(message.contains("without a password"), message);
     assertFalse(message.contains("geheim"), message);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "http://mirror.test/debian\ndeb http://other.test/ bookworm main",
+        "http://mirror.test/\tdebian",
+        "http://mirror.test/a path"
+      })
+  void mirrorThatIsNotOneWordIsRefused(String mirror) {
+    String message = failure(Optional.of(mirror), System.getenv());
+    assertTrue(message.contains("it must be http://HOST/PATH"), message);
+  }
+
+  @Test
+  void scriptsOfPackagesDoNotSeeTheCallersSecrets() {
+    Map<String, String> needed =
+        Map.of("PATH", "/bin", "HOME", "/", "https_proxy", "http://p", "NO_PROXY", "localhost");
+    Map<String, String> environment = new HashMap<>(needed);
+    environment.putAll(Map.of("M2_TOKEN", "geheim", "AWS_SECRET_ACCESS_KEY", "geheim"));
+    assertEquals(needed, ImageBuild.passedOn(environment));
   }
 
   @Test
