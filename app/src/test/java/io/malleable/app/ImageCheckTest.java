@@ -242,6 +242,9 @@ final class ImageCheckTest {
     Outcome image = run("image", "check", "nothing");
     assertEquals(1, image.status());
     assertTrue(image.err().contains("There is no image 'nothing'"), image.err());
+    Outcome foreign = run("image", "check", "elsewhere/nothing");
+    assertEquals(1, foreign.status());
+    assertTrue(foreign.err().contains("There is no image 'elsewhere/nothing'"), foreign.err());
     Outcome misused = run("image", "check", "nothing", "--format", "raw");
     assertEquals(2, misused.status());
     assertFalse(misused.err().isEmpty());

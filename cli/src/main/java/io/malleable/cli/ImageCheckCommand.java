@@ -9,11 +9,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /** {@code m2 image check}: what would stop an image from booting. */
 public final class ImageCheckCommand extends ServerCommand {
   private static final String INDENT = " ".repeat(9);
   private static final int MAX_COLUMNS = 120;
+  private static final Pattern PATH = Pattern.compile("[.]{0,2}/");
 
   private final Argument subject =
       arguments.parameter("IMAGE|FILE", "an image of the server, or an image file of this machine");
@@ -58,10 +60,10 @@ public final class ImageCheckCommand extends ServerCommand {
     }
   }
 
-  /** Names of images have no slash. */
+  /** {@code PROJECT/IMAGE} has a slash as well, so a path that is not there must look like one. */
   private boolean isFile() {
     String text = subject.text();
-    return !image.isSet() && (text.contains("/") || Files.isRegularFile(Path.of(text)));
+    return !image.isSet() && (PATH.matcher(text).lookingAt() || Files.isRegularFile(Path.of(text)));
   }
 
   @Override
