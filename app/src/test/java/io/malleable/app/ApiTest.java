@@ -285,7 +285,10 @@ final class ApiTest {
         .expectProblem(422, "IDEMPOTENCY_KEY_REUSED");
     api.post("/v1/disks", body, "Idempotency-Key", "x".repeat(129))
         .expectProblem(400, "IDEMPOTENCY_KEY_INVALID");
-    api.delete("/v1/disks/once?purge=true").expect(204);
+    String[] other = {"Idempotency-Key", "3f0d"};
+    api.delete("/v1/disks/once?purge=true", other).expect(204);
+    api.delete("/v1/disks/once?purge=true", other).expect(204);
+    api.delete("/v1/disks/once", other).expectProblem(422, "IDEMPOTENCY_KEY_REUSED");
   }
 
   @Test

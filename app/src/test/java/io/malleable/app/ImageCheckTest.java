@@ -116,11 +116,12 @@ final class ImageCheckTest {
 
   @Test
   void answerOfTheServerIsTheOneItDescribes() throws Exception {
-    JsonNode report = server.api().post("/v1/images/tiny/check", "").expect(200).body();
+    String[] key = {"Idempotency-Key", "3f0c"};
+    JsonNode report = server.api().post("/v1/images/tiny/check", "", key).expect(200).body();
     assertEquals("boots", report.path("verdict").asText());
     server
         .api()
-        .post("/v1/images/tiny/check?firmware=coreboot", "")
+        .post("/v1/images/tiny/check?firmware=coreboot", "", key)
         .expectProblem(400, "PARAMETER_INVALID");
     server.api().post("/v1/images/none/check", "").expectProblem(404, "NOT_FOUND");
   }

@@ -37,6 +37,12 @@ final class Call {
     return request.path().path();
   }
 
+  /** As it came, in the order and the encoding that the client chose. */
+  String pathAndQuery() {
+    String query = request.query().rawValue();
+    return query.isEmpty() ? path() : path() + "?" + query;
+  }
+
   String variable(String name) {
     return Objects.requireNonNull(variables.get(name), name);
   }

@@ -92,7 +92,7 @@ final class IdempotencyKeys {
 
   /** What must be the same when a call is repeated. */
   static String fingerprint(Call call) {
-    return call.method() + " " + call.path() + " " + fingerprint(call.bytes());
+    return call.method() + " " + call.pathAndQuery() + " " + fingerprint(call.bytes());
   }
 
   private static String fingerprint(byte[] body) {
@@ -114,6 +114,6 @@ final class IdempotencyKeys {
           "The key has " + key.length() + " characters.",
           "Use 1 to " + MAX_KEY_CHARS + " ASCII characters, such as a UUID.");
     }
-    return String.join("\n", call.project(), call.method(), call.path(), key);
+    return String.join("\n", call.project(), call.method(), call.pathAndQuery(), key);
   }
 }
