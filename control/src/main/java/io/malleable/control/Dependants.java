@@ -11,7 +11,8 @@ import java.util.UUID;
 
 /** What lives on an image or a snapshot. Used within the transaction that wants to know. */
 final class Dependants {
-  private static final int NAMED = 20;
+  /** How many of them a refusal names. */
+  static final int NAMED = 20;
 
   private Dependants() {}
 

@@ -72,10 +72,7 @@ final class ImageSharing {
     if (image.visibility() == Image.Visibility.PUBLIC) {
       return;
     }
-    List<Rows.Dependant> own =
-        rows.dependants(image.id(), Integer.MAX_VALUE).stream()
-            .filter(dependant -> dependant.projectId().equals(image.projectId()))
-            .toList();
+    List<Rows.Dependant> own = rows.dependants(image.id(), image.projectId(), Dependants.NAMED + 1);
     if (!own.isEmpty()) {
       throw ControlException.of(
           ErrorCode.IMAGE_HAS_CLONES,

@@ -30,6 +30,9 @@ public interface Rows {
   /** What was cloned, copied or promoted from this image or snapshot, or taken above it. */
   List<Dependant> dependants(UUID volume, int limit);
 
+  /** Of those, what belongs to the project. */
+  List<Dependant> dependants(UUID volume, UUID project, int limit);
+
   /** Images and snapshots that at least one other volume builds on. */
   List<UUID> builtOn();
 

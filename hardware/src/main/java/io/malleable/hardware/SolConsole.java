@@ -20,6 +20,11 @@ final class SolConsole implements NodeConsole {
   private static final String READY = "[SOL Session operational.";
 
   private static final int MAX_BANNER_BYTES = 16 * 1024;
+  private static final int TYPED_CHUNKS = 64;
+  private static final int TYPED_CHUNK_BYTES = 1024;
+
+  /** Even 9600 baud takes a chunk in a second. */
+  private static final Duration TYPING_LIMIT = Duration.ofSeconds(5);
 
   private final IpmiTool tool;
   private final Duration limit;
@@ -45,6 +50,9 @@ final class SolConsole implements NodeConsole {
     /** A reader that is too slow holds up the pipe, and so the BMC, not our memory. */
     private final BlockingQueue<byte[]> received = new ArrayBlockingQueue<>(64);
 
+    /** What the BMC has not taken yet. */
+    private final BlockingQueue<byte[]> typed = new ArrayBlockingQueue<>(TYPED_CHUNKS);
+
     private final Process process;
     private byte[] rest = {};
     private boolean ended;
@@ -52,6 +60,7 @@ final class SolConsole implements NodeConsole {
     Session(Process process) {
       this.process = process;
       Thread.ofVirtual().name("sol-output").start(this::pump);
+      Thread.ofVirtual().name("sol-input").start(this::type);
     }
 
     /** An empty array marks the end. */
@@ -136,19 +145,47 @@ final class SolConsole implements NodeConsole {
       return count;
     }
 
+    /**
+     * Writing to a program that does not read blocks, and closing its input then as well: only this
+     * thread does either. An empty array makes it end.
+     */
+    private void type() {
+      try (OutputStream stream = process.getOutputStream()) {
+        for (byte[] input = typed.take(); input.length > 0; input = typed.take()) {
+          stream.write(input);
+          stream.flush();
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      } catch (IOException e) {
+        // The program died, which the output's end tells.
+      }
+    }
+
     @Override
     public void write(byte[] input) throws IOException {
-      OutputStream stream = process.getOutputStream();
-      stream.write(input);
-      stream.flush();
+      for (int at = 0; at < input.length; at += TYPED_CHUNK_BYTES) {
+        int end = Math.min(input.length, at + TYPED_CHUNK_BYTES);
+        try {
+          if (!typed.offer(
+              Arrays.copyOfRange(input, at, end), TYPING_LIMIT.toSeconds(), TimeUnit.SECONDS)) {
+            throw new IOException("the BMC does not take what is typed");
+          }
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+          throw new InterruptedIOException("interrupted at the console");
+        }
+        if (!process.isAlive()) {
+          throw new IOException("the console has ended");
+        }
+      }
     }
 
     /** The end of its input makes ipmitool hand the session back to the BMC; then it is killed. */
     @Override
-    public void close() throws IOException {
+    public void close() {
       try {
-        process.getOutputStream().close();
-        if (!process.waitFor(2, TimeUnit.SECONDS)) {
+        if (!typed.offer(new byte[0]) || !process.waitFor(2, TimeUnit.SECONDS)) {
           process.destroyForcibly();
         }
       } catch (InterruptedException e) {

@@ -21,6 +21,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Against OpenIPMI's simulator, which we did not write, and against BMCs that misbehave. */
@@ -210,6 +211,25 @@ class IpmiPowerTest {
   }
 
   @Test
+  @Timeout(120)
+  void consoleThatTakesNothingRefusesWhatIsTypedAndStillCloses() throws Exception {
+    try (ServerSocket serial = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      Thread.ofVirtual().start(() -> echoOneLine(serial, new CompletableFuture<>()));
+      try (IpmiSim sim = IpmiSim.start(directory, serial.getLocalPort())) {
+        BmcAddress.Ipmi at = sim.address("admin");
+        IpmiTool tool = new IpmiTool(at, password(IpmiSim.PASSWORD), Duration.ofMinutes(1));
+        try (ConsoleSession session = new SolConsole(tool, Duration.ofMinutes(1)).open(0)) {
+          String pid = Long.toString(ipmitool(at.port()).orElseThrow().pid());
+          assertEquals(0, new ProcessBuilder("kill", "-STOP", pid).start().waitFor());
+          byte[] paste = new byte[1 << 20];
+          IOException e = assertThrows(IOException.class, () -> session.write(paste));
+          assertEquals("the BMC does not take what is typed", e.getMessage());
+        }
+      }
+    }
+  }
+
+  @Test
   void theConsoleWithAWrongPasswordSaysSo() throws IOException {
     try (IpmiSim sim = IpmiSim.start(directory, 0)) {
       IpmiTool tool = new IpmiTool(sim.address("admin"), password("wrong"), Duration.ofMinutes(1));
@@ -250,12 +270,14 @@ class IpmiPowerTest {
 
   /** From /proc, as everybody on the machine sees it. */
   private static String commandLineOfIpmitool(int port) {
+    return ipmitool(port).map(handle -> commandLine(handle.pid())).orElse("no ipmitool");
+  }
+
+  private static Optional<ProcessHandle> ipmitool(int port) {
     return ProcessHandle.current()
         .descendants()
-        .map(handle -> commandLine(handle.pid()))
-        .filter(line -> line.contains("ipmitool") && line.contains("" + port))
-        .findFirst()
-        .orElse("no ipmitool");
+        .filter(handle -> commandLine(handle.pid()).matches(".*ipmitool .* -p " + port + " .*"))
+        .findFirst();
   }
 
   private static String commandLine(long pid) {

@@ -38,7 +38,7 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
   private static final Pattern PASSED_ON =
       Pattern.compile("PATH|HOME|TMPDIR|XDG_CACHE_HOME|LANG|(?i:[a-z]+_proxy)");
 
-  /** How long a script has to take its files and mounts away before it is killed. */
+  /** How long a script may take to remove its files and mounts, or its last words to arrive. */
   private static final Duration GRACE = Duration.ofSeconds(30);
 
   /**
@@ -110,7 +110,8 @@ record ImageBuild(String name, List<String> scripts, Duration limit) {
         throw new IOException(
             "it took longer than " + limit.toMinutes() + " minutes and was ended");
       }
-      reader.join();
+      // Whatever it left running may hold the other end open.
+      reader.join(GRACE);
       int status = process.exitValue();
       Path image = Path.of(Files.readString(answer).strip());
       if (status != 0 || !Files.isRegularFile(image)) {

@@ -8,9 +8,12 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -37,6 +40,9 @@ import picocli.CommandLine.Spec;
       "What was built before from the same packages is not built again."
     })
 public final class ImageBuildCommand implements Callable<Integer> {
+  /** For at most 2 GiB to the slowest disk that one would boot from. */
+  private static final Duration COPY_LIMIT = Duration.ofMinutes(30);
+
   @Spec private CommandSpec spec;
 
   /** The names are what the user types. */
@@ -93,6 +99,9 @@ public final class ImageBuildCommand implements Callable<Integer> {
     if (target != null && Files.exists(target) && !force) {
       throw new CommandFailure(target + " is there already", "Replace it with --force.");
     }
+    if (target != null && Files.exists(target) && !Files.isRegularFile(target)) {
+      throw new CommandFailure(target + " is not a file", "Name a file, and copy it from there.");
+    }
     PrintWriter err = spec.commandLine().getErr();
     try (ProgressLine line = new ProgressLine(Terminal.ofProcess(), err, "image " + kind)) {
       Path image = build((step, steps, text) -> line.show((step - 1.0) / steps, text));
@@ -121,22 +130,33 @@ public final class ImageBuildCommand implements Callable<Integer> {
     };
   }
 
-  /** Most of the image is a hole, which Java's own copy would fill. */
+  /**
+   * Copies to another name first, so that nobody takes half an image for a whole one. Most of it is
+   * a hole, which Java's own copy would fill.
+   */
   private static void copy(Path image, Path target) throws IOException {
+    Path whole = Files.exists(target) ? target.toRealPath() : target.toAbsolutePath();
+    Path part = whole.resolveSibling(whole.getFileName() + ".part");
     Process copy =
-        new ProcessBuilder(
-                "cp", "--sparse=always", "--", image.toString(), target.toAbsolutePath().toString())
+        new ProcessBuilder("cp", "--sparse=always", "--", image.toString(), part.toString())
             .redirectErrorStream(true)
             .start();
     try (var output = copy.getInputStream()) {
+      if (!copy.waitFor(COPY_LIMIT.toSeconds(), TimeUnit.SECONDS)) {
+        throw new IOException(
+            "copying it to " + target + " took longer than " + COPY_LIMIT.toMinutes() + " minutes");
+      }
       String said = new String(output.readAllBytes(), StandardCharsets.UTF_8).strip();
-      if (copy.waitFor() != 0) {
+      if (copy.exitValue() != 0) {
         throw new IOException("it cannot be copied to " + target + ": " + said);
       }
+      Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
     } catch (InterruptedException e) {
-      copy.destroy();
       Thread.currentThread().interrupt();
       throw new IOException("interrupted while it was copied to " + target, e);
+    } finally {
+      copy.destroyForcibly();
+      Files.deleteIfExists(part);
     }
   }
 }

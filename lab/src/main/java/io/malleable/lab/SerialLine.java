@@ -10,11 +10,11 @@ import java.lang.System.Logger.Level;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
-import java.net.SocketException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * The wire between a machine's serial port and its BMC: a port of 127.0.0.1 whose one client sees
@@ -51,10 +51,12 @@ final class SerialLine implements AutoCloseable {
         clients.add(client);
         Thread.ofVirtual().name("serial-output").start(() -> connected(client, this::output));
         Thread.ofVirtual().name("serial-input").start(() -> connected(client, this::input));
-      } catch (SocketException e) {
-        LOG.log(Level.DEBUG, "the serial line of a machine ends", e);
       } catch (IOException e) {
-        LOG.log(Level.WARNING, "the serial line of a machine cannot be reached", e);
+        if (!listener.isClosed()) {
+          LOG.log(Level.WARNING, "the serial line of a machine cannot be reached", e);
+          // Without a pause it would only fail again: this process has too many files open.
+          LockSupport.parkNanos(LOOK.toNanos());
+        }
       }
     }
   }

@@ -6,6 +6,7 @@ import io.malleable.control.ResourceKind;
 import io.malleable.control.Rows;
 import io.malleable.control.Snapshot;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.statement.Query;
@@ -65,6 +66,15 @@ final class SqlRows implements Rows {
 
   @Override
   public List<Dependant> dependants(UUID volume, int limit) {
+    return dependants(volume, Optional.empty(), limit);
+  }
+
+  @Override
+  public List<Dependant> dependants(UUID volume, UUID project, int limit) {
+    return dependants(volume, Optional.of(project), limit);
+  }
+
+  private List<Dependant> dependants(UUID volume, Optional<UUID> project, int limit) {
     try (Query query =
         handle.createQuery(
             """
@@ -73,10 +83,12 @@ final class SqlRows implements Rows {
               UNION ALL SELECT 'SNAPSHOT', id, name, project_id FROM snapshot WHERE parent_id = :id
               UNION ALL SELECT 'IMAGE', id, name, project_id FROM image WHERE parent_id = :id) c
             JOIN project p ON p.id = c.project_id
+            WHERE :project IS NULL OR c.project_id = :project
             ORDER BY c.kind, p.name, c.name, c.id LIMIT :limit\
             """)) {
       return query
           .bind("id", volume.toString())
+          .bind("project", project.map(UUID::toString))
           .bind("limit", limit)
           .map((row, _) ->
               new Dependant(
