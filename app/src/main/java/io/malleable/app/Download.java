@@ -44,6 +44,11 @@ final class Download {
     this.reserveBytes = reserveBytes;
   }
 
+  /** Where {@link #fetch} puts what it fetches under that name. */
+  Path file(UUID name) {
+    return directory.resolve(name + ".download");
+  }
+
   /**
    * Fetches into a new file, which is the caller's to remove; on failure there is none.
    *
@@ -52,7 +57,7 @@ final class Download {
   Path fetch(URI url, UUID name, DoubleConsumer progress, BooleanSupplier cancelled)
       throws IOException {
     Files.createDirectories(directory);
-    Path file = directory.resolve(name + ".download");
+    Path file = file(name);
     try (HttpClient client =
         HttpClient.newBuilder()
             .connectTimeout(CONNECT_TIMEOUT)

@@ -20,7 +20,6 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.regex.Matcher;
 
 /** Images from files of this machine, uploads and downloads, and as files again. */
 final class ImageFiles implements ImageImports, ImageExports {
@@ -28,8 +27,6 @@ final class ImageFiles implements ImageImports, ImageExports {
   private static final double DOWNLOADED = 0.5;
 
   private static final int HASH_CHUNK_BYTES = 256 * 1024;
-
-  private static final String OUR_FILE = "[^ ]*[0-9a-f-]{36}[.](image|download)";
 
   private final ImageImporter importer;
   private final Download downloads;
@@ -48,12 +45,13 @@ final class ImageFiles implements ImageImports, ImageExports {
           case ImageSource.Upload upload -> Optional.of(upload.path());
           case ImageSource.Download _ -> Optional.empty();
         };
+    if (file.isEmpty()) {
+      return;
+    }
     try {
-      if (file.isPresent()) {
-        ImageFormat _ = importer.inspect(file.get(), asked);
-      }
+      ImageFormat _ = importer.inspect(file.get(), asked);
     } catch (ImageException e) {
-      throw refused(source, e);
+      throw refused(source, file.get(), e);
     } catch (IOException e) {
       throw ControlException.of(
               ErrorCode.IO_FAILED, "The image file cannot be read.", "See the server's log.")
@@ -84,7 +82,13 @@ final class ImageFiles implements ImageImports, ImageExports {
         }
       };
     } catch (ImageException e) {
-      throw refused(source, e);
+      Path file =
+          switch (source) {
+            case ImageSource.LocalFile local -> local.path();
+            case ImageSource.Upload upload -> upload.path();
+            case ImageSource.Download _ -> downloads.file(volume);
+          };
+      throw refused(source, file, e);
     }
   }
 
@@ -157,7 +161,7 @@ final class ImageFiles implements ImageImports, ImageExports {
     return label.flatMap(ImageFormat::ofLabel);
   }
 
-  private static ControlException refused(ImageSource source, ImageException e) {
+  private static ControlException refused(ImageSource source, Path file, ImageException e) {
     ErrorCode code =
         switch (e.reason()) {
           case FILE_MISSING -> ErrorCode.IMAGE_SOURCE_MISSING;
@@ -179,17 +183,16 @@ final class ImageFiles implements ImageImports, ImageExports {
             code,
             "source",
             source.description(),
-            known(String.valueOf(e.getMessage()), source, source.description()),
-            known(e.hint(), source, "FILE"))
+            known(String.valueOf(e.getMessage()), source, file, source.description()),
+            known(e.hint(), source, file, "FILE"))
         .causedBy(e);
   }
 
   /** Files of ours on the way mean nothing to the caller. */
-  private static String known(String text, ImageSource source, String instead) {
+  private static String known(String text, ImageSource source, Path file, String instead) {
     return switch (source) {
       case ImageSource.LocalFile _ -> text;
-      case ImageSource.Upload _, ImageSource.Download _ ->
-          text.replaceAll(OUR_FILE, Matcher.quoteReplacement(instead));
+      case ImageSource.Upload _, ImageSource.Download _ -> text.replace(file.toString(), instead);
     };
   }
 }

@@ -29,7 +29,7 @@ final class ApiTest {
   void start(@TempDir Path temporary) throws Exception {
     directory = temporary;
     file = TestServer.image(directory.resolve("base.raw"), 4);
-    server = TestServer.start(directory.resolve("data"));
+    server = TestServer.start(directory.resolve("the data"));
     api = server.api();
     api.succeeded(
         api.post("/v1/images", "{'name':'base','format':'raw','source':{'path':'" + file + "'}}"));
@@ -338,7 +338,7 @@ final class ApiTest {
     put("/v1/images/bad/content", new byte[0], null).expectProblem(400, "IMAGE_INVALID");
     put("/v1/images/Bad+/content", content, null).expectProblem(400, "NAME_INVALID");
     api.delete("/v1/images/sent").expect(204);
-    try (var left = Files.list(directory.resolve("data/uploads"))) {
+    try (var left = Files.list(directory.resolve("the data/uploads"))) {
       assertEquals(List.of(), left.map(Path::getFileName).toList(), "nothing is left behind");
     }
   }

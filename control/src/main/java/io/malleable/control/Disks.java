@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -377,7 +378,7 @@ public final class Disks {
 
   private static Submission submission(
       OperationKind kind, Disk disk, Map<String, String> furtherInput) {
-    Map<String, String> input = new java.util.HashMap<>(furtherInput);
+    Map<String, String> input = new HashMap<>(furtherInput);
     input.put("disk", disk.id().toString());
     return new Submission(UUID.randomUUID(), kind, disk.projectId(), disk.ref(), input);
   }

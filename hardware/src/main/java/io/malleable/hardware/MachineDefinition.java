@@ -58,7 +58,8 @@ public record MachineDefinition(
           return loader;
         }
       }
-      throw new IllegalArgumentException("loader: \"" + word + "\"; use ipxe-rom or firmware");
+      throw new IllegalArgumentException(
+          "loader: \"" + word + "\"; use ipxe-rom, firmware or firmware-http");
     }
   }
 

@@ -1,6 +1,7 @@
 package io.malleable.hardware;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.SocketException;
@@ -189,7 +190,7 @@ final class QemuConsole implements NodeConsole {
         Thread.sleep(time);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        throw new java.io.InterruptedIOException("interrupted at the console");
+        throw new InterruptedIOException("interrupted at the console");
       }
     }
   }

@@ -1,6 +1,7 @@
 package io.malleable.hardware;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
@@ -137,7 +138,7 @@ final class QemuPower implements PowerDriver {
       Thread.sleep(LOCK_POLL);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new java.io.InterruptedIOException("interrupted while QEMU started");
+      throw new InterruptedIOException("interrupted while QEMU started");
     }
   }
 
@@ -164,7 +165,7 @@ final class QemuPower implements PowerDriver {
     } catch (InterruptedException e) {
       launcher.destroyForcibly();
       Thread.currentThread().interrupt();
-      throw new java.io.InterruptedIOException("interrupted while QEMU started");
+      throw new InterruptedIOException("interrupted while QEMU started");
     }
     return launcher.exitValue() == 0 && QemuProcess.find(directory.pidFile()).isPresent();
   }

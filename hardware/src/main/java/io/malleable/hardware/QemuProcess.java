@@ -1,6 +1,7 @@
 package io.malleable.hardware;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -54,7 +55,7 @@ record QemuProcess(ProcessHandle handle, Path pidFile) {
         Thread.sleep(POLL);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        throw new java.io.InterruptedIOException("interrupted while waiting for QEMU to end");
+        throw new InterruptedIOException("interrupted while waiting for QEMU to end");
       }
     }
     return true;
