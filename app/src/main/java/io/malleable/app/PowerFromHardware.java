@@ -41,6 +41,6 @@ final class PowerFromHardware implements Power {
   }
 
   Optional<NodeConsole> console(Node node) {
-    return drivers.console(node.bmc().orElse(null));
+    return drivers.console(node.id(), node.bmc().orElse(null));
   }
 }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.malleable.app.TestApi.Reply;
+import io.malleable.hardware.Firmware;
+import io.malleable.hardware.MachineDefinition;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -249,6 +251,29 @@ final class ApiTest {
     assertEquals("aborted", api.finished(provision.header("Location")).path("state").asText());
     assertFalse(bootScript(mac).contains("sanboot"));
     api.delete("/v1/nodes/w1").expect(204);
+  }
+
+  @Test
+  void aConsoleThatIsFollowedEndsWithTheNode() throws Exception {
+    String mac = "52:54:00:00:03:02";
+    Path lab = Path.of(api.get("/v1/system").body().path("labDirectory").asText());
+    MachineDefinition.onUserNetwork(mac, Firmware.BIOS, 64, "http://192.0.2.1/").write(lab, "seen");
+    String node = "'nics':[{'mac':'" + mac + "'}],'bmc':'qemu:seen'}";
+    api.post("/v1/nodes", "{'name':'watched'," + node).expect(201);
+    var console =
+        api.client()
+            .send(
+                api.request("/v1/nodes/watched/console?follow=true").build(),
+                java.net.http.HttpResponse.BodyHandlers.ofInputStream());
+    try (var following = console.body()) {
+      api.delete("/v1/nodes/watched").expect(204);
+      api.post("/v1/projects", "{'name':'next'}").expect(201);
+      String[] next = {"M2-Project", "next"};
+      api.post("/v1/nodes", "{'name':'watched'," + node, next).expect(201);
+      assertEquals(-1, following.read(), "another project's machine now");
+      api.delete("/v1/nodes/watched", next).expect(204);
+      api.delete("/v1/projects/next").expect(204);
+    }
   }
 
   @Test

@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.UUID;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -114,7 +115,8 @@ final class Guest implements AutoCloseable {
 
   /** Types without waiting for anything. */
   void type(String text) throws IOException {
-    try (ConsoleSession session = drivers.console("qemu:" + name).orElseThrow().open(0)) {
+    try (ConsoleSession session =
+        drivers.console(UUID.randomUUID(), "qemu:" + name).orElseThrow().open(0)) {
       session.write(text.getBytes(StandardCharsets.ISO_8859_1));
     }
   }

@@ -1,9 +1,11 @@
 package io.malleable.hardware;
 
+import java.lang.ref.WeakReference;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.UUID;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -20,10 +22,13 @@ public final class PowerDrivers {
   private final BmcLimits limits;
   private final BmcHttp http;
 
-  /** One small object for each BMC that was ever looked at. */
-  private final Map<BmcAddress.Ipmi, SharedConsole> consoles = new ConcurrentHashMap<>();
+  /** Those that somebody looks at; others keep nothing, and go. Guarded by itself. */
+  private final Map<ConsoleKey, WeakReference<SharedConsole>> consoles = new HashMap<>();
 
   private final Lock[] labLocks = new Lock[LOCKS];
+
+  /** What a machine wrote is never shown to whom its BMC belongs next, as another node. */
+  private record ConsoleKey(UUID node, BmcAddress.Ipmi bmc) {}
 
   public PowerDrivers(HardwareSettings settings) {
     this(settings, BmcLimits.standard());
@@ -61,21 +66,32 @@ public final class PowerDrivers {
   /**
    * The serial console of a machine, or empty when its address leads to none.
    *
+   * @param node whose machine it is: only those who look at the same node share a session
    * @throws BmcAddressException when the address is malformed
    */
-  public Optional<NodeConsole> console(@Nullable String bmc) {
+  public Optional<NodeConsole> console(UUID node, @Nullable String bmc) {
     return switch (BmcAddress.parse(bmc)) {
       case BmcAddress.Qemu qemu -> Optional.of(new QemuConsole(directory(qemu)));
       case BmcAddress.None none -> Optional.empty();
-      case BmcAddress.Ipmi ipmi -> Optional.of(shared(ipmi));
-      case BmcAddress.Redfish redfish -> Optional.ofNullable(redfish.console()).map(this::shared);
+      case BmcAddress.Ipmi ipmi -> Optional.of(shared(node, ipmi));
+      case BmcAddress.Redfish redfish ->
+          Optional.ofNullable(redfish.console()).map(ipmi -> shared(node, ipmi));
     };
   }
 
   /** A BMC has one session for its console, so everybody who looks or types shares it. */
-  private NodeConsole shared(BmcAddress.Ipmi ipmi) {
-    return consoles.computeIfAbsent(
-        ipmi, a -> new SharedConsole(new SolConsole(tool(a), limits.call())));
+  private NodeConsole shared(UUID node, BmcAddress.Ipmi ipmi) {
+    ConsoleKey key = new ConsoleKey(node, ipmi);
+    synchronized (consoles) {
+      consoles.values().removeIf(console -> console.refersTo(null));
+      WeakReference<SharedConsole> known = consoles.get(key);
+      SharedConsole console = known == null ? null : known.get();
+      if (console == null) {
+        console = new SharedConsole(new SolConsole(tool(ipmi), limits.call()));
+        consoles.put(key, new WeakReference<>(console));
+      }
+      return console;
+    }
   }
 
   private IpmiTool tool(BmcAddress.Ipmi ipmi) {

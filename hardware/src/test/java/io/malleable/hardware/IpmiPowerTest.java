@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -192,20 +193,25 @@ class IpmiPowerTest {
         BmcAddress.Ipmi at = sim.address("admin");
         String bmc = "ipmi://admin@127.0.0.1:" + at.port();
         PowerDrivers drivers = new PowerDrivers(settings);
-        try (ConsoleSession follower = drivers.console(bmc).orElseThrow().open(0)) {
+        UUID node = UUID.randomUUID();
+        try (ConsoleSession follower = drivers.console(node, bmc).orElseThrow().open(0)) {
           // A BMC has one session: the second look would be refused if it were not shared.
-          try (ConsoleSession typist = drivers.console(bmc).orElseThrow().open(0)) {
+          try (ConsoleSession typist = drivers.console(node, bmc).orElseThrow().open(0)) {
             typist.write("root\n".getBytes(StandardCharsets.US_ASCII));
           }
           assertEquals("root", typed.get());
           awaitText(follower, "login: root");
-          try (ConsoleSession late = drivers.console(bmc).orElseThrow().open(4096)) {
+          try (ConsoleSession late = drivers.console(node, bmc).orElseThrow().open(4096)) {
             awaitText(late, "login: root");
           }
+          // Whose node the machine becomes next gets neither that past nor this session.
+          NodeConsole others = drivers.console(UUID.randomUUID(), bmc).orElseThrow();
+          PowerException e = assertThrows(PowerException.class, () -> others.open(4096));
+          assertEquals(PowerException.Kind.REFUSED, e.kind());
         }
         // The last one gave the session back: it can be had again, also through Redfish's option.
         String redfish = "redfish://admin@127.0.0.1:1?console=ipmi:" + at.port();
-        drivers.console(redfish).orElseThrow().open(0).close();
+        drivers.console(node, redfish).orElseThrow().open(0).close();
       }
     }
   }

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.AfterEach;
@@ -208,7 +209,9 @@ class QemuPowerTest {
     define("n1", Firmware.BIOS);
     PowerDriver power = driver("n1");
     NodeConsole console =
-        new PowerDrivers(HardwareSettings.lab(labDirectory)).console("qemu:n1").orElseThrow();
+        new PowerDrivers(HardwareSettings.lab(labDirectory))
+            .console(UUID.randomUUID(), "qemu:n1")
+            .orElseThrow();
     try (ConsoleSession session = console.open(0)) {
       power.on();
       awaitText(session, "Press Ctrl-B for the iPXE command line");
@@ -226,7 +229,9 @@ class QemuPowerTest {
   void theConsoleOfAMachineThatIsOffTakesNoInput() throws IOException {
     define("n1", Firmware.BIOS);
     NodeConsole console =
-        new PowerDrivers(HardwareSettings.lab(labDirectory)).console("qemu:n1").orElseThrow();
+        new PowerDrivers(HardwareSettings.lab(labDirectory))
+            .console(UUID.randomUUID(), "qemu:n1")
+            .orElseThrow();
     try (ConsoleSession session = console.open(100)) {
       assertEquals(0, session.read(new byte[10], Duration.ZERO));
       PowerException e = assertThrows(PowerException.class, () -> session.write(new byte[] {'x'}));

@@ -144,7 +144,7 @@ final class Rack implements AutoCloseable {
     define(slot, tap, slot.start());
     String address = "qemu:" + slot.name();
     PowerDriver machine = drivers.driver(address, slot.start().firmware());
-    NodeConsole serial = drivers.console(address).orElseThrow();
+    NodeConsole serial = drivers.console(UUID.randomUUID(), address).orElseThrow();
     open.push(machine::off);
     Path bmc = directory.resolve(slot.name()).resolve("bmc");
     switch (slot.bmc()) {
