@@ -38,7 +38,8 @@ final class Failures {
           ControlException.of(
               ErrorCode.DISK_IN_USE,
               "The volume is in use: " + message,
-              "Withdraw the disk or release its node, then repeat.");
+              "Withdraw the disk or release its node, or wait until the image was exported or checked;"
+                  + " then repeat.");
       case INVALID_SIZE ->
           ControlException.of(
               ErrorCode.SIZE_INVALID,

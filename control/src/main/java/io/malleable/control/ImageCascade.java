@@ -19,10 +19,12 @@ final class ImageCascade {
 
   private final Ports ports;
   private final Engine engine;
+  private final ImageReaders readers;
 
-  ImageCascade(Ports ports, Engine engine) {
+  ImageCascade(Ports ports, Engine engine, ImageReaders readers) {
     this.ports = ports;
     this.engine = engine;
+    this.readers = readers;
     engine.register(OperationKind.IMAGE_DELETE_CASCADE, new Cascade());
   }
 
@@ -34,7 +36,11 @@ final class ImageCascade {
       requireFew(image, doomed);
       requireOwn(image, doomed);
       requireUnused(rows, image, doomed);
-      doomed.forEach(dependant -> Claims.requireFree(rows, dependant.ref()));
+      readers.requireNone(image.ref());
+      doomed.forEach(dependant -> {
+        Claims.requireFree(rows, dependant.ref());
+        readers.requireNone(dependant.ref());
+      });
       List<String> ids = new ArrayList<>();
       doomed.forEach(dependant -> ids.add(dependant.ref().id().toString()));
       ids.add(image.id().toString());

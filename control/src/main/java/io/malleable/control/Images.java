@@ -21,6 +21,7 @@ public final class Images {
   private final ImageCopies copies;
   private final ImageCascade cascade;
   private final ImageSharing sharing;
+  private final ImageReaders readers = new ImageReaders();
 
   Images(Ports ports, Engine engine) {
     this.ports = ports;
@@ -28,7 +29,7 @@ public final class Images {
     engine.register(OperationKind.IMAGE_IMPORT, new Import());
     engine.register(OperationKind.IMAGE_DELETE, new Delete());
     this.copies = new ImageCopies(ports, engine);
-    this.cascade = new ImageCascade(ports, engine);
+    this.cascade = new ImageCascade(ports, engine, readers);
     this.sharing = new ImageSharing(ports);
   }
 
@@ -50,6 +51,21 @@ public final class Images {
         ports
             .database()
             .read(rows -> withShares(rows, project, Lookup.image(rows, project, reference))));
+  }
+
+  /**
+   * Keeps an image from being deleted while its content is read; close what this returns.
+   *
+   * @throws ControlException NOT_FOUND, NAME_AMBIGUOUS, IMAGE_NOT_READY
+   */
+  public ImageReading read(UUID project, String reference) {
+    return ports
+        .database()
+        .write(rows -> {
+          Image image = Lookup.image(rows, project, reference);
+          Lookup.requireReady(image);
+          return readers.begin(image);
+        });
   }
 
   /** Own images, public ones, and those shared with the project, in the order of names. */
@@ -271,6 +287,7 @@ public final class Images {
     return engine.submit(rows -> {
       Image image = Lookup.ownImage(rows, project, reference);
       Claims.requireFree(rows, image.ref());
+      readers.requireNone(image.ref());
       Dependants.requireNone(
           rows,
           project,

@@ -98,6 +98,24 @@ final class ImageCascadeTest {
   }
 
   @Test
+  void anImageThatIsBeingReadKeepsAllOfItToo() throws Exception {
+    family();
+    String before = everything();
+    ImageReading first = fixture.control.images().read(project, "next");
+    ImageReading second = fixture.control.images().read(project, "next");
+    ControlException e = Refused.with(ErrorCode.IMAGE_BUSY, this::cascade);
+    assertTrue(e.message().contains("'next' is being exported or checked"), e.message());
+    Refused.with(ErrorCode.IMAGE_BUSY, () -> fixture.control.images().delete(project, "next"));
+    first.close();
+    first.close();
+    Refused.with(ErrorCode.IMAGE_BUSY, this::cascade);
+    assertEquals(before, everything());
+    second.close();
+    fixture.succeeded(cascade());
+    assertEquals("0 images, 0 disks, 0", everything());
+  }
+
+  @Test
   void aDiskThatWasMadeIndependentStays() throws Exception {
     family();
     fixture.succeeded(fixture.control.disks().flatten(project, "branch"));

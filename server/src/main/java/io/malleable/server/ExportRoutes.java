@@ -1,6 +1,7 @@
 package io.malleable.server;
 
 import io.malleable.control.Image;
+import io.malleable.control.ImageReading;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -42,15 +43,13 @@ final class ExportRoutes {
           "Images cannot be written as " + format + ".",
           "Use raw or qcow2.");
     }
-    Image image = context.control().images().get(context.project(call), call.variable("image"));
-    if (image.state() != Image.State.READY) {
-      throw ApiException.of(
-          409,
-          "IMAGE_NOT_READY",
-          null,
-          "The image '" + image.name() + "' is " + image.stateWord() + ".",
-          "Wait until it is ready.");
+    try (ImageReading reading =
+        context.control().images().read(context.project(call), call.variable("image"))) {
+      return write(reading.image(), format);
     }
+  }
+
+  private Answer write(Image image, String format) throws IOException {
     if (!busy.add(image.id())) {
       throw ApiException.of(
           409,

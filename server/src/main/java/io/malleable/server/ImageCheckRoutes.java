@@ -1,6 +1,6 @@
 package io.malleable.server;
 
-import io.malleable.control.Image;
+import io.malleable.control.ImageReading;
 import io.malleable.image.BootFirmware;
 import java.io.IOException;
 import java.util.List;
@@ -27,15 +27,6 @@ final class ImageCheckRoutes {
 
   private Answer check(Call call) throws IOException {
     Optional<BootFirmware> firmware = call.query("firmware").map(ImageCheckRoutes::firmware);
-    Image image = context.control().images().get(context.project(call), call.variable("image"));
-    if (image.state() != Image.State.READY) {
-      throw ApiException.of(
-          409,
-          "IMAGE_NOT_READY",
-          null,
-          "The image '" + image.name() + "' is " + image.stateWord() + ".",
-          "Wait until it is ready.");
-    }
     if (!free.tryAcquire()) {
       throw ApiException.of(
           429,
@@ -44,8 +35,9 @@ final class ImageCheckRoutes {
           MAX_AT_ONCE + " images are being checked already.",
           "Try again in a few seconds.");
     }
-    try {
-      return Answer.json(200, BootReportBody.of(checks.check(image.id(), firmware)));
+    try (ImageReading reading =
+        context.control().images().read(context.project(call), call.variable("image"))) {
+      return Answer.json(200, BootReportBody.of(checks.check(reading.image().id(), firmware)));
     } finally {
       free.release();
     }
