@@ -127,8 +127,8 @@ final class BootExplainer {
     return ControlException.of(
         ErrorCode.BOOT_STALLED,
         why.summary() + why.cause().map(cause -> " " + cause).orElse(""),
-        why.fix().map(fix -> fix + " ").orElse("")
-            + "The node stays provisioned: a machine that is only slow will still boot.");
+        "The node stays provisioned: a machine that is only slow will still boot."
+            + why.fix().map(fix -> " " + fix).orElse(""));
   }
 
   /** How long the boot took until its last stage. */

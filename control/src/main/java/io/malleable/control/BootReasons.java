@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.util.Optional;
+import java.util.UUID;
 
 /** For each stage that is missing: the likely cause and the fix. */
 final class BootReasons {
@@ -124,11 +125,12 @@ final class BootReasons {
   /** How far the firmware and its loader got shows in how much they read. */
   private Reason beforeOs(Rows rows, Node node, Boot boot) {
     String firmware = node.firmware().word();
+    Optional<String> image = image(rows, node);
     String look =
         "Look at the console: m2 node console "
             + node.name()
-            + " and see what the image lacks: m2 image check "
-            + image(rows, node).orElse("IMAGE");
+            + image.map(name -> "; see what the image lacks: m2 image check " + name).orElse("");
+    String lookForLoader = image.isEmpty() ? look : look + " --firmware " + firmware;
     long readBytes = until(node, boot).readBytes();
     if (readBytes < LOADER_BYTES) {
       return new Reason(
@@ -137,29 +139,38 @@ final class BootReasons {
               + " were read from the drive: it has no loader for "
               + firmware
               + " firmware.",
-          look + " --firmware " + firmware + ".");
+          lookForLoader);
     }
     if (readBytes < KERNEL_BYTES) {
       return new Reason(
           "Only "
               + bytes(readBytes)
               + " were read from the drive: its loader found neither kernel nor initial RAM disk.",
-          look + " --firmware " + firmware + ".");
+          lookForLoader);
     }
     return new Reason(
         bytes(readBytes)
             + " were read from the drive, kernel and initial RAM disk, but the operating system"
             + " never logged in: that RAM disk lacks open-iscsi or the NIC's driver, or it does not"
             + " look at the iBFT.",
-        look + ".");
+        look);
   }
 
-  /** The image that the node's disk was made from, over any number of snapshots. */
+  /**
+   * What the node's project calls the image that the node's disk was made from, over any number of
+   * snapshots; absent when it may not see that image.
+   */
   private static Optional<String> image(Rows rows, Node node) {
     Optional<Ref> at = node.disk().flatMap(d -> rows.disks().find(d.id())).flatMap(Disk::parent);
     for (int i = 0; i < MAX_ANCESTORS && at.isPresent(); i++) {
       if (at.get().kind() == ResourceKind.IMAGE) {
-        return Optional.of(at.get().name());
+        UUID project = node.projectId();
+        return rows.images()
+            .findVisible(project, at.get().id())
+            .map(found ->
+                found.projectId().equals(project)
+                    ? found.name()
+                    : found.project() + "/" + found.name());
       }
       at = rows.snapshots().find(at.get().id()).flatMap(Snapshot::parent);
     }

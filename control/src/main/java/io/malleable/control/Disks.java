@@ -36,7 +36,8 @@ public final class Disks {
    * @throws ControlException NOT_FOUND
    */
   public Disk get(UUID project, String reference) {
-    return measured(ports.database().read(rows -> Lookup.disk(rows, project, reference)));
+    return measured(
+        ports.database().read(rows -> seenByOwner(rows, Lookup.disk(rows, project, reference))));
   }
 
   /** In the order of names, without the trash. */
@@ -46,7 +47,8 @@ public final class Disks {
             .database()
             .read(rows ->
                 request.page(
-                    rows.disks().page(project, request.afterKey(), request.limit() + 1),
+                    seenByOwner(
+                        rows, rows.disks().page(project, request.afterKey(), request.limit() + 1)),
                     Disk::name));
     return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
   }
@@ -58,9 +60,20 @@ public final class Disks {
             .database()
             .read(rows ->
                 request.page(
-                    rows.disks().pageTrashed(project, request.afterKey(), request.limit() + 1),
+                    seenByOwner(
+                        rows,
+                        rows.disks().pageTrashed(project, request.afterKey(), request.limit() + 1)),
                     disk -> disk.name() + "/" + disk.id()));
     return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+  }
+
+  private static List<Disk> seenByOwner(Rows rows, List<Disk> disks) {
+    return disks.stream().map(disk -> seenByOwner(rows, disk)).toList();
+  }
+
+  /** Of what the disk was made is not shown when its project may not see it (any more). */
+  private static Disk seenByOwner(Rows rows, Disk disk) {
+    return disk.withParent(Lineage.visible(rows, disk.parent(), disk.projectId()));
   }
 
   private Disk measured(Disk disk) {
@@ -169,7 +182,7 @@ public final class Disks {
                 requireNameFree(rows, project, name);
               }
               rows.disks().update(disk.withName(name));
-              return Lookup.disk(rows, project, disk.id().toString());
+              return seenByOwner(rows, Lookup.disk(rows, project, disk.id().toString()));
             }));
   }
 
@@ -291,7 +304,7 @@ public final class Disks {
               requireNameFree(rows, project, newName);
               rows.disks()
                   .update(disk.withName(newName).withState(Disk.State.READY, Optional.empty()));
-              return Lookup.disk(rows, project, disk.id().toString());
+              return seenByOwner(rows, Lookup.disk(rows, project, disk.id().toString()));
             }));
   }
 

@@ -117,7 +117,7 @@ public record Image(
         Optional.of(facts.sha256()).filter(sum -> !sum.isEmpty()));
   }
 
-  /** The same image, owned by another project. */
+  /** The same image, owned by another project, which learns of its past only whose it was. */
   Image ownedBy(UUID newProject, String newName) {
     return new Image(
         id,
@@ -133,7 +133,7 @@ public record Image(
         sharedWith,
         format,
         sha256,
-        source,
+        Optional.of("image " + project + "/" + name),
         revision);
   }
 

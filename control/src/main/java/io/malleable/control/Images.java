@@ -50,7 +50,7 @@ public final class Images {
     return measured(
         ports
             .database()
-            .read(rows -> withShares(rows, project, Lookup.image(rows, project, reference))));
+            .read(rows -> seenBy(rows, project, Lookup.image(rows, project, reference))));
   }
 
   /**
@@ -79,17 +79,19 @@ public final class Images {
                         .images()
                         .pageVisible(project, request.afterKey(), request.limit() + 1)
                         .stream()
-                        .map(image -> withShares(rows, project, image))
+                        .map(image -> seenBy(rows, project, image))
                         .toList(),
                     image -> image.name() + "/" + image.id()));
     return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
   }
 
-  /** With whom an image is shared is the owner's business. */
-  private static Image withShares(Rows rows, UUID project, Image image) {
-    return image.projectId().equals(project)
-        ? image.withSharedWith(rows.images().sharedWith(image.id()))
-        : image;
+  /** With whom an image is shared and what it was made of is the owner's business. */
+  private static Image seenBy(Rows rows, UUID project, Image image) {
+    if (!image.projectId().equals(project)) {
+      return image.withoutParent();
+    }
+    Image own = image.withSharedWith(rows.images().sharedWith(image.id()));
+    return Lineage.visible(rows, image.parent(), project).isPresent() ? own : own.withoutParent();
   }
 
   private Image measured(Image image) {
@@ -195,7 +197,7 @@ public final class Images {
                 requireNameFree(rows, project, newName);
               }
               rows.images().update(image.with(newName, visibility.orElse(image.visibility())));
-              return withShares(rows, project, Lookup.image(rows, project, image.id().toString()));
+              return seenBy(rows, project, Lookup.image(rows, project, image.id().toString()));
             }));
   }
 
@@ -208,8 +210,7 @@ public final class Images {
     return measured(
         ports
             .database()
-            .write(
-                rows -> withShares(rows, project, sharing.share(rows, project, reference, with))));
+            .write(rows -> seenBy(rows, project, sharing.share(rows, project, reference, with))));
   }
 
   /**
@@ -222,8 +223,7 @@ public final class Images {
     return measured(
         ports
             .database()
-            .write(rows ->
-                withShares(rows, project, sharing.unshare(rows, project, reference, with))));
+            .write(rows -> seenBy(rows, project, sharing.unshare(rows, project, reference, with))));
   }
 
   /**
@@ -249,7 +249,7 @@ public final class Images {
               Image image = Lookup.ownImage(rows, project, reference);
               Lookup.requireRevision(expectedRevision, image.revision());
               Image moved = sharing.move(rows, image, to, name);
-              return withShares(rows, moved.projectId(), moved);
+              return seenBy(rows, moved.projectId(), moved);
             }));
   }
 

@@ -37,15 +37,23 @@ public final class Lineage {
     List<Ancestor> found = new ArrayList<>();
     Optional<Ref> next = parent;
     while (next.isPresent() && found.size() < MAX_LENGTH) {
-      Optional<? extends Resource> ancestor =
-          next.get().kind() == ResourceKind.IMAGE
-              ? rows.images().findVisible(project, next.get().id())
-              : rows.snapshots()
-                  .find(next.get().id())
-                  .filter(snapshot -> snapshot.projectId().equals(project));
+      Optional<? extends Resource> ancestor = find(rows, next.get(), project);
       ancestor.ifPresent(a -> found.add(new Ancestor(a.ref(), a.project())));
       next = ancestor.flatMap(Lineage::parent);
     }
     return found;
+  }
+
+  /** The parent, if the project may see it. */
+  static Optional<Ref> visible(Rows rows, Optional<Ref> parent, UUID project) {
+    return parent.filter(ref -> find(rows, ref, project).isPresent());
+  }
+
+  private static Optional<? extends Resource> find(Rows rows, Ref parent, UUID project) {
+    return parent.kind() == ResourceKind.IMAGE
+        ? rows.images().findVisible(project, parent.id())
+        : rows.snapshots()
+            .find(parent.id())
+            .filter(snapshot -> snapshot.projectId().equals(project));
   }
 }

@@ -63,13 +63,33 @@ final class BootExplainerTest {
     assertEquals(Optional.of(BootStage.OS_LOGIN), why.missing());
     assertTrue(why.cause().orElseThrow().startsWith("20.0 MiB were read"), why.toString());
     assertTrue(why.cause().orElseThrow().contains("lacks open-iscsi"), why.toString());
-    assertTrue(why.fix().orElseThrow().contains("m2 image check golden."), why.toString());
+    assertTrue(why.fix().orElseThrow().endsWith("m2 image check golden"), why.toString());
 
     Operation ended = fixture.end(operation);
     assertEquals(OperationState.FAILED, ended.state());
     OperationError error = ended.error().orElseThrow();
     assertEquals(ErrorCode.BOOT_STALLED, error.code());
     assertTrue(error.message().contains("lacks open-iscsi"), error.message());
+    assertTrue(error.hint().orElseThrow().endsWith("m2 image check golden"), error.toString());
+  }
+
+  @Test
+  void imageOfAnotherProjectIsNamedAsOneMayUseItOrNotAtAll() throws Exception {
+    Images images = fixture.control.images();
+    UUID other = fixture.control.projects().create("other").id();
+    images.change(
+        project(),
+        "golden",
+        Optional.empty(),
+        Optional.of(Image.Visibility.PUBLIC),
+        Optional.empty());
+    images.move(project(), "golden", "other", Optional.of("theirs"), Optional.empty());
+    Explanation why = firmwareReads(20 << 20);
+    assertTrue(why.fix().orElseThrow().endsWith("m2 image check other/theirs"), why.toString());
+    images.change(
+        other, "theirs", Optional.empty(), Optional.of(Image.Visibility.PRIVATE), Optional.empty());
+    String fix = fixture.control.nodes().explain(project(), "n1").fix().orElseThrow();
+    assertTrue(fix.endsWith("m2 node console n1"), fix);
   }
 
   @Test
@@ -77,7 +97,7 @@ final class BootExplainerTest {
     Explanation why = firmwareReads(512);
     assertTrue(why.cause().orElseThrow().contains("no loader for bios"), why.toString());
     assertTrue(
-        why.fix().orElseThrow().contains("m2 image check golden --firmware bios"), why.toString());
+        why.fix().orElseThrow().endsWith("m2 image check golden --firmware bios"), why.toString());
   }
 
   @Test

@@ -88,6 +88,10 @@ final class ImageSharingTest {
     write(disk.id(), (byte) 8);
     fixture.succeeded(fixture.control.disks().rollback(other, "mine", "then"));
     assertEquals(9, read(disk.id()));
+    Disk now = fixture.control.disks().get(other, "mine");
+    assertEquals(Optional.of("golden"), disk.parent().map(Ref::name));
+    assertEquals(Optional.empty(), now.parent(), "not theirs to see");
+    assertEquals(List.of(now), fixture.control.disks().list(other, PageRequest.first()).items());
     assertEquals(List.of(), fixture.control.lineage().of(disk, other), "not theirs to see");
     ControlException e =
         Refused.with(ErrorCode.IMAGE_HAS_CLONES, () -> images.delete(owner, "golden"));
@@ -129,7 +133,10 @@ final class ImageSharingTest {
     Image copy = images.get(other, "bronze");
     assertEquals("other", copy.project());
     assertEquals(images.get(owner, "golden").sha256(), copy.sha256());
-    assertEquals(Optional.of(original), copy.parent().map(Ref::id));
+    assertEquals(Optional.empty(), copy.parent(), "the original is not theirs to see");
+    images.share(owner, "golden", "other");
+    assertEquals(Optional.of(original), images.get(other, "bronze").parent().map(Ref::id));
+    images.unshare(owner, "golden", "other");
     assertEquals(5, read(clone(other, "d", "bronze").id()));
     images.change(
         other, "bronze", Optional.of("silver"), Optional.empty(), Optional.of(copy.revision()));
@@ -186,6 +193,7 @@ final class ImageSharingTest {
     assertEquals(image.id(), moved.id());
     assertEquals("other/bronze", moved.project() + "/" + moved.name());
     assertEquals(List.of(), moved.sharedWith(), "one does not share with oneself");
+    assertEquals(Optional.of("image default/golden"), moved.source(), "not the owner's path");
     Refused.with(ErrorCode.NOT_FOUND, () -> images.get(owner, image.id().toString()));
     clone(other, "d", "bronze");
     assertEquals(List.of("other/bronze"), seenBy(other));
