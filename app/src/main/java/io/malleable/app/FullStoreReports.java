@@ -41,13 +41,13 @@ final class FullStoreReports {
   }
 
   private static void report(Events events, UUID disk) {
+    // Every project sees the event; whose machine it was is for the log only.
+    LOG.log(Level.WARNING, "the store is full: a write to the disk {0} was refused", disk);
     try {
       events.report(
           "store.full",
-          "The store is full: a write to the disk "
-              + disk
-              + " was refused, and so is all that needs more space; delete what is not needed or add"
-              + " space.");
+          "The store is full: a machine's write was refused, and so is all that needs more space;"
+              + " delete what is not needed or add space.");
     } catch (RuntimeException e) {
       LOG.log(Level.ERROR, "the store is full, and the event about it cannot be written", e);
     }

@@ -100,9 +100,8 @@ public final class Control implements AutoCloseable {
         if (failed == definitions.size()) {
           throw Failures.of(e);
         }
-        events.report(
-            "disk.damaged",
-            "The disk " + definition.disk() + " has no target: " + Failures.message(e));
+        events.reportDisk(
+            definition.disk(), "disk.damaged", "has no target: " + Failures.message(e));
       }
     }
   }

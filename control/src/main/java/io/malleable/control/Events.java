@@ -62,7 +62,27 @@ public final class Events {
     return found == null ? List.of() : found;
   }
 
-  /** Reports something that is nobody's in particular, such as a foreign DHCP server. */
+  /** Reports something about a disk to the project that owns it. */
+  void reportDisk(UUID disk, String kind, String message) {
+    ports
+        .database()
+        .change(rows ->
+            rows.disks()
+                .find(disk)
+                .ifPresent(found ->
+                    rows.events()
+                        .append(
+                            ports.clock().instant(),
+                            Optional.of(found.projectId()),
+                            kind,
+                            Optional.of(found.ref()),
+                            "The " + found.ref() + " " + message)));
+  }
+
+  /**
+   * Reports something that is nobody's in particular, such as a foreign DHCP server. Every project
+   * sees it: say nothing of what belongs to one.
+   */
   public void report(String kind, String message) {
     ports
         .database()

@@ -377,7 +377,11 @@ final class DiskLifecycleTest {
     Event event =
         fixture.control.events().list(Optional.empty(), PageRequest.first()).items().getFirst();
     assertEquals("disk.damaged", event.kind());
-    assertTrue(event.message().contains(lost.id().toString()));
+    assertEquals(Optional.of(lost.ref()), event.subject());
+    assertTrue(event.message().startsWith("The disk 'lost' has no target: "), event.message());
+    UUID other = fixture.control.projects().create("other").id();
+    Page<Event> others = fixture.control.events().list(Optional.of(other), PageRequest.first());
+    assertEquals(List.of(), others.items(), "whose disk it is, is not theirs to see");
     assertEquals(2, fixture.control.inconsistencies().size());
     fixture.crash();
     fixture.targets.failsToDefine = true;
