@@ -1,6 +1,5 @@
 package io.malleable.control;
 
-import io.malleable.volume.VolumeInfo;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -39,6 +38,7 @@ public final class Control implements AutoCloseable {
   private final Events events;
   private final Lineage lineage;
   private final SpaceWatch spaceWatch;
+  private final SharedBytes sharedBytes;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
@@ -60,6 +60,7 @@ public final class Control implements AutoCloseable {
     this.events = new Events(ports, signal);
     this.lineage = new Lineage(ports);
     this.spaceWatch = new SpaceWatch(ports, events);
+    this.sharedBytes = new SharedBytes(ports);
     projects.ensureDefault();
   }
 
@@ -196,11 +197,7 @@ public final class Control implements AutoCloseable {
    * @throws IOException when the store cannot say
    */
   public Space space() throws IOException {
-    long shared = 0;
-    for (UUID id : ports.database().read(Rows::builtOn)) {
-      shared += ports.volumes().find(id).map(VolumeInfo::allocatedBytes).orElse(0L);
-    }
-    return new Space(ports.volumes().capacity(), shared, counts().provisionedBytes());
+    return new Space(ports.volumes().capacity(), sharedBytes.sum(), counts().provisionedBytes());
   }
 
   /** How many there are over all projects. */

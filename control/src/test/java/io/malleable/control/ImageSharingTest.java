@@ -5,12 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeInfo;
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -255,6 +259,41 @@ final class ImageSharingTest {
     assertEquals(image, space.sharedBytes());
     assertEquals(1 << 20, space.provisionedBytes());
     assertTrue(space.capacity().allocatedBytes() > image, space::toString);
+  }
+
+  @Test
+  void theStoreIsAskedAboutWhatIsSharedOnceAMinute() throws Exception {
+    fixture.image("golden");
+    fixture.disk("data", "golden");
+    AtomicInteger asked = new AtomicInteger();
+    VolumeStore counting =
+        (VolumeStore)
+            Proxy.newProxyInstance(
+                VolumeStore.class.getClassLoader(),
+                new Class<?>[] {VolumeStore.class},
+                (_, method, arguments) -> {
+                  asked.incrementAndGet();
+                  return method.invoke(fixture.volumes, arguments);
+                });
+    SharedBytes shared =
+        new SharedBytes(
+            new Ports(
+                fixture.database,
+                counting,
+                fixture.targets,
+                fixture.power,
+                fixture.imports,
+                fixture.clock));
+    assertEquals(shared.sum(), shared.sum());
+    assertEquals(1, asked.get());
+    fixture.disk("later", "golden");
+    fixture.image("silver");
+    fixture.disk("other", "silver");
+    assertEquals(shared.sum(), shared.sum());
+    assertEquals(2, asked.get(), "only about the new one");
+    fixture.clock.advance(Duration.ofMinutes(1));
+    assertEquals(shared.sum(), shared.sum());
+    assertEquals(4, asked.get());
   }
 
   /** An image that is not empty. */

@@ -1,0 +1,59 @@
+package io.malleable.control;
+
+import io.malleable.volume.VolumeInfo;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Adds up what is stored once for several volumes. The store is asked about each of them once a
+ * minute at most, whoever asks how often: there may be thousands, on the other side of a network.
+ * Safe for all threads.
+ */
+final class SharedBytes {
+  private static final Duration KEPT = Duration.ofMinutes(1);
+
+  private final Ports ports;
+  private final Lock lock = new ReentrantLock();
+  private final Map<UUID, Long> known = new HashMap<>();
+  private Instant forgetAt = Instant.MIN;
+
+  SharedBytes(Ports ports) {
+    this.ports = ports;
+  }
+
+  /**
+   * The sum over all images and snapshots that others build on.
+   *
+   * @throws IOException when the store cannot say
+   */
+  long sum() throws IOException {
+    List<UUID> bases = ports.database().read(Rows::builtOn);
+    lock.lock();
+    try {
+      Instant now = ports.clock().instant();
+      if (!now.isBefore(forgetAt)) {
+        known.clear();
+        forgetAt = now.plus(KEPT);
+      }
+      long sum = 0;
+      for (UUID base : bases) {
+        Long bytes = known.get(base);
+        if (bytes == null) {
+          bytes = ports.volumes().find(base).map(VolumeInfo::allocatedBytes).orElse(0L);
+          known.put(base, bytes);
+        }
+        sum += bytes;
+      }
+      return sum;
+    } finally {
+      lock.unlock();
+    }
+  }
+}
