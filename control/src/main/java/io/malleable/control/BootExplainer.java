@@ -78,6 +78,8 @@ final class BootExplainer {
     if (due.isEmpty()) {
       Optional<BootDeadlines.Due> report =
           deadlines.report(boot, servedSince).filter(each -> !now.isBefore(each.deadline()));
+      Optional<BootReasons.Reason> why =
+          report.map(missing -> reasons.of(rows, node, boot, missing.stage()));
       return new Explanation(
           node.name(),
           node.stateWord(),
@@ -93,8 +95,8 @@ final class BootExplainer {
               + ".",
           reached,
           report.map(BootDeadlines.Due::stage),
-          report.map(missing -> reasons.of(rows, node, boot, missing.stage()).cause()),
-          report.map(missing -> reasons.of(rows, node, boot, missing.stage()).fix()));
+          why.map(BootReasons.Reason::cause),
+          why.map(BootReasons.Reason::fix));
     }
     BootReasons.Reason reason = reasons.of(rows, node, boot, due.get().stage());
     long seconds = Math.max(0, Duration.between(due.get().since(), now).toSeconds());
