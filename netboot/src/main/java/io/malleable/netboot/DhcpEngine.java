@@ -175,7 +175,6 @@ final class DhcpEngine {
     Optional<Ipv4> address = addressFor(caller, subnet);
     if (address.isEmpty()) {
       exhausted++;
-      LOG.log(Level.WARNING, "no address left in {0} for {1}", subnet.network(), caller);
       return Optional.empty();
     }
     return Optional.of(
@@ -185,24 +184,41 @@ final class DhcpEngine {
   private Optional<Ipv4> addressFor(Caller caller, DhcpSubnet subnet) {
     Optional<Ipv4> own = caller.host().flatMap(Host::address);
     if (own.isPresent()) {
-      if (!subnet.isHost(own.get())) {
-        LOG.log(
-            Level.WARNING,
-            "{0} has address {1}, which is not in {2}/{3} where it asks",
-            caller,
-            own.get(),
-            subnet.network(),
-            subnet.prefixBits());
-        return Optional.empty();
-      }
-      return own;
+      return own.filter(address -> mayHave(caller, address, subnet));
     }
-    return leases.offer(
-        caller.mac(),
-        subnet,
-        caller.request().options().address(DhcpOptions.REQUESTED_ADDRESS),
-        caller.nowSeconds(),
-        this::isUsable);
+    Optional<Ipv4> offered =
+        leases.offer(
+            caller.mac(),
+            subnet,
+            caller.request().options().address(DhcpOptions.REQUESTED_ADDRESS),
+            caller.nowSeconds(),
+            this::isUsable);
+    if (offered.isEmpty()) {
+      LOG.log(Level.WARNING, "no address left in {0} for {1}", subnet.network(), caller);
+    }
+    return offered;
+  }
+
+  /** Whether a node can be given its own address; what is in the way is logged. */
+  private boolean mayHave(Caller caller, Ipv4 own, DhcpSubnet subnet) {
+    Optional<MacAddress> other =
+        leases.holder(own, caller.nowSeconds()).filter(mac -> !mac.equals(caller.mac()));
+    String obstacle;
+    if (!subnet.isHost(own)) {
+      obstacle = "is not in " + subnet.network() + "/" + subnet.prefixBits() + " where it asks";
+    } else if (own.equals(config.serverAddress())) {
+      obstacle = "is this server's own";
+    } else if (other.isEmpty()) {
+      return true;
+    } else if (other.get().equals(LeaseTable.NOBODY)) {
+      obstacle = "it found in use by another machine";
+    } else {
+      String node = directory.find(other.get()).map(host -> host.node() + ", ").orElse("");
+      obstacle = "is leased to another machine: " + node + other.get();
+    }
+    LOG.log(
+        Level.WARNING, "{0} gets no address: the one of its node, {1}, {2}", caller, own, obstacle);
+    return false;
   }
 
   private boolean isUsable(Ipv4 address) {
@@ -225,12 +241,14 @@ final class DhcpEngine {
       return Optional.empty();
     }
     Optional<Ipv4> own = caller.host().flatMap(Host::address);
+    boolean itsOwn = own.equals(Optional.of(wanted)) && subnet.isHost(wanted);
+    if (itsOwn && !mayHave(caller, wanted, subnet)) {
+      // A refusal would take the address from a machine that runs with it.
+      return Optional.empty();
+    }
     boolean granted;
     try {
-      granted =
-          own.isPresent()
-              ? own.get().equals(wanted) && subnet.isHost(wanted)
-              : bind(caller, wanted, subnet);
+      granted = own.isPresent() ? itsOwn : bind(caller, wanted, subnet);
     } catch (IOException e) {
       // An address that might be given away twice after a restart is worse than none.
       LOG.log(Level.ERROR, "cannot write the lease file; " + caller + " gets no address", e);
@@ -246,6 +264,11 @@ final class DhcpEngine {
 
   private boolean bind(Caller caller, Ipv4 wanted, DhcpSubnet subnet) throws IOException {
     if (!subnet.isHost(wanted)) {
+      return false;
+    }
+    // Reserved since: it stays with the machine, whose drive hangs on it, until the lease ends.
+    if (!leases.holder(wanted, caller.nowSeconds()).equals(Optional.of(caller.mac()))
+        && !isUsable(wanted)) {
       return false;
     }
     long leaseSeconds = config.lease().toSeconds();
@@ -264,7 +287,12 @@ final class DhcpEngine {
       } else {
         Optional<Ipv4> address = request.options().address(DhcpOptions.REQUESTED_ADDRESS);
         LOG.log(Level.WARNING, "{0} found {1} in use by another machine", caller, address);
-        address.ifPresent(a -> leases.decline(caller.mac(), a, caller.nowSeconds()));
+        address.ifPresent(a -> {
+          leases.decline(caller.mac(), a, caller.nowSeconds());
+          if (caller.host().flatMap(Host::address).equals(address)) {
+            leases.rest(a, caller.nowSeconds());
+          }
+        });
       }
     } catch (IOException e) {
       LOG.log(Level.WARNING, "cannot write the lease file; the lease runs on", e);

@@ -20,6 +20,9 @@ import java.util.function.Predicate;
  * the order by expiry. Used by one thread at a time.
  */
 final class LeaseTable {
+  /** Of an address that is laid aside: the all-zero address is no machine's. */
+  static final MacAddress NOBODY = new MacAddress(0);
+
   private static final long OFFER_SECONDS = 30;
 
   /** How long an address rests after a machine found it in use (RFC 2131 4.3.3). */
@@ -135,9 +138,26 @@ final class LeaseTable {
     Lease lease = byMac.get(mac);
     if (lease != null && lease.address().equals(address)) {
       remove(lease);
-      // Held by nobody: the all-zero address is no machine's.
-      put(new Lease(new MacAddress(0), address, nowSeconds + DECLINED_SECONDS, false));
+      put(new Lease(NOBODY, address, nowSeconds + DECLINED_SECONDS, false));
     }
+  }
+
+  /**
+   * Lays a reserved address aside that its machine found in use; not one that somebody holds.
+   *
+   * @param address of a pool or not
+   */
+  void rest(Ipv4 address, long nowSeconds) {
+    if (isFree(address, nowSeconds)) {
+      put(new Lease(NOBODY, address, nowSeconds + DECLINED_SECONDS, false));
+    }
+  }
+
+  /** Who has the address now, bound or merely offered; {@link #NOBODY} when it is laid aside. */
+  Optional<MacAddress> holder(Ipv4 address, long nowSeconds) {
+    return Optional.ofNullable(byAddress.get(address))
+        .filter(lease -> lease.expirySeconds() > nowSeconds)
+        .map(Lease::mac);
   }
 
   int size() {
@@ -155,7 +175,7 @@ final class LeaseTable {
 
   private void put(Lease lease) {
     Lease ofMachine = byMac.get(lease.mac());
-    if (ofMachine != null && lease.mac().value() != 0) {
+    if (ofMachine != null && !lease.mac().equals(NOBODY)) {
       remove(ofMachine);
     }
     Lease ofAddress = byAddress.get(lease.address());
@@ -163,7 +183,7 @@ final class LeaseTable {
       remove(ofAddress);
     }
     byAddress.put(lease.address(), lease);
-    if (lease.mac().value() != 0) {
+    if (!lease.mac().equals(NOBODY)) {
       byMac.put(lease.mac(), lease);
     }
     poolOf(lease.address())

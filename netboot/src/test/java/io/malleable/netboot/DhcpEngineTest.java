@@ -243,6 +243,55 @@ class DhcpEngineTest {
   }
 
   @Test
+  void addressReservedWhileAnotherMachineHasItIsGivenWhenThatLeaseHasEnded() {
+    DhcpEngine engine = rig.host(2, "").engine();
+    Ipv4 contested = answer(engine, message(DhcpMessageType.DISCOVER, mac(2), nothing())).yiaddr();
+    answer(engine, selecting(mac(2), contested));
+    rig.host(1, contested.toString());
+    DhcpPacket discover = message(DhcpMessageType.DISCOVER, mac(1), nothing());
+    DhcpPacket renewal = message(DhcpMessageType.REQUEST, mac(2), contested, Ipv4.ANY, nothing());
+    assertTrue(engine.onServerPort(discover).isEmpty());
+    assertTrue(engine.onServerPort(selecting(mac(1), contested)).isEmpty());
+    assertEquals(1, engine.counters().exhausted());
+    rig.now = rig.now.plus(Duration.ofHours(6));
+    assertEquals(
+        Optional.of(DhcpMessageType.ACK),
+        typeOf(engine.onServerPort(renewal)),
+        "a machine that runs keeps what its drive hangs on");
+    rig.now = rig.now.plus(Duration.ofHours(11));
+    assertTrue(engine.onServerPort(discover).isEmpty());
+    rig.now = rig.now.plus(Duration.ofHours(1));
+    assertEquals(contested, answer(engine, discover).yiaddr());
+    assertEquals(
+        Optional.of(DhcpMessageType.ACK),
+        typeOf(engine.onServerPort(selecting(mac(1), contested))));
+    assertEquals(
+        Optional.of(DhcpMessageType.NAK),
+        typeOf(engine.onServerPort(renewal)),
+        "one that comes back late does not get it beside its new owner");
+  }
+
+  @Test
+  void serversOwnAddressIsGivenToNobody() {
+    DhcpEngine engine = rig.host(1, SERVER.toString()).engine();
+    assertTrue(engine.onServerPort(message(DhcpMessageType.DISCOVER, mac(1), nothing())).isEmpty());
+    assertTrue(engine.onServerPort(selecting(mac(1), SERVER)).isEmpty());
+  }
+
+  @Test
+  void reservedAddressThatItsMachineFoundInUseRestsForAWhile() {
+    DhcpEngine engine = rig.host(1, "10.1.0.11").engine();
+    Ipv4 own = address("10.1.0.11");
+    DhcpPacket discover = message(DhcpMessageType.DISCOVER, mac(1), nothing());
+    assertEquals(own, answer(engine, discover).yiaddr());
+    engine.onServerPort(
+        message(DhcpMessageType.DECLINE, mac(1), o -> o.address(50, own).address(54, SERVER)));
+    assertTrue(engine.onServerPort(discover).isEmpty());
+    rig.now = rig.now.plus(Duration.ofMinutes(10));
+    assertEquals(own, answer(engine, discover).yiaddr());
+  }
+
+  @Test
   void relayGetsTheAnswerWithItsInformationAndChoosesTheSubnet() {
     DhcpSubnet remote = DhcpSubnet.parse("10.9.0.0/24").orElseThrow();
     rig.config = DhcpConfig.server("eth0", SERVER, List.of(DhcpRig.SUBNET, remote), 8081);
