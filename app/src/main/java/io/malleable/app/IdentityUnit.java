@@ -56,8 +56,8 @@ final class IdentityUnit implements LogicalUnit {
    */
   static IdentityUnit of(
       UUID disk, String node, List<String> sshPublicKeys, Supplier<Optional<String>> phoneHomeUrl) {
-    return new IdentityUnit(
-        disk, CloudInit.metaData(disk.toString(), node), List.copyOf(sshPublicKeys), phoneHomeUrl);
+    String metaData = CloudInit.metaData(disk.toString(), CloudInit.hostName(node));
+    return new IdentityUnit(disk, metaData, List.copyOf(sshPublicKeys), phoneHomeUrl);
   }
 
   private IdentityDisk make(Optional<String> url) {

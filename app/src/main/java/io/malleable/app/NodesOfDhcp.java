@@ -2,6 +2,7 @@ package io.malleable.app;
 
 import io.malleable.control.Node;
 import io.malleable.control.Nodes;
+import io.malleable.netboot.CloudInit;
 import io.malleable.netboot.DhcpDirectory;
 import io.malleable.netboot.Ipv4;
 import io.malleable.netboot.MacAddress;
@@ -25,7 +26,7 @@ final class NodesOfDhcp implements DhcpDirectory {
   private static Host host(Node node, io.malleable.control.MacAddress mac) {
     Optional<Ipv4> address =
         node.nics().getFirst().equals(mac) ? node.address().flatMap(Ipv4::parse) : Optional.empty();
-    return new Host(node.name(), address, Optional.of(node.name()));
+    return new Host(node.name(), address, Optional.of(CloudInit.hostName(node.name())));
   }
 
   @Override

@@ -38,6 +38,10 @@ final class SshKeyFile {
     if (keys.isEmpty() || keys.size() > SshKeys.MAX_KEYS) {
       throw wrong(file, "it holds " + keys.size() + " keys", null);
     }
+    int characters = keys.stream().mapToInt(String::length).sum();
+    if (characters > SshKeys.MAX_CHARACTERS) {
+      throw wrong(file, "its keys have " + characters + " characters", null);
+    }
     return List.copyOf(keys);
   }
 
@@ -46,7 +50,9 @@ final class SshKeyFile {
         "--ssh-keys: " + file + " cannot be used: " + why,
         "give a file with 1 to "
             + SshKeys.MAX_KEYS
-            + " public keys, one a line, such as id_ed25519.pub",
+            + " public keys, one a line, such as id_ed25519.pub, of at most "
+            + SshKeys.MAX_CHARACTERS
+            + " characters together",
         cause);
   }
 }

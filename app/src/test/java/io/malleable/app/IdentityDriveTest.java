@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.malleable.control.ResourceName;
+import io.malleable.control.SshKeys;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -13,7 +15,10 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicReference;
@@ -34,6 +39,47 @@ final class IdentityDriveTest {
     assertTrue(content.contains("local-hostname: \"node-7\""));
     assertTrue(content.contains(KEY));
     assertTrue(content.contains("CIDATA"), "the label that cloud-init looks for");
+  }
+
+  @Test
+  void aNodeWithAnyLegalNameGetsItsDrive() {
+    Map<String, String> hostNames =
+        Map.of(
+            "rack_1",
+            "rack-1",
+            "node-",
+            "node",
+            "n.",
+            "n",
+            "a_.-b..c",
+            "a.b.c",
+            "9._-",
+            "9",
+            "7" + "_".repeat(62),
+            "7");
+    hostNames.forEach((name, hostName) -> {
+      ResourceName.check("name", name);
+      String content =
+          content(IdentityUnit.of(UUID.randomUUID(), name, List.of(KEY), Optional::empty));
+      assertTrue(content.contains("local-hostname: \"" + hostName + "\""), name);
+    });
+  }
+
+  @Test
+  void theDriveHoldsAsManyKeysAsAllSourcesMayGive() throws Exception {
+    String key = KEY + "\\".repeat(256 - "ops@example".length());
+    List<String> most = Collections.nCopies(SshKeys.MAX_KEYS, key);
+    Path file = directory.resolve("many.pub");
+    Files.write(file, most);
+    List<String> ofAll = SshKeyFile.read(file);
+    List<String> all = new ArrayList<>(ofAll);
+    all.addAll(most);
+    all.addAll(most);
+    IdentityUnit.of(UUID.randomUUID(), "n", all, Optional::empty);
+    String long8k = "ssh-rsa " + "A".repeat(8192);
+    Files.write(file, Collections.nCopies(17, long8k));
+    StartException e = assertThrows(StartException.class, () -> SshKeyFile.read(file));
+    assertTrue(String.valueOf(e.getMessage()).contains("characters"), e.getMessage());
   }
 
   @Test

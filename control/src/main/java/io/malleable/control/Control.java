@@ -95,7 +95,7 @@ public final class Control implements AutoCloseable {
     for (Targets.Definition definition : definitions) {
       try {
         ports.targets().define(definition);
-      } catch (IOException e) {
+      } catch (IOException | RuntimeException e) {
         failed++;
         LOG.log(System.Logger.Level.ERROR, "no target for disk " + definition.disk(), e);
         if (failed == definitions.size()) {

@@ -11,8 +11,11 @@ public final class SshKeys {
   /** For one node; more belong into an image or a directory service. */
   public static final int MAX_KEYS = 256;
 
-  /** All together; an identity drive has a bound of its own. */
-  private static final int MAX_CHARACTERS = 128 * 1024;
+  /**
+   * Those of one source together. An identity drive, which has a bound of its own, holds the keys
+   * of all nodes, of its node and of its provision.
+   */
+  public static final int MAX_CHARACTERS = 128 * 1024;
 
   /** Type, base64 of RFC 4648, and a comment; a private key's file has another form. */
   private static final Pattern KEY =

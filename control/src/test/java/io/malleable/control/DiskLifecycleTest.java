@@ -388,6 +388,19 @@ final class DiskLifecycleTest {
     Refused.with(ErrorCode.IO_FAILED, () -> fixture.control.start());
   }
 
+  @Test
+  void aDiskThatCannotBeATargetDoesNotKeepTheServerFromStarting() throws Exception {
+    fixture.image("golden");
+    Disk good = fixture.disk("good", "golden");
+    Disk odd = fixture.disk("odd", "golden");
+    fixture.succeeded(fixture.control.disks().expose(project, "good"));
+    fixture.succeeded(fixture.control.disks().expose(project, "odd"));
+    fixture.crash();
+    fixture.targets.refused = Optional.of(odd.id());
+    fixture.control.start();
+    assertEquals(Set.of(good.id()), fixture.targets.defined());
+  }
+
   private void write(UUID volume, byte value) throws IOException {
     try (Volume open = fixture.volumes.open(volume)) {
       ByteBuffer sector = ByteBuffer.allocateDirect(512);

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -18,6 +19,7 @@ final class FakeTargets implements Targets {
   private final Map<UUID, Use> uses = new ConcurrentHashMap<>();
   final List<String> calls = new ArrayList<>();
   volatile boolean failsToDefine;
+  volatile Optional<UUID> refused = Optional.empty();
   volatile boolean failsToWithdraw;
 
   FakeTargets(VolumeStore volumes) {
@@ -28,6 +30,9 @@ final class FakeTargets implements Targets {
   public synchronized void define(Definition definition) throws IOException {
     if (failsToDefine) {
       throw new IOException("no target today");
+    }
+    if (refused.equals(Optional.of(definition.disk()))) {
+      throw new IllegalArgumentException("not a target");
     }
     if (definition.equals(definitions.get(definition.disk()))) {
       return;

@@ -24,6 +24,16 @@ public final class CloudInit {
   private CloudInit() {}
 
   /**
+   * The host name of a node, whose name may hold what no host name may: '_', and '.' or '-' at the
+   * end of a label.
+   *
+   * @param node begins with a letter or a digit, so something is left
+   */
+  public static String hostName(String node) {
+    return node.replace('_', '-').replaceAll("-*\\.[.-]*", ".").replaceAll("[.-]+$", "");
+  }
+
+  /**
    * Who the instance is.
    *
    * @param instanceId new for each clone, kept on failover: cloud-init sets a system up anew when
