@@ -109,15 +109,18 @@ final class NodeCommands {
         arguments.option("--bmc", "URL", "how to switch it; none: by hand");
     private final Argument firmware = arguments.option("--firmware", "bios|uefi", "how it boots");
     private final Argument arch = arguments.option("--arch", "ARCH", "of its processor");
-    private final Argument address = arguments.option("--address", "IPV4", ADDRESS);
+    private final Argument address =
+        arguments.option(
+            "--address", "IPV4", "that DHCP gives the NIC that boots; none: one of the pool");
     private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
+    private final Argument noSshKeys = arguments.flag("--no-ssh-keys", "take its own keys away");
 
     Change() {
       super(
           "Changes what is known of a machine",
           "",
-          "What is not given stays. NICs and BMC change only while it is free; keys count from the"
-              + " next provision.");
+          "What is not given stays. NICs, BMC and address change only while it is free; keys count"
+              + " from the next provision.");
     }
 
     @Override
@@ -131,7 +134,19 @@ final class NodeCommands {
       putIfGiven(request, "bmc", bmc);
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
-      putIfGiven(request, "address", address);
+      if ("none".equals(address.orNull())) {
+        request.putNull("address");
+      } else {
+        putIfGiven(request, "address", address);
+      }
+      if (noSshKeys.isSet() && !sshKeys.all().isEmpty()) {
+        throw new CommandFailure(
+            "--no-ssh-keys and --ssh-key exclude each other",
+            "Give only --ssh-key: the keys given replace those that the node has.");
+      }
+      if (noSshKeys.isSet()) {
+        request.putArray("sshKeys");
+      }
       PublicKeys.putInto(request, sshKeys);
       if (request.isEmpty()) {
         throw new CommandFailure(

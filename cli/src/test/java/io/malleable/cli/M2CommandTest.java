@@ -211,6 +211,15 @@ class M2CommandTest {
   }
 
   @Test
+  void whatANodeHasCanBeTakenAwayAgain() throws IOException {
+    server.on("PATCH /v1/nodes/n1", 200, NODE);
+    assertEquals(0, server.run("node set n1 --address none --no-ssh-keys").status());
+    assertEquals("{\"address\":null,\"sshKeys\":[]}", server.only().json().toString());
+    Outcome both = server.run("node set n1 --no-ssh-keys --ssh-key key.pub");
+    assertTrue(both.err().contains("exclude each other"), both.err());
+  }
+
+  @Test
   void withoutWaitingTheOperationIsPrinted() throws IOException {
     server.on("POST /v1/nodes/n1/provision", 202, operation("running", ""));
     assertEquals(

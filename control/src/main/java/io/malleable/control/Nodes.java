@@ -85,7 +85,8 @@ public final class Nodes {
   }
 
   /**
-   * Changes what is known of a machine. Its NICs and power driver can only change while it is free.
+   * Changes what is known of a machine. Its NICs, power driver and address can only change while it
+   * is free: a machine that runs reaches its drive from the address that it has.
    *
    * @throws ControlException as {@link #add}, and NOT_FOUND, NODE_BUSY, NODE_PROVISIONED,
    *     REVISION_CHANGED
@@ -101,7 +102,9 @@ public final class Nodes {
           if (!spec.name().equals(node.name())) {
             requireNameFree(rows, project, spec.name());
           }
-          if (!spec.nics().equals(node.nics()) || !spec.bmc().equals(node.bmc())) {
+          if (!spec.nics().equals(node.nics())
+              || !spec.bmc().equals(node.bmc())
+              || !spec.address().equals(node.address())) {
             Provisioning.requireFree(rows, node);
           }
           requireMacsFree(rows, project, spec.nics(), Optional.of(node.id()));

@@ -334,6 +334,18 @@ final class NodeLifecycleTest {
     Refused.with(ErrorCode.DISK_ATTACHED, () -> fixture.control.disks().expose(project, "n1"));
     Refused.with(ErrorCode.NODE_PROVISIONED, () -> provision("n1", "golden"));
     Refused.with(ErrorCode.NODE_PROVISIONED, () -> nodes.delete(project, "n1"));
+    Node node = nodes.get(project, "n1");
+    NodeSpec moved =
+        new NodeSpec(
+            node.name(),
+            node.nics(),
+            node.firmware(),
+            node.arch(),
+            node.bmc(),
+            Optional.of("10.0.0.21"),
+            node.sshKeys());
+    Refused.with(
+        ErrorCode.NODE_PROVISIONED, () -> nodes.change(project, "n1", moved, Optional.empty()));
     fixture.snapshot("live", "n1");
   }
 
