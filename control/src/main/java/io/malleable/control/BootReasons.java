@@ -25,11 +25,7 @@ final class BootReasons {
   Reason of(Rows rows, Node node, Boot boot, BootStage missing) {
     return switch (missing) {
       case POWER_ON, DHCP_DISCOVER -> unheard(node);
-      case DHCP_OFFER ->
-          new Reason(
-              "The machine asks for an address and this server has none for it: the pool is used"
-                  + " up.",
-              "Widen --dhcp-pool; the server's log names what it could not answer.");
+      case DHCP_OFFER -> withoutOffer(node);
       case DHCP_REQUEST ->
           new Reason(
               "The machine asked for an address and did not take the one that it was offered: the"
@@ -77,6 +73,22 @@ final class BootReasons {
             + "), the boot order, and the MAC address "
             + node.nics().getFirst()
             + "; m2 node list --unknown shows machines that nobody added.");
+  }
+
+  private static Reason withoutOffer(Node node) {
+    if (node.address().isPresent()) {
+      return new Reason(
+          "The machine asks for an address and cannot have that of its node: "
+              + node.address().get()
+              + " is not in the network where it asks, or another machine has it.",
+          "The server's log names which. Give the node another address once it is released: m2 node"
+              + " set "
+              + node.name()
+              + " --address IPV4");
+    }
+    return new Reason(
+        "The machine asks for an address and this server has none for it: the pool is used up.",
+        "Widen --dhcp-pool; the server's log names what it could not answer.");
   }
 
   private static Reason beforeScript(Node node, Boot boot) {

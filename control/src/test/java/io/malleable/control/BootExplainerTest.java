@@ -105,4 +105,38 @@ final class BootExplainerTest {
     Explanation why = firmwareReads(300 << 10);
     assertTrue(why.cause().orElseThrow().contains("loader found neither kernel"), why.toString());
   }
+
+  @Test
+  void machineWithoutAnOfferHearsOfItsOwnAddressOrOfThePool() {
+    BootReasons reasons =
+        new BootReasons(
+            new Ports(
+                fixture.database,
+                fixture.volumes,
+                fixture.targets,
+                fixture.power,
+                fixture.imports,
+                fixture.clock));
+    Node node = fixture.control.nodes().get(project(), "n1");
+    Node withAddress =
+        node.with(
+            new NodeSpec(
+                node.name(),
+                node.nics(),
+                node.firmware(),
+                node.arch(),
+                node.bmc(),
+                Optional.of("10.1.0.21"),
+                node.sshKeys()));
+    Boot boot =
+        new Boot(
+            node.id(), 1, fixture.clock.instant(), Optional.empty(), Boot.Traffic.NONE, List.of());
+    fixture.database.change(rows -> {
+      BootReasons.Reason ofPool = reasons.of(rows, node, boot, BootStage.DHCP_OFFER);
+      assertTrue(ofPool.fix().contains("--dhcp-pool"), ofPool.toString());
+      BootReasons.Reason ofAddress = reasons.of(rows, withAddress, boot, BootStage.DHCP_OFFER);
+      assertTrue(ofAddress.cause().contains("10.1.0.21 is not in the network"), ofAddress.cause());
+      assertTrue(ofAddress.fix().endsWith("m2 node set n1 --address IPV4"), ofAddress.fix());
+    });
+  }
 }
