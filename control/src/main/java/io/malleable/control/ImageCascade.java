@@ -12,8 +12,10 @@ import java.util.UUID;
 
 /** Deletes an image with everything that lives on it. */
 final class ImageCascade {
-  /** All of it is claimed in one transaction and named in one row. */
-  private static final int MAX_VOLUMES = 10_000;
+  /**
+   * All of it is claimed in one transaction, for which other writers wait, and named in one row.
+   */
+  private static final int MAX_VOLUMES = 1_000;
 
   private static final int NAMED = 20;
 
