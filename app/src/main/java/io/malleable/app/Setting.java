@@ -28,7 +28,7 @@ enum Setting {
   SSH_KEYS(
       "FILE",
       "",
-      "Public keys, one a line: each node gets a second drive, CIDATA, with its name and these."),
+      "Public keys, one a line, that may log in to every node, beside those of the node itself."),
   LOADERS("DIR", "", "Boot loaders; default is where the package ipxe puts them."),
   DHCP("IFACE", "", "Answer DHCP on this interface; off unless asked for."),
   DHCP_MODE(
