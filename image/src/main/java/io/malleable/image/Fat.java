@@ -25,8 +25,10 @@ final class Fat implements FileSystem {
   private static final int MAX_LONG_NAME_PARTS = 20;
   private static final int MAX_DIRECTORY_BYTES = 2 << 20;
   private static final int MAX_DEPTH = 32;
+  private static final int MAX_RUNS = 100_000;
   private static final int MAX_FAT12_CLUSTERS = 4085;
   private static final int MAX_FAT16_CLUSTERS = 65525;
+  private static final int MAX_FAT32_CLUSTERS = 0x0ffffff5;
 
   /** Stands for the root directory, which in FAT12 and FAT16 lies in no cluster. */
   private static final long ROOT = 0;
@@ -38,7 +40,11 @@ final class Fat implements FileSystem {
   private final long rootBytes;
   private final long rootCluster;
   private final long dataOffset;
+
+  /** As the boot sector says, and how many of them lie on the drive. */
   private final long clusters;
+
+  private final long clustersOnDrive;
   private final int bits;
   private final String uuid;
   private final String label;
@@ -71,10 +77,12 @@ final class Fat implements FileSystem {
     this.rootOffset = fatOffset + fats * fatSectors * sectorBytes;
     this.rootBytes = (long) (boot.getShort(17) & 0xffff) * ENTRY_BYTES;
     this.dataOffset = rootOffset + (rootBytes + sectorBytes - 1) / sectorBytes * sectorBytes;
-    this.clusters = (sectors * sectorBytes - dataOffset) / clusterBytes;
+    this.clusters =
+        Math.min((sectors * sectorBytes - dataOffset) / clusterBytes, MAX_FAT32_CLUSTERS);
     if (clusters < 1 || dataOffset > drive.sizeBytes()) {
       throw new DamagedException("it has no room for files");
     }
+    this.clustersOnDrive = Math.min(clusters, (drive.sizeBytes() - dataOffset) / clusterBytes);
     this.bits =
         isLarge ? 32 : clusters < MAX_FAT12_CLUSTERS ? 12 : clusters < MAX_FAT16_CLUSTERS ? 16 : 32;
     this.rootCluster = isLarge ? boot.getInt(44) & 0x0fffffffL : 0;
@@ -165,8 +173,14 @@ final class Fat implements FileSystem {
     long at = 0;
     long cluster = firstCluster;
     while (at < sizeBytes && cluster >= 2 && cluster < clusters + 2) {
-      if (runs.size() > clusters) {
+      if (cluster >= clustersOnDrive + 2) {
+        throw new DamagedException("a file lies behind the end of the drive");
+      }
+      if (at / clusterBytes >= clustersOnDrive) {
         throw new DamagedException("the clusters of a file go round in a circle");
+      }
+      if (runs.size() > MAX_RUNS) {
+        throw new UnreadableException("a file lies in more than " + MAX_RUNS + " pieces");
       }
       long offset = dataOffset + (cluster - 2) * clusterBytes;
       Run last = runs.isEmpty() ? null : runs.getLast();
