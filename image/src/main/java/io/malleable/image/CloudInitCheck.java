@@ -8,11 +8,14 @@ import java.util.regex.Pattern;
 /** Whether cloud-init takes the node's name and keys from the drive labelled CIDATA. */
 final class CloudInitCheck {
   private static final int MAX_FILES = 100;
-  private static final Pattern SOURCES =
-      Pattern.compile("(?ms)^datasource_list:\\s*(\\[[^]]*]|(?:\\s*-\\s*\\w+\\s*?\\n?)+)");
 
-  private static final Pattern NETWORK_DISABLED =
-      Pattern.compile("(?m)^network:\\s*(\\{\\s*config:\\s*disabled|\\n\\s+config:\\s*disabled)");
+  // No part gives back what it took: a file of newlines would cost the square of its length.
+  static final Pattern SOURCES =
+      Pattern.compile(
+          "(?m)^datasource_list:\\s*+(\\[[^]]{0,1000}+]|(?:-[ \\t]*+\\w++\\s*+){1,50}+)");
+
+  static final Pattern NETWORK_DISABLED =
+      Pattern.compile("(?m)^network:\\s*+(?:\\{\\s*+|(?<=[ \\t]))config:\\s*+disabled");
 
   private final FileSystem files;
   private final List<String> commandLine;

@@ -23,8 +23,8 @@ enum Compression {
   LZ4("lz4"),
   LZO("lzo");
 
-  /** More than any compressor's default; a hostile header may ask for 4 GiB. */
-  private static final int MAX_DICTIONARY_KIB = 256 << 10;
+  /** For the 64 MiB dictionary of {@code xz -9}; a hostile header may ask for 4 GiB. */
+  private static final int MAX_MEMORY_KIB = 66 << 10;
 
   private static final int ZSTD_MAX_WINDOW_LOG = 27;
 
@@ -68,8 +68,8 @@ enum Compression {
     return switch (this) {
       case GZIP -> new GZIPInputStream(in, 64 << 10);
       case ZSTD -> new ZstdInputStreamNoFinalizer(in).setLongMax(ZSTD_MAX_WINDOW_LOG);
-      case XZ -> new XZInputStream(in, MAX_DICTIONARY_KIB);
-      case LZMA -> new LZMAInputStream(in, MAX_DICTIONARY_KIB);
+      case XZ -> new XZInputStream(in, MAX_MEMORY_KIB);
+      case LZMA -> new LZMAInputStream(in, MAX_MEMORY_KIB);
       case BZIP2 -> new BZip2CompressorInputStream(in, true);
       case LZ4 -> new LegacyLz4(in);
       case LZO ->

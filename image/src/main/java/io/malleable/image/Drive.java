@@ -79,11 +79,12 @@ final class Drive {
     }
 
     ByteBuffer at(long number) throws IOException {
+      // Before the cache too: what goes round in it may take as long as it likes otherwise.
+      budget.checkTime();
       ByteBuffer known = latest.get(number);
       if (known != null) {
         return known;
       }
-      budget.checkTime();
       long offset = number * PAGE_BYTES;
       ByteBuffer page =
           ByteBuffer.allocate((int) Math.min(PAGE_BYTES, content.sizeBytes() - offset));

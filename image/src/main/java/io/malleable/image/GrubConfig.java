@@ -17,6 +17,8 @@ import java.util.regex.Pattern;
 final class GrubConfig {
   private static final int MAX_LINES = 20_000;
   private static final int MAX_ENTRIES = 200;
+  private static final int MAX_INITRDS = 8;
+  private static final int MAX_VARIABLES = 1000;
   private static final int MAX_WORD_CHARS = 8192;
   private static final Pattern VARIABLE = Pattern.compile("\\$(?:\\{(\\w+)}|(\\w+))");
 
@@ -77,22 +79,27 @@ final class GrubConfig {
     return device;
   }
 
-  /** Replaces the variables that are known. */
+  /** Replaces the variables that are known; cuts off what is longer than any command line. */
   String expand(String text) {
-    Matcher matcher = VARIABLE.matcher(text);
+    Matcher matcher = VARIABLE.matcher(cut(text));
     StringBuilder expanded = new StringBuilder();
-    while (matcher.find()) {
+    while (expanded.length() < MAX_WORD_CHARS && matcher.find()) {
       String name = matcher.group(1) == null ? matcher.group(2) : matcher.group(1);
       String value = variables.getOrDefault(name, matcher.group());
       matcher.appendReplacement(expanded, Matcher.quoteReplacement(value));
     }
-    String whole = matcher.appendTail(expanded).toString();
-    return whole.length() > MAX_WORD_CHARS ? whole.substring(0, MAX_WORD_CHARS) : whole;
+    return cut(matcher.appendTail(expanded).toString());
+  }
+
+  private static String cut(String text) {
+    return text.length() > MAX_WORD_CHARS ? text.substring(0, MAX_WORD_CHARS) : text;
   }
 
   /** Adds variables from elsewhere, such as grubenv. */
   void define(String name, String value) {
-    variables.put(name, value);
+    if (variables.size() < MAX_VARIABLES || variables.containsKey(name)) {
+      variables.put(name, cut(value));
+    }
   }
 
   private void line(String line) {
@@ -114,7 +121,10 @@ final class GrubConfig {
         }
       }
       case "initrd", "initrd16", "initrdefi" ->
-          words.stream().skip(1).limit(8).forEach(w -> draft.initrds.add(path(w)));
+          words.stream()
+              .skip(1)
+              .limit(MAX_INITRDS - draft.initrds.size())
+              .forEach(w -> draft.initrds.add(path(w)));
       case "blscfg" -> usesLoaderEntries = true;
       default -> {}
     }
@@ -164,7 +174,7 @@ final class GrubConfig {
     }
     // What GRUB itself sets while it runs stays a variable.
     if (!name.equals("root") && !name.equals("prefix")) {
-      variables.put(name, value);
+      define(name, value);
     }
   }
 

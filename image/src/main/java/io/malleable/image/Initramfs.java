@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.tukaani.xz.MemoryLimitException;
 
 /**
  * What an initramfs holds: archives in cpio's "newc" format one behind the other, each as it is or
@@ -25,7 +26,10 @@ final class Initramfs {
   private static final int MAX_ALL_NAME_BYTES = 32 << 20;
   private static final int MAX_KEPT_FILE_BYTES = 512 << 10;
   private static final int MAX_KEPT_BYTES = 8 << 20;
-  private static final int MAX_NESTING = 2;
+
+  /** The kernel does not unpack what is compressed twice either. */
+  private static final int MAX_NESTING = 1;
+
   private static final int TYPE_MASK = 0xf000;
   private static final int TYPE_FILE = 0x8000;
   private static final String TRAILER = "TRAILER!!!";
@@ -66,6 +70,9 @@ final class Initramfs {
       throw e;
     } catch (EOFException e) {
       throw new DamagedException("it ends in the middle", e);
+    } catch (MemoryLimitException e) {
+      throw new UnreadableException(
+          "it takes %d MiB of memory to unpack".formatted(e.getMemoryNeeded() >> 10));
     } catch (IOException | RuntimeException e) {
       // What decompressors throw at bytes that they do not understand.
       throw new DamagedException("it cannot be unpacked: " + e.getMessage(), e);
@@ -174,7 +181,7 @@ final class Initramfs {
       if (entries > MAX_ENTRIES || allNameBytes > MAX_ALL_NAME_BYTES) {
         throw new UnreadableException("it holds more than " + MAX_ENTRIES + " files");
       }
-      String path = name.replaceFirst("^(\\./|/)+", "");
+      String path = name.replaceFirst("^(?:\\.?+/)++", "");
       paths.add(path);
       if ((mode & TYPE_MASK) == TYPE_FILE && sizeBytes <= MAX_KEPT_FILE_BYTES && keeps.test(path)) {
         keep(path, exactly(in, (int) sizeBytes));

@@ -13,6 +13,9 @@ final class InitramfsCheck {
   private static final Pattern MODULE =
       Pattern.compile("(?:^|/)([^/]+)\\.ko(?:\\.(?:xz|zst|gz))?$");
   private static final Pattern MODULE_VERSION = Pattern.compile("(?:^|/)lib/modules/([^/]+)/");
+  static final Pattern AUTO = Pattern.compile("(?m)^[ \\t]*+ISCSI_AUTO=[\"']?\\w");
+  private static final Pattern FIRMWARE_WORD =
+      Pattern.compile("rd\\.iscsi\\.(firmware|ibft)(=1)?|netroot=iscsi:?|iscsi_firmware");
   private static final List<String> ISCSI_MODULES =
       List.of("iscsi_tcp", "libiscsi_tcp", "libiscsi", "scsi_transport_iscsi", "iscsi_ibft");
   private static final Set<String> VIRTUAL_NICS =
@@ -235,8 +238,7 @@ final class InitramfsCheck {
       return;
     }
     String settings = initramfs.text("etc/iscsi.initramfs").orElse("");
-    if (Pattern.compile("(?m)^\\s*ISCSI_AUTO=[\"']?\\w").matcher(settings).find()
-        || entry.arguments().contains("iscsi_auto")) {
+    if (AUTO.matcher(settings).find() || entry.arguments().contains("iscsi_auto")) {
       return;
     }
     if (settings.contains("ISCSI_TARGET_NAME=") || !entry.argument("iscsi_target_name").isEmpty()) {
@@ -270,10 +272,7 @@ final class InitramfsCheck {
         .filter(path -> path.contains("etc/cmdline.d/"))
         .forEach(path -> all.append(' ').append(initramfs.text(path).orElse("")));
     List<String> words = ShellWords.split(all.toString());
-    boolean usesFirmware =
-        words.stream()
-            .anyMatch(
-                w -> w.matches("rd\\.iscsi\\.(firmware|ibft)(=1)?|netroot=iscsi:?|iscsi_firmware"));
+    boolean usesFirmware = words.stream().anyMatch(word -> FIRMWARE_WORD.matcher(word).matches());
     if (!usesFirmware) {
       findings.blocks(
           "ISCSI_AUTO_MISSING",
@@ -290,6 +289,13 @@ final class InitramfsCheck {
     }
   }
 
+  private static boolean isIscsiHook(String path) {
+    int slash = path.lastIndexOf('/');
+    return slash >= 0
+        && path.startsWith("hooks", slash - "hooks".length())
+        && path.indexOf("iscsi", slash) >= 0;
+  }
+
   /**
    * Neither of the two that everybody uses: its init must at least call a program of open-iscsi.
    */
@@ -300,7 +306,7 @@ final class InitramfsCheck {
     boolean isScript = init.filter(text -> text.startsWith("#!")).isPresent();
     boolean calls =
         init.filter(text -> text.contains("iscsistart") || text.contains("iscsiadm")).isPresent()
-            || initramfs.paths().stream().anyMatch(p -> p.matches(".*hooks/[^/]*iscsi[^/]*"));
+            || initramfs.paths().stream().anyMatch(InitramfsCheck::isIscsiHook);
     if (!hasProgram || (isScript && !calls)) {
       findings.blocks(
           "ISCSI_PROGRAM_MISSING",

@@ -8,7 +8,9 @@ import java.util.Optional;
 
 /** A drive that was taken apart. */
 record Inspected(Drive drive, PartitionTable table, List<DriveArea> areas) {
-  private static final int MAX_TEXT_BYTES = 512 << 10;
+  /** What is read of a text file at most. */
+  static final int MAX_TEXT_BYTES = 512 << 10;
+
   private static final List<String> SYSTEM_MARKS =
       List.of("/etc/os-release", "/usr/lib/os-release", "/etc/fstab", "/sbin/init");
 

@@ -15,21 +15,33 @@ import java.util.regex.Pattern;
  */
 final class NetworkCheck {
   private static final int MAX_FILES = 100;
-  private static final Pattern INTERFACE =
-      Pattern.compile("(?m)^\\s*iface\\s+(\\S+)\\s+inet6?\\s+(dhcp|static|auto)");
-  private static final Pattern STARTED =
-      Pattern.compile("(?m)^\\s*(?:auto|allow-\\w+)[ \\t]+(.+)$");
-  private static final Pattern NETPLAN_ADDRESS =
-      Pattern.compile("(?m)^\\s*(dhcp4:\\s*(true|yes|on)|addresses:)");
-  private static final Pattern NETPLAN_CRITICAL =
-      Pattern.compile("(?m)^\\s*critical:\\s*(true|yes|on)");
+  private static final int MAX_TARGETS = 200;
+
   private static final List<String> NETWORKD_DIRECTORIES =
       List.of("/etc/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network");
-  private static final Pattern NETWORKD_ADDRESS =
-      Pattern.compile("(?mi)^\\s*(DHCP=(yes|true|1|ipv4)|Address=)");
-  private static final Pattern NETWORKD_KEEPS =
+
+  // Nothing here may match beyond its line, or give back what it took: files of newlines or blanks
+  // would cost the square of their length.
+  static final Pattern INTERFACE =
+      Pattern.compile("(?m)^[ \\t]*+iface[ \\t]++(\\S+)[ \\t]++inet6?[ \\t]++(dhcp|static|auto)");
+  static final Pattern STARTED = Pattern.compile("(?m)^[ \\t]*+(?:auto|allow-\\w+)[ \\t]+(.+)$");
+  static final Pattern NETPLAN_ADDRESS =
+      Pattern.compile("(?m)^[ \\t]*+(dhcp4:[ \\t]*+(true|yes|on)|addresses:)");
+  static final Pattern NETPLAN_CRITICAL =
+      Pattern.compile("(?m)^[ \\t]*+critical:[ \\t]*+(true|yes|on)");
+  static final Pattern NETWORKD_ADDRESS =
+      Pattern.compile("(?mi)^[ \\t]*+(DHCP=(yes|true|1|ipv4)|Address=)");
+  static final Pattern NETWORKD_KEEPS =
       Pattern.compile(
-          "(?mi)^\\s*(KeepConfiguration=(yes|true|1|dhcp.*|static)|(CriticalConnection|Unmanaged)=(yes|true|1))");
+          "(?mi)^[ \\t]*+(KeepConfiguration=(yes|true|1|dhcp.*|static)|(CriticalConnection|Unmanaged)=(yes|true|1))");
+  static final Pattern NETPLAN_NETWORK_MANAGER =
+      Pattern.compile("(?m)^[ \\t]*+renderer:[ \\t]*+NetworkManager");
+  static final Pattern NETWORKD_OTHER_LINK =
+      Pattern.compile(
+          "(?m)^[ \\t]*+(?:(?:Kind|WLANInterfaceType|SSID)=|Virtualization=(?!no|!)|Type=(?!ether))");
+  static final Pattern NETWORKD_NAME = Pattern.compile("(?m)^[ \\t]*+Name=(.+)$");
+  static final Pattern NETWORK_MANAGER_DROPS =
+      Pattern.compile("(?mi)^[ \\t]*+keep-configuration[ \\t]*+=[ \\t]*+(no|false|0)");
   private static final String WHY =
       "Taking this NIC down or giving it another address cuts the running system off from its drive.";
 
@@ -56,8 +68,12 @@ final class NetworkCheck {
   static boolean isEnabled(FileSystem files, String unit) throws IOException {
     for (String directory :
         List.of("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")) {
-      for (String name : files.list(directory)) {
-        if (name.endsWith(".wants") && files.list(directory + "/" + name).contains(unit)) {
+      for (String name :
+          files.list(directory).stream()
+              .filter(n -> n.endsWith(".wants"))
+              .limit(MAX_TARGETS)
+              .toList()) {
+        if (files.list(directory + "/" + name).contains(unit)) {
           return true;
         }
       }
@@ -70,6 +86,9 @@ final class NetworkCheck {
     for (String name :
         files.list(directory).stream().filter(n -> n.endsWith(suffix)).limit(MAX_FILES).toList()) {
       text.append(Inspected.text(files, directory + "/" + name)).append('\n');
+      if (text.length() > Inspected.MAX_TEXT_BYTES) {
+        break;
+      }
     }
     return text.toString();
   }
@@ -110,11 +129,9 @@ final class NetworkCheck {
 
   private void checkNetplan() throws IOException {
     String text = all("/etc/netplan", ".yaml");
-    boolean usesNetworkManager =
-        Pattern.compile("(?m)^\\s*renderer:\\s*NetworkManager").matcher(text).find();
     if (NETPLAN_ADDRESS.matcher(text).find()
         && !NETPLAN_CRITICAL.matcher(text).find()
-        && !usesNetworkManager) {
+        && !NETPLAN_NETWORK_MANAGER.matcher(text).find()) {
       findings.warning(
           "NIC_RECONFIGURED",
           "netplan configures an Ethernet card without 'critical: true'.",
@@ -161,12 +178,10 @@ final class NetworkCheck {
 
   /** Whether a {@code .network} file may be meant for the NIC of a server. */
   private static boolean isForEthernet(String text) {
-    if (Pattern.compile("(?m)^\\s*(Kind|WLANInterfaceType|SSID)=").matcher(text).find()
-        || Pattern.compile("(?m)^\\s*Virtualization=(?!no|!)").matcher(text).find()
-        || Pattern.compile("(?m)^\\s*Type=(?!ether)").matcher(text).find()) {
+    if (NETWORKD_OTHER_LINK.matcher(text).find()) {
       return false;
     }
-    Matcher names = Pattern.compile("(?m)^\\s*Name=(.+)$").matcher(text);
+    Matcher names = NETWORKD_NAME.matcher(text);
     return !names.find() || names.group(1).matches("(?s).*(^|\\s)(!|\\*|e).*");
   }
 
@@ -178,7 +193,7 @@ final class NetworkCheck {
         Inspected.text(files, "/etc/NetworkManager/NetworkManager.conf")
             + "\n"
             + all("/etc/NetworkManager/conf.d", ".conf");
-    if (Pattern.compile("(?mi)^\\s*keep-configuration\\s*=\\s*(no|false|0)").matcher(text).find()) {
+    if (NETWORK_MANAGER_DROPS.matcher(text).find()) {
       findings.warning(
           "NIC_RECONFIGURED",
           "NetworkManager is told not to keep what the initramfs configured.",

@@ -10,8 +10,9 @@ import java.util.regex.Pattern;
 /** What the root file system says about drives, about a broken session, and about its identity. */
 final class SystemCheck {
   private static final int MAX_FSTAB_LINES = 200;
-  private static final Pattern TIMEOUT =
-      Pattern.compile("(?m)^\\s*node\\.session\\.timeo\\.replacement_timeout\\s*=\\s*(-?\\d{1,9})");
+  static final Pattern TIMEOUT =
+      Pattern.compile(
+          "(?m)^[ \\t]*+node\\.session\\.timeo\\.replacement_timeout[ \\t]*+=[ \\t]*+(-?\\d{1,9})");
   private static final int PATIENT_SECONDS = 86_400;
   private static final int MAX_HOMES = 200;
 

@@ -1,17 +1,22 @@
 package io.malleable.image;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.image.BootReport.Verdict;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -119,6 +124,55 @@ final class HostileDriveTest {
     DebianDrive.text(drive.root, "boot/initrd.img-" + DebianDrive.KERNEL, header + "init\0\0");
     BootReport report = drive.check();
     assertTrue(codes(report).contains("INITRAMFS_BROKEN"), report.toString());
+  }
+
+  /** A compressor's header that asks for a dictionary of 128 MiB; xz -9 has one of 64 MiB. */
+  @Test
+  void dictionaryThatIsTooLargeIsNotAllocated() throws Exception {
+    byte[] header = HexFormat.of().parseHex("5d00000008" + "ff".repeat(8) + "00".repeat(64));
+    drive.root.put("boot/initrd.img-" + DebianDrive.KERNEL, header);
+    BootReport report = drive.check();
+    assertEquals(Verdict.UNKNOWN, report.verdict());
+    assertTrue(report.toString().contains("MiB of memory to unpack"), report.toString());
+  }
+
+  @Test
+  void initramfsThatIsCompressedTwiceIsDamagedAsForTheKernel() throws Exception {
+    drive.compressor = List.of("sh", "-c", "gzip -c | gzip -c");
+    BootReport report = drive.check();
+    assertTrue(codes(report).contains("INITRAMFS_BROKEN"), report.toString());
+  }
+
+  @Test
+  void nameOfNothingButSlashesIsRead() throws Exception {
+    String archive =
+        "070701"
+            + "00000001"
+            + "000041ed"
+            + "00000000".repeat(9)
+            + "00000fff"
+            + "00000000"
+            + "/".repeat(4094)
+            + "\0\0\0\0";
+    Initramfs initramfs = Initramfs.empty(budget(1 << 20), path -> false);
+    byte[] bytes = archive.getBytes(StandardCharsets.US_ASCII);
+    assertThrows(DamagedException.class, () -> initramfs.add(new ByteArrayInputStream(bytes)));
+    assertEquals(Set.of(""), initramfs.paths());
+  }
+
+  /** What goes round in pages that are in memory reads nothing from the drive. */
+  @Test
+  void readsOfTheSamePageTakeTimeToo() throws Exception {
+    AtomicLong nanos = new AtomicLong();
+    Budget budget = new Budget(Duration.ofNanos(100), 0, nanos::incrementAndGet);
+    Drive same = Drive.of(new Bytes(new byte[512]), budget);
+    assertThrows(
+        CheckTimeoutException.class,
+        () -> {
+          for (int i = 0; i < 1000; i++) {
+            same.read(0, 4);
+          }
+        });
   }
 
   @Test
