@@ -19,8 +19,8 @@ final class LoaderEntries {
     List<String> names =
         files.list(directory).stream()
             .filter(name -> name.endsWith(".conf"))
-            .limit(MAX_FILES)
             .sorted(Comparator.comparing(LoaderEntries::sortKey).reversed())
+            .limit(MAX_FILES)
             .toList();
     List<BootEntry> entries = new ArrayList<>();
     for (String name : names) {

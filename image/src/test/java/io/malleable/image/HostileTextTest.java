@@ -186,4 +186,14 @@ final class HostileTextTest {
     assertTrue(!NetworkCheck.isEnabled(files, "iscsid.service"));
     assertTrue(files.lists() <= 203, files.lists() + " directories were listed");
   }
+
+  @Test
+  void newestOfManyKernelsBoots() throws IOException {
+    MemoryFiles files = new MemoryFiles();
+    for (int i = 1; i <= 150; i++) {
+      files.with("/loader/entries/linux-6." + i + ".conf", "linux /vmlinuz-6." + i + "\n");
+    }
+    assertEquals(
+        "/vmlinuz-6.150", LoaderEntries.read(files, "/loader/entries").getFirst().kernel());
+  }
 }
