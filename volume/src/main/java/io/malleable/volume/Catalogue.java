@@ -24,8 +24,11 @@ final class Catalogue {
   private final LayerTable layers;
   private final Map<UUID, VolumeRecord> records = new HashMap<>();
 
-  /** Volumes whose record on disk may be older than the one in memory. */
-  private final Set<UUID> unpublished = new HashSet<>();
+  /**
+   * Volumes whose record on disk may be another one than that in memory, each with the layers that
+   * it may name.
+   */
+  private final Map<UUID, Set<UUID>> unpublished = new HashMap<>();
 
   /** Volumes whose record cannot be read. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
@@ -108,16 +111,26 @@ final class Catalogue {
         continue;
       }
       if (parents.containsKey(id)) {
-        if (name.endsWith(StoreLayout.SUMS)) {
-          layers.addSums(id);
-        } else if (name.endsWith(StoreLayout.PACK)) {
-          layers.packs().load(id);
-        }
+        loadExtra(id, name);
       } else if (complete && damaged.isEmpty()) {
         files.delete(StoreLayout.LAYERS + "/" + name);
       }
     }
     return complete;
+  }
+
+  private void loadExtra(UUID layer, String name) throws IOException {
+    boolean sums = name.endsWith(StoreLayout.SUMS);
+    boolean pack = name.endsWith(StoreLayout.PACK);
+    if ((sums || pack) && diskOn(layer).isPresent()) {
+      // Made while the layer passed for frozen: not of what is written to it from now on.
+      files.delete(StoreLayout.LAYERS + "/" + name);
+      files.syncDirectory(StoreLayout.LAYERS);
+    } else if (sums) {
+      layers.addSums(layer);
+    } else if (pack) {
+      layers.packs().load(layer);
+    }
   }
 
   private void removeLeftover(String directory, String name) throws IOException {
@@ -191,7 +204,15 @@ final class Catalogue {
     return found;
   }
 
-  /** Layers that no disk writes to. */
+  /**
+   * Whether no record on disk can make the layer one that is written to after a restart. What is
+   * derived from a frozen layer, or changes it, needs more than that it is frozen in memory.
+   */
+  boolean frozenOnDisk(UUID layer) {
+    return unpublished.values().stream().noneMatch(layers -> layers.contains(layer));
+  }
+
+  /** Layers that no disk writes to, nor would after a restart. */
   List<UUID> frozenLayers() {
     Set<UUID> written = new HashSet<>();
     for (VolumeRecord volume : records.values()) {
@@ -199,6 +220,7 @@ final class Catalogue {
         written.add(volume.layer());
       }
     }
+    unpublished.values().forEach(written::addAll);
     return layers.all().stream().filter(layer -> !written.contains(layer)).toList();
   }
 
@@ -252,7 +274,7 @@ final class Catalogue {
   /** Publishes a changed record. When that fails the volume stays as it was, here and on disk. */
   void replace(VolumeRecord volume) throws IOException {
     VolumeRecord old = get(volume.id());
-    unpublished.add(volume.id());
+    unpublished(old, volume);
     volume.publish(files);
     unpublished.remove(volume.id());
     swap(old, volume);
@@ -260,8 +282,15 @@ final class Catalogue {
 
   /** The same, but the caller takes care of the file and then calls {@link #published}. */
   void replaceInMemory(VolumeRecord volume) throws IOException {
-    unpublished.add(volume.id());
-    swap(get(volume.id()), volume);
+    VolumeRecord old = get(volume.id());
+    unpublished(old, volume);
+    swap(old, volume);
+  }
+
+  private void unpublished(VolumeRecord old, VolumeRecord volume) {
+    unpublished
+        .computeIfAbsent(volume.id(), id -> new HashSet<>())
+        .addAll(List.of(old.layer(), volume.layer()));
   }
 
   void published(UUID id) {
@@ -270,7 +299,7 @@ final class Catalogue {
 
   /** What an error left undone must be done before anything is promised about the volume. */
   void publishIfNeeded(UUID id) throws IOException {
-    if (unpublished.contains(id)) {
+    if (unpublished.containsKey(id)) {
       get(id).publish(files);
       unpublished.remove(id);
     }

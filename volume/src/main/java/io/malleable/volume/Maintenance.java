@@ -108,30 +108,41 @@ final class Maintenance {
   private @Nullable Merge beginMerge(Catalogue catalogue) throws IOException {
     LayerTable layers = catalogue.layers();
     for (LayerTable.Orphan orphan : layers.orphans()) {
-      if (!seen.add(orphan)) {
+      Optional<UUID> disk = catalogue.diskOn(orphan.above());
+      // What was frozen in memory only may still have a writer that is not done with it.
+      boolean settled = disk.isPresent() || catalogue.frozenOnDisk(orphan.above());
+      if (!settled || !seen.add(orphan)) {
         continue;
       }
-      Optional<UUID> disk = catalogue.diskOn(orphan.above());
-      ActiveVolume active = disk.isPresent() ? store.activateForMaintenance(disk.get()) : null;
-      Layer above = active == null ? layers.acquire(orphan.above()) : active.nearest();
-      Layer below = above.parent();
       try {
-        if (below == null) {
-          throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
-        }
-        // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
-        store.withdraw(layers.packs().onFloor(below.id));
-        layers.removeSums(above);
-        layers.removeSums(below);
-        LayerWriter writer =
-            active == null ? new LayerWriter(above, files, space) : active.writer();
-        return new Merge(orphan, above, below, writer, active);
-      } catch (IOException | RuntimeException e) {
-        releaseHold(catalogue, above, active);
-        throw e;
+        return beginMerge(catalogue, orphan, disk);
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "cannot merge layer " + orphan.id() + "; it stays for now", e);
       }
     }
     return null;
+  }
+
+  private Merge beginMerge(Catalogue catalogue, LayerTable.Orphan orphan, Optional<UUID> disk)
+      throws IOException {
+    LayerTable layers = catalogue.layers();
+    ActiveVolume active = disk.isPresent() ? store.activateForMaintenance(disk.get()) : null;
+    Layer above = active == null ? layers.acquire(orphan.above()) : active.nearest();
+    Layer below = above.parent();
+    try {
+      if (below == null) {
+        throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
+      }
+      // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
+      store.withdraw(layers.packs().onFloor(below.id));
+      layers.removeSums(above);
+      layers.removeSums(below);
+      LayerWriter writer = active == null ? new LayerWriter(above, files, space) : active.writer();
+      return new Merge(orphan, above, below, writer, active);
+    } catch (IOException | RuntimeException e) {
+      releaseHold(catalogue, above, active);
+      throw e;
+    }
   }
 
   private boolean endWanted(Merge merge) {
@@ -147,7 +158,16 @@ final class Maintenance {
     LayerTable layers = catalogue.layers();
     // Meanwhile the upper layer may have been deleted, or its disk flattened.
     if (layers.isOrphan(merge.orphan)) {
-      merge.writer.rewriteMap(layers.below(merge.orphan.id()));
+      Optional<UUID> below = layers.below(merge.orphan.id());
+      try {
+        merge.writer.rewriteMap(below);
+      } catch (IOException e) {
+        // Its map may name either of them on disk now: both stay until the next start.
+        if (below.isPresent()) {
+          layers.addVolume(below.get());
+        }
+        throw e;
+      }
       Layer bypassed = layers.bypass(merge.above);
       store.rebaseAll(bypassed);
       catalogue.deleteLater(layers.release(bypassed));

@@ -87,6 +87,7 @@ final class Packing {
       UUID top = view.layers().getFirst().id;
       if (view.sourceCount() >= settings.packedDepth()
           && catalogue.layers().exists(top)
+          && catalogue.frozenOnDisk(top)
           && !failed.contains(top)
           && considered.add(top)) {
         return new Candidate(catalogue.layers().acquire(top), view);

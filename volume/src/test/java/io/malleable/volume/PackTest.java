@@ -3,11 +3,14 @@ package io.malleable.volume;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.FaultyFiles.Fault;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -253,5 +257,68 @@ class PackTest {
           VolumeStoreContract.bytes(VolumeStoreContract.pattern(5, 4096)),
           VolumeStoreContract.read(volume, 5 * 4096L, 4096));
     }
+  }
+
+  /** Files of which no record of a volume can be written for a while. */
+  private static StoreFiles withoutRecords(StoreFiles real, AtomicBoolean failing) {
+    return (StoreFiles)
+        Proxy.newProxyInstance(
+            StoreFiles.class.getClassLoader(),
+            new Class<?>[] {StoreFiles.class},
+            (proxy, method, arguments) -> {
+              if (failing.get()
+                  && method.getName().equals("create")
+                  && arguments[0] instanceof String name
+                  && name.startsWith(StoreLayout.VOLUMES)) {
+                throw new IOException("Input/output error");
+              }
+              try {
+                return method.invoke(real, arguments);
+              } catch (InvocationTargetException e) {
+                throw e.getCause();
+              }
+            });
+  }
+
+  @Test
+  void aLayerThatASnapshotDidNotFreezeForGoodGetsNoPackAndNoChecksums() throws IOException {
+    UUID disk = UUID.randomUUID();
+    FaultyFiles files = new FaultyFiles();
+    AtomicBoolean failing = new AtomicBoolean();
+    LocalVolumeStore store = LocalVolumeStore.open(withoutRecords(files, failing), SETTINGS);
+    store.create(disk, 1 << 20);
+    Volume volume = store.open(disk);
+    for (int i = 0; i < 6; i++) {
+      volume.write(0, VolumeStoreContract.pattern(i, 4096));
+      store.snapshot(UUID.randomUUID(), disk);
+    }
+    volume.write(0, VolumeStoreContract.pattern(6, 4096));
+    failing.set(true);
+    assertThrows(IOException.class, () -> store.snapshot(UUID.randomUUID(), disk));
+    store.maintain();
+    for (int seed = 0; seed < 20; seed++) {
+      // Its record names the layer that the snapshot would have frozen.
+      FaultyFiles survivors = files.afterPowerCut(new Random(seed));
+      try (LocalVolumeStore after = LocalVolumeStore.open(survivors, SETTINGS);
+          Volume again = after.open(disk)) {
+        assertBlock(6, again);
+        again.write(0, VolumeStoreContract.pattern(7, 4096));
+        assertBlock(7, again);
+        after.snapshot(UUID.randomUUID(), disk);
+        assertBlock(7, again);
+        after.maintain();
+        assertBlock(7, again);
+      }
+    }
+    failing.set(false);
+    volume.flush();
+    assertBlock(6, volume);
+    store.close();
+  }
+
+  private static void assertBlock(int seed, Volume volume) throws IOException {
+    assertArrayEquals(
+        VolumeStoreContract.bytes(VolumeStoreContract.pattern(seed, 4096)),
+        VolumeStoreContract.read(volume, 0, 4096));
   }
 }
