@@ -249,11 +249,11 @@ final class ActiveVolume {
   /** Freezes the present top layer, under an empty one that stands on it. */
   void putOnTop(Layer top, VolumeRecord record) throws IOException {
     LayerWriter frozen = writerOf(state);
-    State next = writable(record.sizeBytes(), top);
     long stamp = gate.writeLock();
     try {
       unsettled = new Switch(frozen, record);
-      state = next;
+      // Within the gate: the view of what is frozen is made for the size that its map has.
+      state = writable(record.sizeBytes(), top);
     } finally {
       gate.unlockWrite(stamp);
     }

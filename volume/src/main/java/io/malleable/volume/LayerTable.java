@@ -227,7 +227,8 @@ final class LayerTable {
     forgetViewsOver(layer);
   }
 
-  private void forgetViewsOver(Layer layer) {
+  /** Views made from now on know what the layer says now. */
+  void forgetViewsOver(Layer layer) {
     for (Node any : nodes.values()) {
       if (any.open != null) {
         any.open.forgetViewOver(layer);
@@ -425,23 +426,22 @@ final class LayerTable {
   /**
    * The open layer, whose map on disk says so already, stands on nothing any more.
    *
-   * @return files to delete, as {@link #removeVolume}
+   * @return what it stood on, if anything, which the caller releases when nobody reads from it any
+   *     more
    */
-  List<String> putOnGround(Layer layer) throws IOException {
+  @Nullable Layer putOnGround(Layer layer) {
     Node node = nodeInUse(layer);
     Node below = node.below;
     if (below == null) {
-      return List.of();
+      return null;
     }
     node.below = null;
     below.children--;
     Layer oldParent = layer.parent();
     layer.reparent(null);
-    List<String> garbage = new ArrayList<>(collect(below.id));
-    if (oldParent != null) {
-      garbage.addAll(release(oldParent));
-    }
-    return garbage;
+    // In use by whoever reads through it, so this only marks what is garbage.
+    collect(below.id);
+    return oldParent;
   }
 
   private Node nodeInUse(Layer layer) {

@@ -36,6 +36,9 @@ final class LayerWriter {
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(BLOCK_BYTES);
   private boolean punchFailed;
 
+  /** Nothing lies below: what is absent is zero. Written under allocation. */
+  private volatile boolean grounded;
+
   LayerWriter(Layer layer, StoreFiles files, SpaceGuard space) {
     this.layer = layer;
     this.space = space;
@@ -53,6 +56,14 @@ final class LayerWriter {
   /** See {@link LayerFlusher#rewriteMap}. */
   void rewriteMap(Optional<UUID> parent) throws IOException {
     flusher.rewriteMap(parent);
+    if (parent.isEmpty()) {
+      allocation.lock();
+      try {
+        grounded = true;
+      } finally {
+        allocation.unlock();
+      }
+    }
   }
 
   Layer layer() {
@@ -258,7 +269,7 @@ final class LayerWriter {
    * Takes over what the layer just below says and this one does not, so that the one below is not
    * needed any more.
    *
-   * @return whether it was done; not when asked to stop
+   * @return whether it was done; not when asked to stop, or when the layer needs nothing below
    */
   boolean absorb(Layer below, BooleanSupplier stop) throws IOException {
     RunList runs = new RunList();
@@ -268,7 +279,7 @@ final class LayerWriter {
       long run = runs.run(i);
       long end = RunList.firstBlock(run) + RunList.count(run);
       for (long block = RunList.firstBlock(run); block < end; block += ABSORB_BLOCKS) {
-        if (stop.getAsBoolean()) {
+        if (stop.getAsBoolean() || grounded) {
           return false;
         }
         if (absorb(below, block, Math.min(end, block + ABSORB_BLOCKS), buffer)) {
@@ -287,7 +298,8 @@ final class LayerWriter {
     allocation.lock();
     try {
       flusher.refuseAfterFailure();
-      long block = firstBlock;
+      // What was discarded after the layer was put on the ground must not come back.
+      long block = grounded ? endBlock : firstBlock;
       while (block < endBlock) {
         long first = block;
         while (block < endBlock && layer.map.stateOf(block) == BlockMap.ABSENT) {
@@ -314,11 +326,16 @@ final class LayerWriter {
     }
   }
 
-  /** Frees what the layer just above, the only one above, has durably and so hides for good. */
-  void forgetHiddenBy(Layer above) throws IOException {
+  /** Which of the blocks that this layer speaks of the one just above speaks of, too. */
+  RunList hiddenBy(Layer above) {
     RunList hidden = new RunList();
     layer.map.forEachRun((first, count, state) ->
         above.map.forEachRun(first, first + count, (f, c, s) -> hidden.add(f, c, 0)));
+    return hidden;
+  }
+
+  /** Frees what the layer just above, the only one above, has durably and so hides for good. */
+  void forget(RunList hidden) throws IOException {
     for (int i = 0; i < hidden.size(); i++) {
       long first = RunList.firstBlock(hidden.run(i));
       long end = first + RunList.count(hidden.run(i));

@@ -322,7 +322,7 @@ public final class LocalVolumeStore implements VolumeStore {
         // Which of the two records a crash would leave is not known: both layers stay until then.
         throw new IOException("cannot roll back " + disk + ": " + e.getMessage(), e);
       }
-      maintainSoon();
+      mergeSoon();
       return catalogue.info(after);
     }
   }
@@ -405,9 +405,12 @@ public final class LocalVolumeStore implements VolumeStore {
   private void detach(ActiveVolume target) throws IOException {
     target.settle();
     target.writer().rewriteMap(Optional.empty());
-    catalogue.deleteLater(catalogue.layers().putOnGround(target.nearest()));
-    maintainSoon();
+    Layer below = catalogue.layers().putOnGround(target.nearest());
     target.rebase();
+    if (below != null) {
+      catalogue.deleteLater(catalogue.layers().release(below));
+    }
+    mergeSoon();
     VolumeRecord volume = catalogue.get(target.id());
     catalogue.replace(volume.withParent(Optional.empty()));
   }
@@ -429,7 +432,7 @@ public final class LocalVolumeStore implements VolumeStore {
             "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
       }
       garbage = catalogue.remove(volume.get());
-      maintainSoon();
+      mergeSoon();
     }
     // Without the lock: giving back what is scattered over a device takes its time.
     for (String name : garbage) {
@@ -470,6 +473,10 @@ public final class LocalVolumeStore implements VolumeStore {
         }
       }
       ActiveVolume opened = activate(id);
+      ChainView below = opened.chain().below();
+      if (below != null && below.sourceCount() >= packedDepth) {
+        maintainSoon();
+      }
       opened.setHandleOpen(true);
       LocalVolume handle = new LocalVolume(this, opened);
       handles.add(handle);
@@ -563,10 +570,6 @@ public final class LocalVolumeStore implements VolumeStore {
       Layer layer = catalogue.layers().acquire(volume.layer());
       open = new ActiveVolume(volume, layer, files, space);
       active.put(id, open);
-      ChainView below = open.chain().below();
-      if (below != null && below.sourceCount() >= packedDepth) {
-        maintainSoon();
-      }
     }
     open.addUser();
     return open;
@@ -577,9 +580,13 @@ public final class LocalVolumeStore implements VolumeStore {
     try {
       if (volume.removeUser() == 0) {
         active.remove(volume.id());
-        catalogue.deleteLater(catalogue.layers().release(volume.nearest()));
-        maintainSoon();
+        // Not a reason for maintenance by itself: that uses volumes too, and would never end.
         letGo.signalAll();
+        List<String> garbage = catalogue.layers().release(volume.nearest());
+        if (!garbage.isEmpty()) {
+          catalogue.deleteLater(garbage);
+          maintainSoon();
+        }
       }
     } finally {
       lock.unlock();
@@ -703,6 +710,27 @@ public final class LocalVolumeStore implements VolumeStore {
   private void maintainSoon() {
     maintenanceDue = true;
     workToDo.signalAll();
+  }
+
+  /** The same, and what was tried before is tried again: something is gone. */
+  private void mergeSoon() {
+    maintenance.tryAgain();
+    maintainSoon();
+  }
+
+  /** For tests: one turn of what the background does; whether there was a reason for it. */
+  boolean maintainIfDue() throws IOException {
+    lock.lock();
+    try {
+      if (!maintenanceDue) {
+        return false;
+      }
+      maintenanceDue = false;
+    } finally {
+      lock.unlock();
+    }
+    maintenance.runAll();
+    return true;
   }
 
   private void maintainInTurn() {

@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -32,6 +33,11 @@ final class Maintenance {
   /** Done, or tried in vain; tried again when something was deleted. */
   private final Set<LayerTable.Orphan> seen = new HashSet<>();
 
+  /** Ended because somebody wanted the disk. */
+  private final Set<LayerTable.Orphan> unfinished = new HashSet<>();
+
+  private final AtomicBoolean again = new AtomicBoolean();
+
   private final Set<UUID> failedSums = new HashSet<>();
 
   private final Packing packing;
@@ -51,7 +57,12 @@ final class Maintenance {
 
   /** Does everything there is to do now. */
   synchronized void runAll() throws IOException {
-    seen.clear();
+    if (again.getAndSet(false)) {
+      seen.clear();
+      packing.tryAgain();
+    }
+    seen.removeAll(unfinished);
+    unfinished.clear();
     packing.begin();
     while (!closing.getAsBoolean()
         && (deleteOne() || mergeOne() || packing.packOne() || sumOne())) {
@@ -85,23 +96,72 @@ final class Maintenance {
       LayerWriter writer,
       @Nullable ActiveVolume disk) {}
 
+  /** Something was deleted, which may make worthwhile what was not. Called by any thread. */
+  void tryAgain() {
+    again.set(true);
+  }
+
   private boolean mergeOne() throws IOException {
     Merge merge = store.withCatalogue(this::beginMerge);
     if (merge == null) {
       return false;
     }
     try {
-      merge.writer.flush();
-      if (!worthAbsorbing(merge.below, merge.above)) {
-        new LayerWriter(merge.below, files, space).forgetHiddenBy(merge.above);
-      } else if (merge.writer.absorb(merge.below, () -> endWanted(merge))) {
-        store.withCatalogue(catalogue -> finishMerge(catalogue, merge));
+      if (worthAbsorbing(merge.below, merge.above)) {
+        absorb(merge);
+      } else {
+        forgetHidden(merge);
       }
     } catch (IOException e) {
       LOG.log(Level.WARNING, "cannot merge layer " + merge.orphan.id() + "; it stays for now", e);
     } finally {
       store.withCatalogue(catalogue -> release(catalogue, merge));
     }
+    return true;
+  }
+
+  private void absorb(Merge merge) throws IOException {
+    if (!store.withCatalogue(catalogue -> prepareToChange(catalogue, merge, merge.above))) {
+      return;
+    }
+    if (merge.writer.absorb(merge.below, () -> endWanted(merge))) {
+      store.withCatalogue(catalogue -> finishMerge(catalogue, merge));
+    } else {
+      unfinished.add(merge.orphan);
+    }
+  }
+
+  private void forgetHidden(Merge merge) throws IOException {
+    LayerWriter lower = new LayerWriter(merge.below, files, space);
+    RunList hidden = lower.hiddenBy(merge.above);
+    if (hidden.size() == 0) {
+      return;
+    }
+    // After the scan: what the guest writes meanwhile is not durable, and keeps its old copy.
+    merge.writer.flush();
+    if (store.withCatalogue(catalogue -> prepareToChange(catalogue, merge, merge.below))) {
+      lower.forget(hidden);
+    }
+  }
+
+  /**
+   * Nothing that was derived from the layer outlives this, and no read is under way that chose the
+   * lower one before the upper one had the block.
+   *
+   * @return whether there is something to change; not if the upper layer has gone, or its disk was
+   *     flattened
+   */
+  private boolean prepareToChange(Catalogue catalogue, Merge merge, Layer changed)
+      throws IOException {
+    LayerTable layers = catalogue.layers();
+    if (!layers.isOrphan(merge.orphan)) {
+      return false;
+    }
+    // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
+    store.withdraw(layers.packs().onFloor(merge.below.id));
+    layers.removeSums(changed);
+    layers.forgetViewsOver(merge.below);
+    store.rebaseAll(merge.below);
     return true;
   }
 
@@ -133,10 +193,7 @@ final class Maintenance {
       if (below == null) {
         throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
       }
-      // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
-      store.withdraw(layers.packs().onFloor(below.id));
-      layers.removeSums(above);
-      layers.removeSums(below);
+      layers.acquire(below.id);
       LayerWriter writer = active == null ? new LayerWriter(above, files, space) : active.writer();
       return new Merge(orphan, above, below, writer, active);
     } catch (IOException | RuntimeException e) {
@@ -176,7 +233,11 @@ final class Maintenance {
   }
 
   private @Nullable Void release(Catalogue catalogue, Merge merge) throws IOException {
-    releaseHold(catalogue, merge.above, merge.disk);
+    try {
+      releaseHold(catalogue, merge.above, merge.disk);
+    } finally {
+      catalogue.deleteLater(catalogue.layers().release(merge.below));
+    }
     return null;
   }
 

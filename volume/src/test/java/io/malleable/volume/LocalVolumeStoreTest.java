@@ -2,6 +2,8 @@ package io.malleable.volume;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.LocalVolumeStore.Settings;
@@ -17,11 +19,13 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -188,6 +192,111 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     }
     long allocated = store().find(disk).orElseThrow().allocatedBytes();
     assertTrue(allocated < 104L * MIB, "100 MiB of content occupy " + allocated);
+  }
+
+  /** Files whose first sync of data after it was set is preceded by something else. */
+  private static final class SyncHook {
+    private @Nullable Callable<?> before;
+
+    private void run() throws Exception {
+      Callable<?> once = before;
+      before = null;
+      if (once != null) {
+        once.call();
+      }
+    }
+
+    StoreFiles files(StoreFiles real) {
+      return proxy(StoreFiles.class, real, false);
+    }
+
+    private <T> T proxy(Class<T> type, T real, boolean data) {
+      return type.cast(
+          Proxy.newProxyInstance(
+              type.getClassLoader(),
+              new Class<?>[] {type},
+              (proxy, method, arguments) -> {
+                if (data && method.getName().equals("sync")) {
+                  run();
+                }
+                try {
+                  Object result = method.invoke(real, arguments);
+                  return result instanceof StoreFile file
+                      ? proxy(StoreFile.class, file, arguments[0].toString().endsWith(".data"))
+                      : result;
+                } catch (InvocationTargetException e) {
+                  throw e.getCause();
+                }
+              }));
+    }
+  }
+
+  private static UUID diskOverALargeLayer(LocalVolumeStore store) throws IOException {
+    UUID disk = id();
+    UUID snapshot = id();
+    store.create(disk, 128 * MIB);
+    try (Volume volume = store.open(disk)) {
+      for (int i = 0; i < 65; i++) {
+        volume.write((long) i * MIB, pattern(1, MIB));
+      }
+      store.snapshot(snapshot, disk);
+      volume.write(0, pattern(2, 4096));
+    }
+    store.delete(snapshot);
+    return disk;
+  }
+
+  @Test
+  void whatIsWrittenWhileHiddenBlocksAreFreedKeepsItsOldCopyUntilItIsDurable() throws IOException {
+    Path own = Files.createDirectories(directory.resolve("own"));
+    Path crashed = directory.resolve("crashed");
+    SyncHook hook = new SyncHook();
+    UUID disk;
+    try (LocalVolumeStore store =
+        LocalVolumeStore.open(hook.files(new LocalFiles(own)), Settings.defaults())) {
+      disk = diskOverALargeLayer(store);
+      try (Volume volume = store.open(disk)) {
+        volume.write(4096, pattern(2, 4096));
+        hook.before =
+            () -> {
+              volume.write(8192, pattern(2, 4096));
+              return null;
+            };
+        store.maintain();
+        assertNull(hook.before, "nothing was written meanwhile");
+        copy(own, crashed);
+        assertArrayEquals(bytes(pattern(2, 4096)), read(volume, 8192, 4096));
+      }
+    }
+    try (LocalVolumeStore store =
+            LocalVolumeStore.open(new LocalFiles(crashed), Settings.defaults());
+        Volume volume = store.open(disk)) {
+      byte[] old = bytes(pattern(1, MIB));
+      assertArrayEquals(bytes(pattern(2, 4096)), read(volume, 4096, 4096));
+      assertArrayEquals(Arrays.copyOfRange(old, 8192, 12288), read(volume, 8192, 4096));
+    }
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> files = Files.walk(from)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, to.resolve(from.relativize(file)));
+      }
+    }
+  }
+
+  @Test
+  void maintenanceEndsThoughALargeLayerStaysBelowAClosedDisk() throws IOException {
+    Path own = Files.createDirectories(directory.resolve("own"));
+    try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(own), Settings.defaults())) {
+      UUID disk = diskOverALargeLayer(store);
+      int turns = 0;
+      while (store.maintainIfDue()) {
+        assertTrue(++turns < 5, "each turn asks for the next one");
+      }
+      store.open(disk).close();
+      assertFalse(store.maintainIfDue(), "closing a disk leaves nothing to do");
+    }
   }
 
   @Test
