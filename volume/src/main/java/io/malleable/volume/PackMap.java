@@ -77,13 +77,26 @@ final class PackMap {
     private long bytes;
 
     void add(long firstBlock, long count, int state) {
-      for (long block = firstBlock; block < firstBlock + count && bytes <= MAX_BYTES; block++) {
+      long[] bits = state == BlockMap.DATA ? data : zero;
+      long block = firstBlock;
+      while (block < firstBlock + count && bytes <= MAX_BYTES) {
         if (block >>> BlockMap.PAGE_SHIFT != pageIndex) {
           endPage();
           pageIndex = block >>> BlockMap.PAGE_SHIFT;
         }
-        int index = (int) block & PAGE_MASK;
-        (state == BlockMap.DATA ? data : zero)[index >>> 6] |= 1L << index;
+        int from = (int) block & PAGE_MASK;
+        int to = (int) Math.min(BlockMap.PAGE_BLOCKS, from + firstBlock + count - block);
+        setBits(bits, from, to);
+        block += to - from;
+      }
+    }
+
+    private static void setBits(long[] bits, int from, int to) {
+      int at = from;
+      while (at < to) {
+        int end = Math.min(to, (at | (Long.SIZE - 1)) + 1);
+        bits[at >>> 6] |= -1L >>> (Long.SIZE - (end - at)) << at;
+        at = end;
       }
     }
 

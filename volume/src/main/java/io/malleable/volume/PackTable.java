@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
 final class PackTable {
   private static final Logger LOG = System.getLogger(PackTable.class.getName());
 
+  /** Of a pack that is never used: no layer has this id. */
+  private static final UUID NO_FLOOR = new UUID(0, 0);
+
   private final StoreFiles files;
   private final Map<UUID, UUID> floors = new HashMap<>();
 
@@ -26,12 +29,21 @@ final class PackTable {
   }
 
   /** At start: a pack found on disk. One that cannot be read is of no use to anybody. */
-  void load(UUID layer) throws IOException {
+  void load(UUID layer) {
     try {
       floors.put(layer, Pack.floorOf(files, layer));
-    } catch (VolumeException e) {
+    } catch (IOException e) {
       LOG.log(Level.WARNING, "dropped the pack of layer " + layer + ", which is only a copy", e);
+      drop(layer);
+    }
+  }
+
+  private void drop(UUID layer) {
+    try {
       files.delete(StoreLayout.pack(layer));
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot delete the pack of layer " + layer + "; it is not used", e);
+      floors.put(layer, NO_FLOOR);
     }
   }
 
@@ -50,7 +62,7 @@ final class PackTable {
 
   /** Null when there is none, or none that can be used. */
   @Nullable Pack open(UUID layer) {
-    if (!floors.containsKey(layer)) {
+    if (NO_FLOOR.equals(floors.getOrDefault(layer, NO_FLOOR))) {
       return null;
     }
     try {

@@ -20,6 +20,9 @@ final class Packing {
   /** A pack is made only if it takes at most one part in so many of the space that is left. */
   private static final int SPACE_FACTOR = 4;
 
+  /** There are no packs when less than so many times the reserve is left. */
+  private static final int RESERVE_FACTOR = 2;
+
   private final LocalVolumeStore store;
   private final StoreFiles files;
   private final LocalVolumeStore.Settings settings;
@@ -48,10 +51,15 @@ final class Packing {
    */
   private record Plan(UUID floor, RunList runs) {}
 
+  /** What failed may have failed for want of what is there now. */
+  void tryAgain() {
+    failed.clear();
+  }
+
   /** Before the rest, at each run of the maintenance. */
   void begin() throws IOException {
     considered.clear();
-    if (files.availableBytes() < 2 * settings.reserveBytes()) {
+    if (files.availableBytes() < RESERVE_FACTOR * settings.reserveBytes()) {
       store.withCatalogue(catalogue -> {
         store.withdraw(catalogue.layers().packs().all());
         return null;
@@ -110,7 +118,8 @@ final class Packing {
     }
     int sourcesAfter = 1 + layers.size() - floor;
     boolean worthwhile = view.sourceCount() - sourcesAfter >= view.sourceCount() / 2;
-    long space = files.availableBytes() - settings.reserveBytes();
+    // Beyond that packs are taken away again.
+    long space = files.availableBytes() - RESERVE_FACTOR * settings.reserveBytes();
     if (floor == 0
         || !worthwhile
         || space / SPACE_FACTOR < Math.min(blocks, Pack.MAX_BLOCKS) << BlockMap.BLOCK_SHIFT) {
@@ -128,13 +137,15 @@ final class Packing {
 
   private boolean pack(Candidate candidate, Plan plan) throws IOException {
     UUID layer = candidate.top.id;
-    store.withCatalogue(catalogue -> {
-      // An older one of this layer, of fewer layers, would be hard to tell from the new one.
-      store.withdraw(List.of(layer));
-      catalogue.layers().packs().expect(layer, plan.floor);
-      return null;
-    });
-    Chain content = new Chain(0, null, candidate.view);
+    ChainView view =
+        store.withCatalogue(catalogue -> {
+          // An older one of this layer, of fewer layers, would be hard to tell from the new one.
+          store.withdraw(List.of(layer));
+          catalogue.layers().packs().expect(layer, plan.floor);
+          // Without the pack that was just withdrawn, which is closed.
+          return candidate.top.view();
+        });
+    Chain content = new Chain(0, null, view);
     return Pack.create(files, layer, plan.floor, content, plan.runs, closing);
   }
 

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -242,6 +243,7 @@ class PackTest {
       assertEquals(1, report.damages().size());
       String what = report.damages().getFirst().what();
       assertTrue(what.contains(".pack is damaged at byte " + 3 * 4096), what);
+      assertEquals(List.of(), report.damages().getFirst().volumes(), "their data is whole");
       try (Volume volume = store.open(disk)) {
         for (int i = 0; i < 12; i++) {
           assertArrayEquals(
@@ -256,6 +258,55 @@ class PackTest {
       assertArrayEquals(
           VolumeStoreContract.bytes(VolumeStoreContract.pattern(5, 4096)),
           VolumeStoreContract.read(volume, 5 * 4096L, 4096));
+    }
+  }
+
+  @Test
+  void aPackThatCanNeitherBeReadNorDeletedDoesNotKeepTheStoreFromOpening() throws IOException {
+    UUID disk = UUID.randomUUID();
+    try (LocalVolumeStore store = LocalVolumeStore.open(directory)) {
+      store.create(disk, 1 << 20);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 12; i++) {
+          volume.write(0, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+        }
+        store.maintain();
+      }
+    }
+    Path pack = packs().getFirst();
+    Files.delete(pack);
+    Files.createDirectories(pack.resolve("not-empty"));
+    try (LocalVolumeStore store = LocalVolumeStore.open(directory);
+        Volume volume = store.open(disk)) {
+      assertBlock(11, volume);
+    }
+  }
+
+  @Test
+  void theMapOfAPackAnswersForEachBlockAsItsRunsSay() {
+    Random random = new Random(5);
+    for (int round = 0; round < 50; round++) {
+      int[] expected = new int[5 * BlockMap.PAGE_BLOCKS];
+      Arrays.fill(expected, PackMap.ABSENT);
+      RunList runs = new RunList();
+      int slot = 0;
+      int block = random.nextInt(300);
+      int count = 1;
+      while (block + count <= expected.length) {
+        boolean data = random.nextBoolean();
+        runs.add(block, count, data ? BlockMap.DATA : BlockMap.ZERO);
+        for (int i = block; i < block + count; i++) {
+          expected[i] = data ? slot++ : PackMap.ZERO;
+        }
+        block += count + random.nextInt(200);
+        count = 1 + random.nextInt(random.nextInt(4) == 0 ? 6000 : 200);
+      }
+      PackMap map = Objects.requireNonNull(PackMap.of(runs));
+      assertEquals(slot, map.slots());
+      for (int i = 0; i < expected.length; i++) {
+        assertEquals(expected[i], map.slotOf(i), "block " + i);
+      }
     }
   }
 
