@@ -24,14 +24,17 @@ final class LocalStoreCheck implements StoreCheck {
     try (DataDirectory _ = DataDirectory.open(data);
         LocalVolumeStore store = LocalVolumeStore.open(volumes)) {
       VerifyReport report = store.verify(watched(progress));
-      List<String> damages =
-          report.damages().stream()
-              .map(damage -> damage.what() + "; in volumes " + damage.volumes())
-              .toList();
+      List<String> damages = report.damages().stream().map(LocalStoreCheck::describe).toList();
       return new Report(report.checkedBytes(), report.uncheckedBytes(), damages);
     } catch (StartException e) {
       throw new CommandFailure(String.valueOf(e.getMessage()), e.hint(), e);
     }
+  }
+
+  private static String describe(VerifyReport.Damage damage) {
+    return damage.volumes().isEmpty()
+        ? damage.what() + "; no volume's data depends on it"
+        : damage.what() + "; in volumes " + damage.volumes();
   }
 
   private static TransferProgress watched(Progress progress) {

@@ -73,7 +73,7 @@ final class Scrub {
   private void scrub(Layer layer) throws IOException {
     Pack pack = store.withCatalogue(catalogue -> layer.pack());
     if (pack != null) {
-      scrub(layer, pack);
+      scrub(pack);
     }
     LayerSums sums = layer.sums();
     RunList runs = new RunList();
@@ -123,8 +123,8 @@ final class Scrub {
     return found;
   }
 
-  /** It is a copy; damage in it does no harm but costs speed. */
-  private void scrub(Layer layer, Pack pack) throws IOException {
+  /** It is a copy; damage in it does no harm to any volume but costs speed. */
+  private void scrub(Pack pack) throws IOException {
     int found = 0;
     for (int slot = 0; slot < pack.map().slots() && found < MAX_DAMAGES; slot++) {
       try {
@@ -134,7 +134,8 @@ final class Scrub {
         // Replaced by another one meanwhile.
         return;
       } catch (IOException e) {
-        found += report(layer, e);
+        damages.add(new VerifyReport.Damage(String.valueOf(e.getMessage()), List.of()));
+        found++;
       }
     }
   }

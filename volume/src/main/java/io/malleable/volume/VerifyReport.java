@@ -15,7 +15,7 @@ public record VerifyReport(long checkedBytes, long uncheckedBytes, List<Damage> 
    * Something that is not as it was written.
    *
    * @param what the file, the place in it, what it is and what it should be
-   * @param volumes whose content depends on it
+   * @param volumes whose content depends on it; none when it is only a copy
    */
   public record Damage(String what, List<UUID> volumes) {}
 }
