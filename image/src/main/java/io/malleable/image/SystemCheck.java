@@ -41,7 +41,8 @@ final class SystemCheck {
         Inspected.text(files, "/etc/fstab").lines().limit(MAX_FSTAB_LINES).toList()) {
       List<String> fields = ShellWords.split(line);
       if (fields.size() >= 3) {
-        Set<String> options = fields.size() > 3 ? Set.of(fields.get(3).split(",", -1)) : Set.of();
+        Set<String> options =
+            fields.size() > 3 ? Set.copyOf(List.of(fields.get(3).split(",", -1))) : Set.of();
         checkMount(fields.get(0), fields.get(1), fields.get(2), options);
       }
     }
