@@ -61,6 +61,9 @@ final class Task {
   /** Set when task management ended the task while a worker had it. */
   volatile boolean aborted;
 
+  /** Its status is being sent; guarded by its {@link Workers}. */
+  boolean answered;
+
   void reset() {
     unit = null;
     spec = null;
@@ -82,6 +85,7 @@ final class Task {
     consumedBytes = 0;
     reply = null;
     aborted = false;
+    answered = false;
   }
 
   NexusUnit unit() {

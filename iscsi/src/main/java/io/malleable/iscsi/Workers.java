@@ -83,7 +83,7 @@ final class Workers {
         tasks.execute(task, writer);
       }
       window.taskEnded();
-      if (!task.aborted) {
+      if (mayAnswer(task)) {
         writer.flush();
       }
     } catch (IOException | InterruptedException e) {
@@ -106,15 +106,22 @@ final class Workers {
     }
   }
 
+  /** Afterwards an abort comes too late: the initiator gets a status, and no task to abort. */
+  private synchronized boolean mayAnswer(Task task) {
+    task.answered = !task.aborted;
+    return task.answered;
+  }
+
   /**
-   * Marks tasks so that they end without a status and waits until they have ended.
+   * Marks tasks so that they end without a status and waits until they have ended, and those that
+   * are being answered as well.
    *
-   * @return how many there were, or -1 when one did not end in time
+   * @return how many were marked, or -1 when one did not end in time
    */
   synchronized int abort(Predicate<Task> which, long waitLimitMillis) {
     int count = 0;
     for (Task task : running) {
-      if (which.test(task)) {
+      if (which.test(task) && !task.answered) {
         task.aborted = true;
         count++;
       }
