@@ -26,7 +26,7 @@ final class Machine {
             Runtime.getRuntime().availableProcessors(),
             model,
             memoryKib >> 20,
-            System.getProperty("os.version"),
+            System.getProperty("os.version").replaceAll("-.*", ""),
             System.getProperty("java.version"));
   }
 }
