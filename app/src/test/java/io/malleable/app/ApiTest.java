@@ -258,6 +258,7 @@ final class ApiTest {
     String mac = "52:54:00:00:03:02";
     Path lab = Path.of(api.get("/v1/system").body().path("labDirectory").asText());
     MachineDefinition.onUserNetwork(mac, Firmware.BIOS, 64, "http://192.0.2.1/").write(lab, "seen");
+    Files.writeString(lab.resolve("seen").resolve("console.log"), "!");
     String node = "'nics':[{'mac':'" + mac + "'}],'bmc':'qemu:seen'}";
     api.post("/v1/nodes", "{'name':'watched'," + node).expect(201);
     var console =
@@ -266,6 +267,7 @@ final class ApiTest {
                 api.request("/v1/nodes/watched/console?follow=true").build(),
                 java.net.http.HttpResponse.BodyHandlers.ofInputStream());
     try (var following = console.body()) {
+      assertEquals('!', following.read());
       api.delete("/v1/nodes/watched").expect(204);
       api.post("/v1/projects", "{'name':'next'}").expect(201);
       String[] next = {"M2-Project", "next"};
