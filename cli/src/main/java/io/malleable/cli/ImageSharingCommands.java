@@ -19,22 +19,43 @@ final class ImageSharingCommands {
     commands.put("image move", Move::new);
   }
 
-  static final class Share extends ServerCommand {
-    private final Argument name = arguments.parameter("IMAGE", "");
-    private final Argument with =
-        arguments.option("--with", "PROJECT", "let this project use it as well");
-    private final Argument everybody = arguments.flag("--public", "let every project use it");
+  /** Who may use an image: one project more or less, or every project. */
+  abstract static class Sharing extends ServerCommand {
+    final Argument name = arguments.parameter("IMAGE", "");
+    final Argument with;
+    final Argument everybody;
 
-    Share() {
-      super("Lets another project use an image, or every project");
+    Sharing(String withHelp, String publicHelp, String description, String... footer) {
+      super(description, footer);
+      with = arguments.option("--with", "PROJECT", withHelp);
+      everybody = arguments.flag("--public", publicHelp);
     }
 
     @Override
-    void check() {
+    final void check() {
       super.check();
       if ((with.orNull() == null) != everybody.isSet()) {
         throw misused("give one of --with, --public");
       }
+    }
+
+    /** What is said of an image that is public; otherwise, with nothing, whom it is shared with. */
+    final void print(JsonNode image, String ofPublic) {
+      if (wantsJson()) {
+        printJson(image);
+      } else {
+        String who = ofPublic.isEmpty() ? " is shared with " + projects(image) : ofPublic;
+        out().println("image " + name.text() + who);
+      }
+    }
+  }
+
+  static final class Share extends Sharing {
+    Share() {
+      super(
+          "let this project use it as well",
+          "let every project use it",
+          "Lets another project use an image, or every project");
     }
 
     @Override
@@ -43,37 +64,18 @@ final class ImageSharingCommands {
           everybody.isSet()
               ? api().patch(api().object().put("public", true), IMAGE, name.text()).body()
               : api().put(SHARE, name.text(), with.text()).body();
-      if (wantsJson()) {
-        printJson(image);
-      } else {
-        out()
-            .println(
-                "image "
-                    + name.text()
-                    + (everybody.isSet()
-                        ? " is public: every project may use it"
-                        : " is shared with " + projects(image)));
-      }
+      print(image, everybody.isSet() ? " is public: every project may use it" : "");
     }
   }
 
-  static final class Unshare extends ServerCommand {
-    private final Argument name = arguments.parameter("IMAGE", "");
-    private final Argument with =
-        arguments.option("--with", "PROJECT", "this project makes nothing new of it");
-    private final Argument everybody =
-        arguments.flag("--public", "only those that it is shared with make something new of it");
-
+  static final class Unshare extends Sharing {
     Unshare() {
-      super("Ends the sharing of an image", "", "Disks that others have made of it go on working.");
-    }
-
-    @Override
-    void check() {
-      super.check();
-      if ((with.orNull() == null) != everybody.isSet()) {
-        throw misused("give one of --with, --public");
-      }
+      super(
+          "this project makes nothing new of it",
+          "only those that it is shared with make something new of it",
+          "Ends the sharing of an image",
+          "",
+          "Disks that others have made of it go on working.");
     }
 
     @Override
@@ -82,17 +84,8 @@ final class ImageSharingCommands {
           everybody.isSet()
               ? api().patch(api().object().put("public", false), IMAGE, name.text()).body()
               : api().delete(SHARE, name.text(), with.text()).body();
-      if (wantsJson()) {
-        printJson(image);
-      } else {
-        out()
-            .println(
-                "image "
-                    + name.text()
-                    + (image.path("public").asBoolean()
-                        ? " is still public: every project may use it"
-                        : " is shared with " + projects(image)));
-      }
+      boolean isPublic = image.path("public").asBoolean();
+      print(image, isPublic ? " is still public: every project may use it" : "");
     }
   }
 
