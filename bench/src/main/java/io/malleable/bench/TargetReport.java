@@ -95,8 +95,20 @@ final class TargetReport {
   void write(Path directory) throws IOException {
     Files.createDirectories(directory);
     List<String> contenders = List.copyOf(rates.values().iterator().next().keySet());
+    Files.writeString(
+        directory.resolve("target.svg"),
+        BarChart.draw(
+            "iSCSI targets, median of interleaved rounds (line: smallest to largest)",
+            contenders,
+            groups(rates, contenders)));
+    Files.writeString(directory.resolve("target.md"), markdown() + "\n![chart](target.svg)\n");
+  }
+
+  /** A group of bars for each workload, one for each contender. */
+  static List<BarChart.Group> groups(
+      Map<Workload, Map<String, Samples>> measured, List<String> contenders) {
     List<BarChart.Group> groups = new ArrayList<>();
-    rates.forEach((workload, byContender) -> {
+    measured.forEach((workload, byContender) -> {
       List<BarChart.Bar> bars = new ArrayList<>();
       byContender.forEach((name, samples) ->
           bars.add(
@@ -108,12 +120,6 @@ final class TargetReport {
                   String.format(Locale.ROOT, "%,.0f %s", samples.median(), workload.unit()))));
       groups.add(new BarChart.Group(workload.title(), bars));
     });
-    Files.writeString(
-        directory.resolve("target.svg"),
-        BarChart.draw(
-            "iSCSI targets, median of interleaved rounds (line: smallest to largest)",
-            contenders,
-            groups));
-    Files.writeString(directory.resolve("target.md"), markdown() + "\n![chart](target.svg)\n");
+    return groups;
   }
 }

@@ -173,19 +173,9 @@ final class VolumeReport {
 
   private String rbdChart() {
     List<String> contenders = List.of(RbdReads.OURS, RbdReads.TGT);
-    List<BarChart.Group> groups = new ArrayList<>();
-    rbd.forEach((workload, byContender) -> {
-      List<BarChart.Bar> bars = new ArrayList<>();
-      byContender.forEach((name, samples) ->
-          bars.add(
-              new BarChart.Bar(
-                  contenders.indexOf(name),
-                  samples.median(),
-                  samples.min(),
-                  samples.max(),
-                  String.format(Locale.ROOT, "%,.0f %s", samples.median(), workload.unit()))));
-      groups.add(new BarChart.Group(workload.title(), bars));
-    });
-    return BarChart.draw("One RBD clone over iSCSI (longer is better)", contenders, groups);
+    return BarChart.draw(
+        "One RBD clone over iSCSI (longer is better)",
+        contenders,
+        TargetReport.groups(rbd, contenders));
   }
 }
