@@ -4,9 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.malleable.volume.Volume;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -220,9 +218,9 @@ final class DiskLifecycleTest {
   void aRollbackBringsTheContentBackAndNeverUnderASession() throws Exception {
     fixture.image("golden");
     Disk disk = fixture.disk("data", "golden");
-    write(disk.id(), (byte) 1);
+    fixture.write(disk.id(), (byte) 1);
     fixture.snapshot("one", "data");
-    write(disk.id(), (byte) 2);
+    fixture.write(disk.id(), (byte) 2);
     fixture.succeeded(fixture.control.disks().expose(project, "data"));
     fixture.targets.setUse(disk.id(), new Targets.Use(1, 0, 0, 0));
     Refused.with(
@@ -230,7 +228,7 @@ final class DiskLifecycleTest {
     fixture.targets.setUse(disk.id(), Targets.Use.NONE);
     fixture.succeeded(fixture.control.disks().rollback(project, "data", "one"));
     fixture.succeeded(fixture.control.disks().withdraw(project, "data"));
-    assertEquals(1, read(disk.id()));
+    assertEquals(1, fixture.read(disk.id()));
     fixture.disk("other", "golden");
     Refused.with(
         ErrorCode.SNAPSHOT_OF_OTHER_DISK,
@@ -241,7 +239,7 @@ final class DiskLifecycleTest {
   void aSnapshotBecomesAnImageAndOutlivesItsDisk() throws Exception {
     fixture.image("golden");
     Disk disk = fixture.disk("data", "golden");
-    write(disk.id(), (byte) 7);
+    fixture.write(disk.id(), (byte) 7);
     fixture.snapshot("seven", "data");
     fixture.succeeded(
         fixture.control.snapshots().promote(project, "seven", "next", Image.Visibility.PUBLIC));
@@ -255,7 +253,7 @@ final class DiskLifecycleTest {
     fixture.succeeded(fixture.control.disks().delete(project, "data", Disks.Deletion.PURGE));
     assertEquals("data", fixture.control.snapshots().get(project, "seven").disk().name());
     Disk clone = fixture.disk("clone", "next");
-    assertEquals(7, read(clone.id()));
+    assertEquals(7, fixture.read(clone.id()));
     assertEquals(List.of(), fixture.control.inconsistencies());
   }
 
@@ -399,24 +397,5 @@ final class DiskLifecycleTest {
     fixture.targets.refused = Optional.of(odd.id());
     fixture.control.start();
     assertEquals(Set.of(good.id()), fixture.targets.defined());
-  }
-
-  private void write(UUID volume, byte value) throws IOException {
-    try (Volume open = fixture.volumes.open(volume)) {
-      ByteBuffer sector = ByteBuffer.allocateDirect(512);
-      while (sector.hasRemaining()) {
-        sector.put(value);
-      }
-      open.write(0, sector.flip());
-      open.flush();
-    }
-  }
-
-  private byte read(UUID volume) throws IOException {
-    try (Volume open = fixture.volumes.open(volume)) {
-      ByteBuffer sector = ByteBuffer.allocateDirect(512);
-      open.read(0, sector);
-      return sector.get(100);
-    }
   }
 }

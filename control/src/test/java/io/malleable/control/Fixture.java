@@ -3,7 +3,9 @@ package io.malleable.control;
 import io.malleable.control.FaultPoints.Moment;
 import io.malleable.control.db.SqliteDatabase;
 import io.malleable.volume.LocalVolumeStore;
+import io.malleable.volume.Volume;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -204,5 +206,26 @@ final class Fixture implements AutoCloseable {
     control.close();
     database.close();
     volumes.close();
+  }
+
+  /** Fills the volume's first sector, durably. */
+  void write(UUID volume, byte value) throws IOException {
+    try (Volume open = volumes.open(volume)) {
+      ByteBuffer sector = ByteBuffer.allocateDirect(512);
+      while (sector.hasRemaining()) {
+        sector.put(value);
+      }
+      open.write(0, sector.flip());
+      open.flush();
+    }
+  }
+
+  /** A byte of the volume's first sector. */
+  byte read(UUID volume) throws IOException {
+    try (Volume open = volumes.open(volume)) {
+      ByteBuffer sector = ByteBuffer.allocateDirect(512);
+      open.read(0, sector);
+      return sector.get(100);
+    }
   }
 }

@@ -3,12 +3,10 @@ package io.malleable.control;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeInfo;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.lang.reflect.Proxy;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -86,12 +84,12 @@ final class ImageSharingTest {
     assertEquals(List.of(), images.unshare(owner, "golden", "other").sharedWith());
     Refused.with(ErrorCode.NOT_FOUND, () -> clone(other, "more", "golden"));
     Refused.with(ErrorCode.NOT_FOUND, () -> images.get(other, "default/golden"));
-    write(disk.id(), (byte) 9);
-    assertEquals(9, read(disk.id()));
+    fixture.write(disk.id(), (byte) 9);
+    assertEquals(9, fixture.read(disk.id()));
     fixture.succeeded(fixture.control.snapshots().create(other, "then", "mine"));
-    write(disk.id(), (byte) 8);
+    fixture.write(disk.id(), (byte) 8);
     fixture.succeeded(fixture.control.disks().rollback(other, "mine", "then"));
-    assertEquals(9, read(disk.id()));
+    assertEquals(9, fixture.read(disk.id()));
     Disk now = fixture.control.disks().get(other, "mine");
     assertEquals(Optional.of("golden"), disk.parent().map(Ref::name));
     assertEquals(Optional.empty(), now.parent(), "not theirs to see");
@@ -141,7 +139,7 @@ final class ImageSharingTest {
     images.share(owner, "golden", "other");
     assertEquals(Optional.of(original), images.get(other, "bronze").parent().map(Ref::id));
     images.unshare(owner, "golden", "other");
-    assertEquals(5, read(clone(other, "d", "bronze").id()));
+    assertEquals(5, fixture.read(clone(other, "d", "bronze").id()));
     images.change(
         other, "bronze", Optional.of("silver"), Optional.empty(), Optional.of(copy.revision()));
     ControlException e =
@@ -165,7 +163,7 @@ final class ImageSharingTest {
     VolumeInfo volume = fixture.volumes.find(copy.id()).orElseThrow();
     assertTrue(volume.sealed());
     assertTrue(volume.allocatedBytes() <= 64 << 10, "sparse: " + volume.allocatedBytes());
-    assertEquals(6, read(clone(other, "d", "golden").id()));
+    assertEquals(6, fixture.read(clone(other, "d", "golden").id()));
   }
 
   @Test
@@ -252,7 +250,7 @@ final class ImageSharingTest {
     golden((byte) 3);
     assertEquals(0, fixture.control.space().sharedBytes(), "nobody but the image itself");
     Disk disk = fixture.disk("data", "golden");
-    write(disk.id(), (byte) 4);
+    fixture.write(disk.id(), (byte) 4);
     Space space = fixture.control.space();
     long image = images.get(owner, "golden").allocatedBytes();
     assertTrue(image > 0);
@@ -299,31 +297,12 @@ final class ImageSharingTest {
   /** An image that is not empty. */
   private UUID golden(byte value) throws Exception {
     fixture.image("base");
-    write(fixture.disk("maker", "base").id(), value);
+    fixture.write(fixture.disk("maker", "base").id(), value);
     fixture.snapshot("made", "maker");
     fixture.succeeded(
         fixture.control.snapshots().promote(owner, "made", "middle", Image.Visibility.PRIVATE));
     fixture.succeeded(images.copy(owner, "middle", Optional.empty(), Optional.of("golden"), FULL));
     fixture.succeeded(images.deleteWithDependants(owner, "base"));
     return images.get(owner, "golden").id();
-  }
-
-  private void write(UUID volume, byte value) throws IOException {
-    try (Volume open = fixture.volumes.open(volume)) {
-      ByteBuffer sector = ByteBuffer.allocateDirect(512);
-      while (sector.hasRemaining()) {
-        sector.put(value);
-      }
-      open.write(0, sector.flip());
-      open.flush();
-    }
-  }
-
-  private byte read(UUID volume) throws IOException {
-    try (Volume open = fixture.volumes.open(volume)) {
-      ByteBuffer sector = ByteBuffer.allocateDirect(512);
-      open.read(0, sector);
-      return sector.get(100);
-    }
   }
 }
