@@ -28,6 +28,16 @@ record Inspected(Drive drive, PartitionTable table, List<DriveArea> areas) {
     return new Inspected(drive, table, List.copyOf(areas));
   }
 
+  /** Whether it is a name that a file system or a partition has wherever the drive appears. */
+  static boolean isName(String device) {
+    return device.matches("(?i)(UUID|LABEL|PARTUUID|PARTLABEL)=.*|/dev/disk/by-.*");
+  }
+
+  /** Whether nothing here has that name, as far as everything here can be named. */
+  boolean lacks(String device) throws IOException {
+    return named(device).isEmpty() && closed().stream().noneMatch(area -> area.uuid().isEmpty());
+  }
+
   /** Where a device name leads. */
   Optional<DriveArea> named(String device) throws IOException {
     if (device.startsWith("FILE=")) {

@@ -105,9 +105,7 @@ final class KernelCheck {
           "Use root=UUID=... : leave GRUB_DISABLE_LINUX_UUID unset and run update-grub in the image.");
       return;
     }
-    if (root.matches("(?i)(UUID|LABEL|PARTUUID|PARTLABEL)=.*|/dev/disk/by-.*")
-        && drive.named(root).isEmpty()
-        && drive.closed().stream().noneMatch(area -> area.uuid().isEmpty())) {
+    if (Inspected.isName(root) && drive.lacks(root)) {
       findings.blocks(
           "ROOT_MISSING",
           "The kernel's command line says root=%s, and nothing on this drive is called that."

@@ -64,11 +64,8 @@ final class SystemCheck {
       }
       return;
     }
-    boolean isNamed = device.matches("(?i)(UUID|LABEL|PARTUUID|PARTLABEL)=.*|/dev/disk/by-.*");
-    if (isNamed
-        && !mayFail
-        && drive.named(device).isEmpty()
-        && drive.closed().stream().noneMatch(area -> area.uuid().isEmpty())) {
+    boolean isNamed = Inspected.isName(device);
+    if (isNamed && !mayFail && drive.lacks(device)) {
       findings.blocks(
           "FSTAB_DEVICE_MISSING",
           shown + ", which is not on this drive.",
