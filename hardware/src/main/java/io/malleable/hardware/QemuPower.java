@@ -133,6 +133,7 @@ final class QemuPower implements PowerDriver {
     }
   }
 
+  /** Nothing tells when the kernel frees a lock; the loop that calls this has a limit. */
   private static void pause() throws IOException {
     try {
       Thread.sleep(LOCK_POLL);

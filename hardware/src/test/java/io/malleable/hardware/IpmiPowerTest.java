@@ -204,7 +204,7 @@ class IpmiPowerTest {
           try (ConsoleSession late = drivers.console(node, bmc).orElseThrow().open(4096)) {
             awaitText(late, "login: root");
           }
-          // Whose node the machine becomes next gets neither that past nor this session.
+          // Whose node the machine becomes next gets neither that past nor this console.
           NodeConsole others = drivers.console(UUID.randomUUID(), bmc).orElseThrow();
           PowerException e = assertThrows(PowerException.class, () -> others.open(4096));
           assertEquals(PowerException.Kind.REFUSED, e.kind());
