@@ -17,12 +17,12 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Clone, snapshot and rollback over size and chain depth: the embedded store, RBD and qcow2
- * overlays.
+ * Clone, snapshot, rollback and promote over size and chain depth: the embedded store, RBD and
+ * qcow2 overlays.
  */
 @Command(
     name = "volumes",
-    description = "Clone, snapshot, rollback over size and depth: M2, RBD, qcow2.")
+    description = "Clone, snapshot, rollback, promote over size and depth: M2, RBD, qcow2.")
 final class VolumeBench implements Callable<Integer> {
   static final String LOCAL = "M2, embedded";
   static final String RBD = "M2, Ceph RBD";
@@ -125,6 +125,7 @@ final class VolumeBench implements Callable<Integer> {
           time(name, "snapshot in use", size, 1, counts, () -> store.snapshot(snapshot, disk));
         }
         time(name, "rollback", size, 1, counts, () -> store.rollback(disk, snapshot));
+        time(name, "promote", size, 1, counts, () -> promote(store, snapshot, size));
       }
     }
     for (int depth : DEPTHS) {
@@ -133,13 +134,30 @@ final class VolumeBench implements Callable<Integer> {
         UUID snapshot = UUID.randomUUID();
         UUID clone = UUID.randomUUID();
         boolean counts = round > 0;
+        UUID[] image = new UUID[1];
         time(name, "snapshot at depth", 0, depth, counts, () -> store.snapshot(snapshot, disk));
         time(name, "clone at depth", 0, depth, counts, () -> store.clone(clone, snapshot, GIB));
         time(name, "rollback at depth", 0, depth, counts, () -> store.rollback(disk, snapshot));
+        time(
+            name,
+            "promote at depth",
+            0,
+            depth,
+            counts,
+            () -> image[0] = promote(store, snapshot, GIB));
+        store.delete(image[0]);
         store.delete(clone);
         store.delete(snapshot);
       }
     }
+  }
+
+  /** As the server makes a golden image of a snapshot. */
+  private static UUID promote(VolumeStore store, UUID snapshot, long sizeBytes) throws IOException {
+    UUID image = UUID.randomUUID();
+    store.clone(image, snapshot, sizeBytes);
+    store.seal(image);
+    return image;
   }
 
   private void time(String contender, String what, long size, int depth, boolean counts, Call call)

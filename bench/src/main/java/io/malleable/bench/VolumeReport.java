@@ -75,7 +75,7 @@ final class VolumeReport {
       text.append(" |\n");
     });
     text.append(
-        "\nWanted: clone, snapshot, rollback under 10 ms each, whatever the size and depth.\n");
+        "\nWanted: clone, snapshot, rollback, promote under 10 ms each, whatever the size and depth.\n");
     readsTo(text);
     rbdTo(text);
     text.append(

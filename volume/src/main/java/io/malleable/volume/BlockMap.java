@@ -5,12 +5,13 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a layer says about each of its blocks. One writer at a time (the caller's lock); readers
- * need none and see, for each block, the state before or after a concurrent change.
+ * What a layer says about each of its blocks. Changes are serialised by this object's monitor;
+ * readers need none and see, for each block, the state before or after a concurrent change.
  *
- * <p>Blocks are kept in pages of 4,096, each in the cheapest of four forms, so that a disk written
- * here and there costs bytes per block written, a full one bytes per page, and no disk more than
- * two bits per block.
+ * <p>Blocks are kept in pages of 4,096, each in the cheapest of four forms ({@link BlockPage}), so
+ * that a disk written here and there costs bytes per block written, a full one bytes per page, and
+ * no disk more than two bits per block. A frozen layer's map is made {@linkplain #compact compact},
+ * in which a page costs nothing of its own.
  */
 final class BlockMap {
   static final int BLOCK_SHIFT = 12;
@@ -25,89 +26,134 @@ final class BlockMap {
   /** The block is zero, whatever lies below. */
   static final int ZERO = 2;
 
-  static final int PAGE_SHIFT = 12;
-  static final int PAGE_BLOCKS = 1 << PAGE_SHIFT;
+  /**
+   * {@link #DATA} that was read and is as its checksum says; within the map only. Has the bit of
+   * DATA, so that a block becomes it by setting one bit.
+   */
+  static final int CHECKED = 3;
+
+  static final int PAGE_SHIFT = BlockPage.SHIFT;
+  static final int PAGE_BLOCKS = BlockPage.BLOCKS;
+
   private static final int PAGE_MASK = PAGE_BLOCKS - 1;
-
-  private static final int CHUNK_SHIFT = 8;
-  private static final int CHUNK_PAGES = 1 << CHUNK_SHIFT;
-  private static final int CHUNK_MASK = CHUNK_PAGES - 1;
-
-  /** Beyond this many entries a bitmap is smaller than a list. */
-  private static final int SPARSE_LIMIT = 192;
+  private static final int CHUNK_MASK = BlockChunk.BLOCKS - 1;
 
   // Chunks and pages are replaced, never taken back; plain element writes are published by the
   // gate that every reader and writer of a volume passes (ActiveVolume), and an old page is a
   // correct answer for a reader that runs at the same time.
-  private volatile @Nullable Page[] @Nullable [] root = new Page[0][];
+  private volatile @Nullable BlockChunk[] chunks = new BlockChunk[0];
 
   int stateOf(long block) {
-    Page page = page(block >>> PAGE_SHIFT);
-    return page == null ? ABSENT : page.stateOf((int) block & PAGE_MASK);
+    return data(rawStateOf(block));
   }
 
-  /** The page with this index, or null when all of it is absent. */
-  @Nullable Page page(long pageIndex) {
-    @Nullable Page[] @Nullable [] chunks = root;
-    long chunkIndex = pageIndex >>> CHUNK_SHIFT;
-    if (chunkIndex >= chunks.length) {
-      return null;
-    }
-    @Nullable Page[] chunk = chunks[(int) chunkIndex];
-    return chunk == null ? null : chunk[(int) pageIndex & CHUNK_MASK];
+  private static int data(int state) {
+    return state == CHECKED ? DATA : state;
+  }
+
+  /** Whether the block is data and was {@linkplain #check checked}. */
+  boolean checked(long block) {
+    return rawStateOf(block) == CHECKED;
+  }
+
+  private int rawStateOf(long block) {
+    BlockChunk chunk = chunk(block >>> BlockChunk.BLOCKS_SHIFT);
+    return chunk == null ? ABSENT : chunk.stateOf((int) block & CHUNK_MASK);
+  }
+
+  private @Nullable BlockChunk chunk(long index) {
+    @Nullable BlockChunk[] all = chunks;
+    return index < all.length ? all[(int) index] : null;
+  }
+
+  private @Nullable BlockChunk chunkOfPage(long pageIndex) {
+    return chunk(pageIndex >>> BlockChunk.PAGES_SHIFT);
+  }
+
+  /** Whether some block of the page is not absent. */
+  boolean speaksOf(long pageIndex) {
+    BlockChunk chunk = chunkOfPage(pageIndex);
+    return chunk != null && chunk.speaksOf((int) pageIndex & (BlockChunk.PAGES - 1));
+  }
+
+  /** Whether all blocks of the page are known to be in one state, which may be absent. */
+  boolean uniform(long pageIndex) {
+    BlockChunk chunk = chunkOfPage(pageIndex);
+    return chunk == null || chunk.uniform((int) pageIndex & (BlockChunk.PAGES - 1));
   }
 
   /** First page index behind which everything is absent. */
   long pageLimit() {
-    return (long) root.length << CHUNK_SHIFT;
+    return (long) chunks.length << BlockChunk.PAGES_SHIFT;
   }
 
-  void set(long firstBlock, long count, int state) {
+  /**
+   * Changes the blocks.
+   *
+   * @param state not {@link #CHECKED}
+   */
+  synchronized void set(long firstBlock, long count, int state) {
     long block = firstBlock;
     long end = firstBlock + count;
     while (block < end) {
       int from = (int) block & PAGE_MASK;
       int to = (int) Math.min(PAGE_BLOCKS, from + (end - block));
       long pageIndex = block >>> PAGE_SHIFT;
-      if (state == ABSENT && pageIndex >= pageLimit()) {
+      if (state != ABSENT || chunkOfPage(pageIndex) != null) {
+        changeable(Math.toIntExact(pageIndex >>> BlockChunk.PAGES_SHIFT))
+            .set((int) pageIndex & (BlockChunk.PAGES - 1), from, to, state);
+      } else if (pageIndex >= pageLimit()) {
         return;
       }
-      setInPage(pageIndex, from, to, state);
       block += to - from;
     }
   }
 
-  private void setInPage(long pageIndex, int from, int to, int state) {
-    Page old = page(pageIndex);
-    Page next;
-    if (from == 0 && to == PAGE_BLOCKS) {
-      next = Uniform.of(state);
-    } else if (old == null) {
-      next = state == ABSENT ? null : new Sparse(new char[0]).with(from, to, state);
-    } else {
-      next = old.with(from, to, state);
+  private BlockChunk.Pages changeable(int index) {
+    if (index >= chunks.length) {
+      chunks = Arrays.copyOf(chunks, index + 1);
     }
-    if (next != old) {
-      @Nullable Page[] chunk = chunkFor(pageIndex);
+    @Nullable BlockChunk[] all = chunks;
+    BlockChunk.Pages next =
+        switch (all[index]) {
+          case BlockChunk.Pages pages -> pages;
+          case BlockChunk.Compact compact -> compact.expanded();
+          case null -> new BlockChunk.Pages();
+        };
+    if (next != all[index]) {
       VarHandle.releaseFence();
-      chunk[(int) pageIndex & CHUNK_MASK] = next;
+      all[index] = next;
+    }
+    return next;
+  }
+
+  /** Remembers, if the block is data, that it was read and is as its checksum says. */
+  synchronized void check(long block) {
+    BlockChunk chunk = chunk(block >>> BlockChunk.BLOCKS_SHIFT);
+    int index = (int) block & CHUNK_MASK;
+    if (chunk != null && chunk.stateOf(index) == DATA) {
+      chunk.check(index);
     }
   }
 
-  private @Nullable Page[] chunkFor(long pageIndex) {
-    int chunkIndex = Math.toIntExact(pageIndex >>> CHUNK_SHIFT);
-    @Nullable Page[] @Nullable [] chunks = root;
-    if (chunkIndex >= chunks.length) {
-      chunks = Arrays.copyOf(chunks, chunkIndex + 1);
-      root = chunks;
+  /**
+   * Says the same in less memory. For a map that is not going to change; if it does all the same,
+   * the parts that do are expanded again.
+   */
+  void compact() {
+    for (int i = 0; i < chunks.length; i++) {
+      compact(i);
     }
-    @Nullable Page[] chunk = chunks[chunkIndex];
-    if (chunk == null) {
-      chunk = new Page[CHUNK_PAGES];
+  }
+
+  /** A chunk at a time, so that nobody waits for long. */
+  private synchronized void compact(int index) {
+    @Nullable BlockChunk[] all = chunks;
+    if (all[index] instanceof BlockChunk.Pages pages) {
+      BlockChunk compact = BlockChunk.Compact.of(pages);
       VarHandle.releaseFence();
-      chunks[chunkIndex] = chunk;
+      all[index] = compact;
     }
-    return chunk;
   }
 
   /** Receives runs of one state. */
@@ -126,26 +172,16 @@ final class BlockMap {
     int runState = ABSENT;
     long block = firstBlock;
     while (block < endBlock) {
-      Page page = page(block >>> PAGE_SHIFT);
-      long pageEnd = Math.min(endBlock, ((block >>> PAGE_SHIFT) + 1) << PAGE_SHIFT);
-      if (page == null || page instanceof Uniform) {
-        int state = page == null ? ABSENT : page.stateOf(0);
-        if (state != runState) {
-          emit(runStart, block, runState, consumer);
-          runStart = block;
-          runState = state;
-        }
-        block = pageEnd;
-        continue;
+      long chunkIndex = block >>> BlockChunk.BLOCKS_SHIFT;
+      BlockChunk chunk = chunk(chunkIndex);
+      int run = chunk == null ? BlockChunk.BLOCKS << 2 : chunk.runAt((int) block & CHUNK_MASK);
+      int state = data(run & 3);
+      if (state != runState) {
+        emit(runStart, block, runState, consumer);
+        runStart = block;
+        runState = state;
       }
-      for (; block < pageEnd; block++) {
-        int state = page.stateOf((int) block & PAGE_MASK);
-        if (state != runState) {
-          emit(runStart, block, runState, consumer);
-          runStart = block;
-          runState = state;
-        }
-      }
+      block = Math.min(endBlock, (chunkIndex << BlockChunk.BLOCKS_SHIFT) + (run >>> 2));
     }
     emit(runStart, endBlock, runState, consumer);
   }
@@ -158,234 +194,9 @@ final class BlockMap {
 
   long dataBlocks() {
     long sum = 0;
-    for (@Nullable Page @Nullable [] chunk : root) {
-      if (chunk != null) {
-        for (Page page : chunk) {
-          sum += page == null ? 0 : page.dataBlocks();
-        }
-      }
+    for (BlockChunk chunk : chunks) {
+      sum += chunk == null ? 0 : chunk.dataBlocks();
     }
     return sum;
-  }
-
-  /** 4,096 blocks. */
-  abstract static sealed class Page {
-    abstract int stateOf(int index);
-
-    /** This page with a range changed: itself, changed in place, or its successor. */
-    abstract @Nullable Page with(int from, int to, int state);
-
-    abstract int dataBlocks();
-
-    /** Whether all blocks are known to be in one state. */
-    boolean uniform() {
-      return false;
-    }
-  }
-
-  /** All blocks alike. */
-  private static final class Uniform extends Page {
-    private static final Uniform ALL_DATA = new Uniform(DATA);
-    private static final Uniform ALL_ZERO = new Uniform(ZERO);
-
-    private final int state;
-
-    private Uniform(int state) {
-      this.state = state;
-    }
-
-    static @Nullable Uniform of(int state) {
-      return switch (state) {
-        case DATA -> ALL_DATA;
-        case ZERO -> ALL_ZERO;
-        default -> null;
-      };
-    }
-
-    @Override
-    int stateOf(int index) {
-      return state;
-    }
-
-    @Override
-    int dataBlocks() {
-      return state == DATA ? PAGE_BLOCKS : 0;
-    }
-
-    @Override
-    boolean uniform() {
-      return true;
-    }
-
-    @Override
-    @Nullable Page with(int from, int to, int newState) {
-      if (newState == state) {
-        return this;
-      }
-      return Pairs.copyOf(this).with(from, to, newState);
-    }
-  }
-
-  /** A sorted list of {@code index << 2 | state}; immutable. */
-  private static final class Sparse extends Page {
-    private final char[] entries;
-
-    Sparse(char[] entries) {
-      this.entries = entries;
-    }
-
-    @Override
-    int stateOf(int index) {
-      int at = position(index);
-      return at < entries.length && entries[at] >>> 2 == index ? entries[at] & 3 : ABSENT;
-    }
-
-    @Override
-    int dataBlocks() {
-      int sum = 0;
-      for (char entry : entries) {
-        sum += (entry & 3) == DATA ? 1 : 0;
-      }
-      return sum;
-    }
-
-    private int position(int index) {
-      int low = 0;
-      int high = entries.length;
-      while (low < high) {
-        int middle = (low + high) >>> 1;
-        if (entries[middle] >>> 2 < index) {
-          low = middle + 1;
-        } else {
-          high = middle;
-        }
-      }
-      return low;
-    }
-
-    @Override
-    @Nullable Page with(int from, int to, int state) {
-      int before = position(from);
-      int behind = position(to);
-      int inserted = state == ABSENT ? 0 : to - from;
-      int length = before + inserted + entries.length - behind;
-      if (length == 0) {
-        return null;
-      }
-      if (length > SPARSE_LIMIT) {
-        return denser(state).with(from, to, state);
-      }
-      char[] next = new char[length];
-      System.arraycopy(entries, 0, next, 0, before);
-      for (int i = 0; i < inserted; i++) {
-        next[before + i] = (char) ((from + i) << 2 | state);
-      }
-      System.arraycopy(entries, behind, next, before + inserted, entries.length - behind);
-      return new Sparse(next);
-    }
-
-    private Page denser(int state) {
-      boolean zeroes = state == ZERO;
-      for (char entry : entries) {
-        zeroes |= (entry & 3) == ZERO;
-      }
-      return zeroes ? Pairs.copyOf(this) : Bits.copyOf(this);
-    }
-  }
-
-  /** One bit per block: data or absent. Changed in place, one long at a time. */
-  private static final class Bits extends Page {
-    private final long[] words = new long[PAGE_BLOCKS / Long.SIZE];
-    private int dataBlocks;
-
-    static Bits copyOf(Page page) {
-      Bits copy = new Bits();
-      for (int i = 0; i < PAGE_BLOCKS; i++) {
-        if (page.stateOf(i) == DATA) {
-          copy.words[i >>> 6] |= 1L << i;
-          copy.dataBlocks++;
-        }
-      }
-      return copy;
-    }
-
-    @Override
-    int stateOf(int index) {
-      return (int) (words[index >>> 6] >>> index) & 1;
-    }
-
-    @Override
-    int dataBlocks() {
-      return dataBlocks;
-    }
-
-    @Override
-    @Nullable Page with(int from, int to, int state) {
-      if (state == ZERO) {
-        return Pairs.copyOf(this).with(from, to, state);
-      }
-      for (int i = from; i < to; i++) {
-        long word = words[i >>> 6];
-        long next = state == DATA ? word | 1L << i : word & ~(1L << i);
-        if (next != word) {
-          words[i >>> 6] = next;
-          dataBlocks += state == DATA ? 1 : -1;
-        }
-      }
-      if (dataBlocks == PAGE_BLOCKS) {
-        return Uniform.of(DATA);
-      }
-      return dataBlocks == 0 ? null : this;
-    }
-  }
-
-  /** Two bits per block, so that a change of state is one write of one long. */
-  private static final class Pairs extends Page {
-    private static final int PER_WORD = Long.SIZE / 2;
-
-    private final long[] words = new long[PAGE_BLOCKS / PER_WORD];
-
-    static Pairs copyOf(Page page) {
-      Pairs copy = new Pairs();
-      for (int i = 0; i < PAGE_BLOCKS; i++) {
-        copy.put(i, page.stateOf(i));
-      }
-      return copy;
-    }
-
-    @Override
-    int stateOf(int index) {
-      return (int) (words[index >>> 5] >>> (index << 1)) & 3;
-    }
-
-    @Override
-    int dataBlocks() {
-      int sum = 0;
-      for (long word : words) {
-        sum += Long.bitCount(word & ~(word >>> 1) & 0x5555555555555555L);
-      }
-      return sum;
-    }
-
-    private void put(int index, int state) {
-      int word = index >>> 5;
-      int shift = index << 1;
-      words[word] = (words[word] & ~(3L << shift)) | ((long) state << shift);
-    }
-
-    @Override
-    @Nullable Page with(int from, int to, int state) {
-      for (int i = from; i < to; i++) {
-        put(i, state);
-      }
-      // All words alike and of one state: back to the cheap form.
-      long pattern = 0x5555555555555555L * state;
-      for (long word : words) {
-        if (word != pattern) {
-          return this;
-        }
-      }
-      return Uniform.of(state);
-    }
   }
 }

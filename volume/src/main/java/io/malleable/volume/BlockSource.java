@@ -14,6 +14,9 @@ abstract class BlockSource {
   /** Whether it says the same about every block of the page. */
   abstract boolean uniform(long pageIndex);
 
+  /** The runs within a range that are not absent, in ascending order. */
+  abstract void forEachRun(long firstBlock, long endBlock, BlockMap.RunConsumer consumer);
+
   /** Fills the buffer from blocks that are {@link BlockMap#DATA} here. */
   abstract void read(long positionBytes, ByteBuffer destination) throws IOException;
 }

@@ -75,11 +75,8 @@ record Chain(long sizeBytes, @Nullable Layer top, @Nullable ChainView below) {
   }
 
   private boolean uniform(long pageIndex) {
-    if (top != null) {
-      BlockMap.Page page = top.map.page(pageIndex);
-      if (page != null) {
-        return page.uniform();
-      }
+    if (top != null && top.map.speaksOf(pageIndex)) {
+      return top.map.uniform(pageIndex);
     }
     return below == null || below.uniform(pageIndex);
   }

@@ -129,6 +129,16 @@ final class ChainView {
     }
 
     @Override
+    void forEachRun(long firstBlock, long endBlock, BlockMap.RunConsumer consumer) {
+      for (long block = firstBlock; block < endBlock; block++) {
+        int state = stateOf(block);
+        if (state != BlockMap.ABSENT) {
+          consumer.run(block, 1, state);
+        }
+      }
+    }
+
+    @Override
     void read(long positionBytes, ByteBuffer destination) throws IOException {
       int start = destination.position();
       try {
@@ -277,15 +287,15 @@ final class ChainView {
     Arrays.fill(table, NOWHERE);
     long firstBlock = pageIndex << BlockMap.PAGE_SHIFT;
     for (int i = sources.length - 1; i >= 0; i--) {
-      if (!sources[i].speaksOf(pageIndex)) {
-        continue;
-      }
-      for (int block = 0; block < table.length; block++) {
-        int state = sources[i].stateOf(firstBlock + block);
-        if (state != BlockMap.ABSENT) {
-          table[block] = state == BlockMap.DATA ? (byte) i : NOWHERE;
-        }
-      }
+      byte index = (byte) i;
+      sources[i].forEachRun(
+          firstBlock,
+          firstBlock + table.length,
+          (first, count, state) -> {
+            int from = (int) (first - firstBlock);
+            byte source = state == BlockMap.DATA ? index : NOWHERE;
+            Arrays.fill(table, from, from + (int) count, source);
+          });
     }
     return table;
   }

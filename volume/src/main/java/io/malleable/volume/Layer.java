@@ -89,13 +89,17 @@ final class Layer extends BlockSource {
 
   @Override
   boolean speaksOf(long pageIndex) {
-    return map.page(pageIndex) != null;
+    return map.speaksOf(pageIndex);
   }
 
   @Override
   boolean uniform(long pageIndex) {
-    BlockMap.Page page = map.page(pageIndex);
-    return page == null || page.uniform();
+    return map.uniform(pageIndex);
+  }
+
+  @Override
+  void forEachRun(long firstBlock, long endBlock, BlockMap.RunConsumer consumer) {
+    map.forEachRun(firstBlock, endBlock, consumer);
   }
 
   @Override

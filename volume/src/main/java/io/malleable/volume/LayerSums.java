@@ -3,6 +3,7 @@ package io.malleable.volume;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.LongBuffer;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.UUID;
@@ -22,34 +23,84 @@ import java.util.zip.CRC32C;
  */
 final class LayerSums {
   static final long MAGIC = 0x4d324c415953554dL; // "M2LAYSUM"
-  private static final int HEADER_BYTES =
-      Formats.PREFIX_BYTES + 16 + Integer.BYTES + Formats.CRC_BYTES;
+  static final int HEADER_BYTES = Formats.PREFIX_BYTES + 16 + Integer.BYTES + Formats.CRC_BYTES;
   private static final int RECORD_BYTES = BlockMap.PAGE_BLOCKS * Integer.BYTES;
   private static final int MAX_PAGES = 1 << 24;
+  private static final long MAX_PAGE_INDEX = 1L << (MapLog.BLOCK_BITS - BlockMap.PAGE_SHIFT);
 
   private final UUID layer;
   private final StoreFile file;
   private final StoreFile data;
-  private final long[] pages;
+  private final Pages pages;
 
-  /** DATA where a block was found right; written under this object's monitor. */
-  private final BlockMap verified = new BlockMap();
+  /** The layer's, which remembers what was found right. */
+  private final BlockMap map;
 
-  private LayerSums(UUID layer, StoreFile file, StoreFile data, long[] pages) {
-    this.layer = layer;
+  private LayerSums(Layer layer, StoreFile file, Pages pages) {
+    this.layer = layer.id;
     this.file = file;
-    this.data = data;
+    this.data = layer.data;
+    this.map = layer.map;
     this.pages = pages;
   }
 
-  static LayerSums open(StoreFiles files, UUID layer, StoreFile data) throws IOException {
-    String name = StoreLayout.sums(layer);
+  /** Which pages have a record, in a few bits for each page of the volume. */
+  static final class Pages {
+    private final int count;
+    private final long[] bits;
+
+    /** How many pages have a record before the first one of each word. */
+    private final int[] before;
+
+    /**
+     * From the index of a file.
+     *
+     * @throws VolumeException when it does not ascend, or goes beyond what a map can say
+     */
+    Pages(LongBuffer index, String name) throws VolumeException {
+      count = index.remaining();
+      long last = -1;
+      for (int i = 0; i < count; i++) {
+        long page = index.get(i);
+        if (page <= last || page >= MAX_PAGE_INDEX) {
+          throw new VolumeException(
+              Reason.CORRUPT, "%s: page %d follows page %d".formatted(name, page, last));
+        }
+        last = page;
+      }
+      bits = new long[(int) (last >> 6) + 1];
+      for (int i = 0; i < count; i++) {
+        long page = index.get(i);
+        bits[(int) (page >>> 6)] |= 1L << page;
+      }
+      before = new int[bits.length];
+      for (int i = 1; i < bits.length; i++) {
+        before[i] = before[i - 1] + Long.bitCount(bits[i - 1]);
+      }
+    }
+
+    int count() {
+      return count;
+    }
+
+    /** Which record the page has, counted from 0; -1 if none. */
+    int indexOf(long page) {
+      long word = page >>> 6;
+      if (word >= bits.length || (bits[(int) word] >>> page & 1) == 0) {
+        return -1;
+      }
+      return before[(int) word] + Long.bitCount(bits[(int) word] & (1L << page) - 1);
+    }
+  }
+
+  static LayerSums open(StoreFiles files, Layer layer) throws IOException {
+    String name = StoreLayout.sums(layer.id);
     StoreFile file = files.open(name);
     try {
       ByteBuffer header = Formats.read(file, name, MAGIC, HEADER_BYTES);
       UUID id = Formats.readId(header);
       int count = header.getInt();
-      if (!id.equals(layer) || count < 0 || count > MAX_PAGES) {
+      if (!id.equals(layer.id) || count < 0 || count > MAX_PAGES) {
         throw new VolumeException(
             Reason.CORRUPT, "%s belongs to layer %s, has %d pages".formatted(name, id, count));
       }
@@ -59,9 +110,8 @@ final class LayerSums {
       if (index.getInt(end) != Formats.crc(index, 0, end)) {
         throw new VolumeException(Reason.CORRUPT, name + ": checksum of the index is wrong");
       }
-      long[] pages = new long[count];
-      index.flip().asLongBuffer().get(pages);
-      return new LayerSums(layer, file, data, pages);
+      Pages pages = new Pages(index.flip().limit(end).asLongBuffer(), name);
+      return new LayerSums(layer, file, pages);
     } catch (IOException | RuntimeException e) {
       file.close();
       throw e;
@@ -122,7 +172,7 @@ final class LayerSums {
     long[] found = new long[16];
     int count = 0;
     for (long page = 0; page < map.pageLimit(); page++) {
-      if (map.page(page) != null) {
+      if (map.speaksOf(page)) {
         if (count == found.length) {
           found = Arrays.copyOf(found, 2 * count);
         }
@@ -168,12 +218,9 @@ final class LayerSums {
     long endBytes = positionBytes + read.position() - start;
     long block = positionBytes >>> BlockMap.BLOCK_SHIFT;
     for (; block << BlockMap.BLOCK_SHIFT < endBytes; block++) {
-      if (verified.stateOf(block) == BlockMap.DATA) {
-        continue;
-      }
-      compare(block, blockCrc(data, block << BlockMap.BLOCK_SHIFT, positionBytes, read, start));
-      synchronized (this) {
-        verified.set(block, 1, BlockMap.DATA);
+      if (!map.checked(block)) {
+        compare(block, blockCrc(data, block << BlockMap.BLOCK_SHIFT, positionBytes, read, start));
+        map.check(block);
       }
     }
   }
@@ -224,7 +271,7 @@ final class LayerSums {
   }
 
   private int expected(long block) throws IOException {
-    int index = Arrays.binarySearch(pages, block >>> BlockMap.PAGE_SHIFT);
+    int index = pages.indexOf(block >>> BlockMap.PAGE_SHIFT);
     if (index < 0) {
       throw new VolumeException(
           Reason.CORRUPT,
@@ -232,7 +279,7 @@ final class LayerSums {
     }
     ByteBuffer sum = ByteBuffer.allocate(Integer.BYTES);
     long within = block & (BlockMap.PAGE_BLOCKS - 1);
-    file.read(recordPosition(pages.length, index) + within * Integer.BYTES, sum);
+    file.read(recordPosition(pages.count(), index) + within * Integer.BYTES, sum);
     return sum.getInt(0);
   }
 

@@ -256,7 +256,7 @@ final class LayerTable {
 
   private void openSums(Layer layer) {
     try {
-      layer.setSums(LayerSums.open(files, layer.id, layer.data));
+      layer.setSums(LayerSums.open(files, layer));
     } catch (IOException e) {
       // Damaged checksums do not make the data unreadable; a scrub names them.
       LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", e);

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -14,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * What a store does when it has time: files that nobody needs are deleted; layers that deleted
  * snapshots left between two others are merged into the one above, or lose what that one hides;
- * frozen layers get checksums; deep chains get packs. One thread at a time; every step can be ended
- * and begun again, or cut off by a crash.
+ * frozen layers get compact maps and checksums; deep chains get packs. One thread at a time; every
+ * step can be ended and begun again, or cut off by a crash.
  */
 final class Maintenance {
   private static final Logger LOG = System.getLogger(Maintenance.class.getName());
@@ -63,10 +64,23 @@ final class Maintenance {
     }
     seen.removeAll(unfinished);
     unfinished.clear();
+    compactMaps();
     packing.begin();
     while (!closing.getAsBoolean()
         && (deleteOne() || mergeOne() || packing.packOne() || sumOne())) {
       // Each step says whether there was anything to do.
+    }
+  }
+
+  /** Those of layers that snapshots froze since; others are opened compact. */
+  private void compactMaps() throws IOException {
+    Set<Layer> frozen = new LinkedHashSet<>();
+    store.withCatalogue(catalogue -> {
+      store.frozenViews().forEach(view -> frozen.addAll(view.layers()));
+      return null;
+    });
+    for (Layer layer : frozen) {
+      layer.map.compact();
     }
   }
 

@@ -40,12 +40,16 @@ final class MapLog {
   private long endBytes;
   private long sequence;
   private long runs;
-  private ByteBuffer buffer = ByteBuffer.allocateDirect(BATCH_HEADER_BYTES + 64 * RUN_BYTES);
+  private ByteBuffer buffer = smallBuffer();
 
   private MapLog(UUID layer, StoreFile file) {
     this.name = StoreLayout.map(layer);
     this.layer = layer;
     this.file = file;
+  }
+
+  private static ByteBuffer smallBuffer() {
+    return ByteBuffer.allocateDirect(BATCH_HEADER_BYTES + 64 * RUN_BYTES);
   }
 
   /** What the header says. */
@@ -111,6 +115,9 @@ final class MapLog {
       MapLog log = new MapLog(layer, file);
       Header.read(file, log.name, layer);
       log.replay(map);
+      // Most logs that are opened are never written to, and there are many.
+      log.buffer = smallBuffer();
+      map.compact();
       return log;
     } catch (IOException | RuntimeException e) {
       file.close();

@@ -117,7 +117,10 @@ final class Scrub {
       try {
         sums.recheck(block);
       } catch (IOException e) {
-        found += report(layer, e);
+        // Unless it was just freed, as a layer above hides it.
+        if (layer.stateOf(block) == BlockMap.DATA) {
+          found += report(layer, e);
+        }
       }
     }
     return found;

@@ -1,5 +1,6 @@
 package io.malleable.volume;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -8,6 +9,7 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryMXBean;
 import java.lang.ref.Reference;
 import java.util.Arrays;
+import java.util.IntSummaryStatistics;
 import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
@@ -17,30 +19,72 @@ import org.junit.jupiter.api.Test;
 class BlockMapTest {
   private static final long TEBIBYTE_BLOCKS = 1L << (40 - BlockMap.BLOCK_SHIFT);
   private static final long MIB = 1 << 20;
+
+  /** Three pages before the end of a chunk, so that runs cross it. */
+  private static final long FIRST_BLOCK = 2L * BlockChunk.BLOCKS - 3 * BlockMap.PAGE_BLOCKS;
+
   private static final long LIMIT_BYTES = 32 * MIB;
 
   @Test
-  void itSaysWhatWasSetLastAndCountsIt() {
+  void itSaysWhatWasSetLastAndWhatWasCheckedCompactOrNot() {
     Random random = new Random();
     long seed = random.nextLong();
     random.setSeed(seed);
     BlockMap map = new BlockMap();
-    int blocks = 5 * BlockMap.PAGE_BLOCKS;
+    int blocks = 6 * BlockMap.PAGE_BLOCKS;
     int[] expected = new int[blocks];
-    for (int i = 0; i < 3000; i++) {
+    boolean[] checked = new boolean[blocks];
+    for (int i = 0; i < 6000; i++) {
       int from = random.nextInt(blocks);
       int most = random.nextInt(20) == 0 ? 2 * BlockMap.PAGE_BLOCKS : 12;
       int count = Math.min(blocks - from, 1 + random.nextInt(most));
-      int state = random.nextInt(3);
-      map.set(from, count, state);
-      Arrays.fill(expected, from, from + count, state);
+      if (random.nextInt(3) == 0) {
+        for (int block = from; block < from + count; block++) {
+          map.check(FIRST_BLOCK + block);
+          checked[block] |= expected[block] == BlockMap.DATA;
+        }
+      } else {
+        int state = random.nextInt(3);
+        map.set(FIRST_BLOCK + from, count, state);
+        Arrays.fill(expected, from, from + count, state);
+        Arrays.fill(checked, from, from + count, false);
+      }
+      if (random.nextInt(50) == 0) {
+        map.compact();
+      }
+      if (random.nextInt(100) == 0) {
+        assertSays(expected, checked, map, "seed " + seed);
+      }
     }
-    long data = 0;
-    for (int block = 0; block < blocks; block++) {
-      assertEquals(expected[block], map.stateOf(block), "seed " + seed + ", block " + block);
-      data += expected[block] == BlockMap.DATA ? 1 : 0;
+    assertSays(expected, checked, map, "seed " + seed);
+  }
+
+  private static void assertSays(int[] expected, boolean[] checked, BlockMap map, String told) {
+    int[] byRuns = new int[expected.length];
+    map.forEachRun((first, count, state) -> {
+      int from = (int) (first - FIRST_BLOCK);
+      Arrays.fill(byRuns, from, from + (int) count, state);
+    });
+    assertArrayEquals(expected, byRuns, told);
+    for (int block = 0; block < expected.length; block++) {
+      String which = told + ", block " + block;
+      assertEquals(expected[block], map.stateOf(FIRST_BLOCK + block), which);
+      assertEquals(checked[block], map.checked(FIRST_BLOCK + block), which);
     }
-    assertEquals(data, map.dataBlocks(), "seed " + seed);
+    assertEquals(
+        Arrays.stream(expected).filter(state -> state == BlockMap.DATA).count(),
+        map.dataBlocks(),
+        told);
+    for (int page = 0; page < expected.length >> BlockMap.PAGE_SHIFT; page++) {
+      int from = page << BlockMap.PAGE_SHIFT;
+      IntSummaryStatistics states =
+          Arrays.stream(expected, from, from + BlockMap.PAGE_BLOCKS).summaryStatistics();
+      long pageIndex = (FIRST_BLOCK + from) >> BlockMap.PAGE_SHIFT;
+      boolean empty = states.getMax() == BlockMap.ABSENT;
+      assertTrue(empty || map.speaksOf(pageIndex), told + ", page " + page);
+      assertTrue(
+          states.getMin() == states.getMax() || !map.uniform(pageIndex), told + ", page " + page);
+    }
   }
 
   @Test
