@@ -42,7 +42,9 @@ class BootCrashTest {
       String errors = guest.run("dmesg | grep -E 'EXT4-fs error|I/O error|remount' || true");
       assertEquals("", errors, "the kernel saw errors");
       int told = guest.written();
-      assertEquals(told, Integer.parseInt(guest.run("cat /root/records.told")));
+      int found = Integer.parseInt(guest.run("cat /root/records.told"));
+      // It may have been ended between the record and telling of it.
+      assertTrue(found == told || found == told + 1, "told: %d, found: %d".formatted(told, found));
       guest.run("sync; mount -o remount,ro /");
       String disk = lab.node("writer").path("disk").asText();
       lab.release("writer");
