@@ -6,11 +6,16 @@ import java.util.ArrayDeque;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Direct buffers that connections borrow while they have work and give back before they wait for
- * their peer, so that idle sessions share none. Last in, first out: the next borrower finds the
- * buffer in the processor's cache. Safe for any thread.
+ * Direct buffers that connections borrow while they have work and give back before they sleep, so
+ * that idle sessions share none. Last in, first out: the next borrower finds the buffer in the
+ * processor's cache. Safe for any thread.
+ *
+ * <p>The last buffers are kept for those who can go on without another one, so that nobody waits
+ * for somebody who waits: who has a buffer to send from waits for none besides; who receives may
+ * wait for one to send from; and who waits for a burst of data may wait for one to receive it with.
  */
 final class BufferPool {
   /** Largest data segment that we accept; also the largest burst. */
@@ -28,30 +33,36 @@ final class BufferPool {
   private final int maxBuffers;
   private final long waitLimitMillis;
   private int allocated;
+  private int waiting;
 
   BufferPool(long maxBytes, long waitLimitMillis) {
     this.maxBuffers = Math.toIntExact(Math.max(4, maxBytes / BUFFER_BYTES));
     this.waitLimitMillis = waitLimitMillis;
   }
 
+  /** What a buffer is for. */
+  enum Use {
+    /** To build PDUs in. */
+    SEND,
+    /** For PDUs that arrive. */
+    RECEIVE,
+    /** For a burst of data that is still to come. */
+    BURST
+  }
+
   /**
-   * A buffer of {@link #BUFFER_BYTES}, content undefined. Waits while all are in use; a wait beyond
-   * the limit fails the caller's connection instead of queueing it for good.
+   * A buffer of {@link #BUFFER_BYTES}, content undefined. Waits while there is none for this use; a
+   * wait beyond the limit fails the caller's connection instead of queueing it for good. Who waits
+   * must have none for a use further up in the list.
    */
-  ByteBuffer acquire() throws IOException {
+  ByteBuffer acquire(Use use) throws IOException {
     lock.lock();
     try {
       long remainingNanos = TimeUnit.MILLISECONDS.toNanos(waitLimitMillis);
       while (true) {
-        ByteBuffer buffer = idle.pollFirst();
+        ByteBuffer buffer = take(use);
         if (buffer != null) {
-          buffer.clear();
           return buffer;
-        }
-        if (allocated < maxBuffers) {
-          ByteBuffer fresh = ByteBuffer.allocateDirect(BUFFER_BYTES);
-          allocated++;
-          return fresh;
         }
         if (remainingNanos <= 0) {
           throw new IOException(
@@ -61,7 +72,12 @@ final class BufferPool {
                   + maxBuffers
                   + " are in use; raise maxBufferBytes");
         }
-        remainingNanos = returned.awaitNanos(remainingNanos);
+        waiting++;
+        try {
+          remainingNanos = returned.awaitNanos(remainingNanos);
+        } finally {
+          waiting--;
+        }
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -71,11 +87,43 @@ final class BufferPool {
     }
   }
 
+  /** The same; null instead of waiting. */
+  @Nullable ByteBuffer tryAcquire(Use use) {
+    lock.lock();
+    try {
+      return take(use);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private @Nullable ByteBuffer take(Use use) {
+    int kept =
+        switch (use) {
+          case SEND -> 0;
+          case RECEIVE -> maxBuffers / 4;
+          case BURST -> maxBuffers / 2;
+        };
+    if (idle.size() + maxBuffers - allocated <= kept) {
+      return null;
+    }
+    ByteBuffer buffer = idle.pollFirst();
+    if (buffer != null) {
+      return buffer.clear();
+    }
+    ByteBuffer fresh = ByteBuffer.allocateDirect(BUFFER_BYTES);
+    allocated++;
+    return fresh;
+  }
+
   void release(ByteBuffer buffer) {
     lock.lock();
     try {
       idle.addFirst(buffer);
-      returned.signal();
+      if (waiting > 0) {
+        // All of them: not each of those who wait may have this one.
+        returned.signalAll();
+      }
     } finally {
       lock.unlock();
     }

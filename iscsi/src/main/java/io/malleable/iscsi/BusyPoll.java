@@ -66,42 +66,67 @@ final class BusyPoll implements ReadableByteChannel {
     }
   }
 
+  /** Waits for bytes, asleep. */
   @Override
   public int read(ByteBuffer buffer) throws IOException {
     if (stopped) {
       return channel.read(buffer);
     }
-    if (credit >= CREDIT_TO_POLL && permits.tryAcquire()) {
-      int count;
-      try {
-        count = poll(buffer);
-      } finally {
-        permits.release();
-      }
-      if (count != 0) {
-        credit = Math.min(credit + 1, MAX_CREDIT);
-        return count;
-      }
-    }
     long startNanos = nanoClock.getAsLong();
-    int count = sleep(buffer);
+    if (!channel.isBlocking()) {
+      channel.configureBlocking(true);
+    }
+    int count = channel.read(buffer);
     boolean shortWait = nanoClock.getAsLong() - startNanos < SHORT_WAIT_NANOS;
     credit = shortWait ? Math.min(credit + 1, MAX_CREDIT) : Math.min(credit, 0);
     return count;
   }
 
-  /** Returns 0 when nothing came in time. */
-  private int poll(ByteBuffer buffer) throws IOException {
+  /**
+   * Polls for bytes, if the initiator is worth it.
+   *
+   * @param lookAnyway look at least once, as a sleep would cost the caller something
+   * @return as a read; 0 when nothing came in time
+   */
+  int poll(ByteBuffer buffer, boolean lookAnyway) throws IOException {
+    if (stopped) {
+      return 0;
+    }
+    if (credit >= CREDIT_TO_POLL && permits.tryAcquire()) {
+      int count;
+      try {
+        count = spin(buffer);
+      } finally {
+        permits.release();
+      }
+      if (count != 0) {
+        credit = Math.min(credit + 1, MAX_CREDIT);
+      }
+      return count;
+    }
+    return lookAnyway ? look(buffer) : 0;
+  }
+
+  private int look(ByteBuffer buffer) throws IOException {
     if (channel.isBlocking()) {
       channel.configureBlocking(false);
     }
+    return channel.read(buffer);
+  }
+
+  private int spin(ByteBuffer buffer) throws IOException {
+    int count = look(buffer);
+    if (count != 0) {
+      return count;
+    }
     long startNanos = nanoClock.getAsLong();
     while (true) {
+      pause();
       if (channel.isBlocking()) {
         // A ping found the socket full: this peer is not one that answers fast.
         return 0;
       }
-      int count = channel.read(buffer);
+      count = channel.read(buffer);
       if (count != 0) {
         return count;
       }
@@ -110,7 +135,6 @@ final class BusyPoll implements ReadableByteChannel {
         credit = elapsedNanos > PREEMPTED_NANOS ? PREEMPTION_DEBT : credit - FAILED_POLL_COST;
         return 0;
       }
-      pause();
     }
   }
 
@@ -118,13 +142,6 @@ final class BusyPoll implements ReadableByteChannel {
     for (int i = 0; i < PAUSES; i++) {
       Thread.onSpinWait();
     }
-  }
-
-  private int sleep(ByteBuffer buffer) throws IOException {
-    if (!channel.isBlocking()) {
-      channel.configureBlocking(true);
-    }
-    return channel.read(buffer);
   }
 
   @Override

@@ -29,6 +29,7 @@ final class Connection implements Runnable, SessionEvents {
   private final BusyPoll receiver;
   private final PduReader reader;
   private final PduWriter out;
+  private volatile @Nullable FullFeaturePhase fullFeaturePhase;
   private final CountDownLatch ended = new CountDownLatch(1);
   private final CountDownLatch cutOff = new CountDownLatch(1);
   private final AtomicReference<@Nullable SessionEnd> endCause = new AtomicReference<>();
@@ -114,7 +115,8 @@ final class Connection implements Runnable, SessionEvents {
     Workers workers = new Workers(this, outbound, server.pool(), window, parameters);
     FullFeaturePhase phase =
         new FullFeaturePhase(
-            this, opened, server.registry(), window, reader, out, workers, server.pool());
+            this, opened, server.registry(), window, receiver, reader, out, workers, server.pool());
+    fullFeaturePhase = phase;
     return phase.run();
   }
 
@@ -243,7 +245,9 @@ final class Connection implements Runnable, SessionEvents {
 
   /** Called by the timer. */
   void tick(long nowNanos) {
-    Watch.Verdict verdict = watch.tick(nowNanos);
+    FullFeaturePhase phase = fullFeaturePhase;
+    long expectingSince = phase == null ? 0 : phase.expectingSinceNanos();
+    Watch.Verdict verdict = watch.tick(nowNanos, expectingSince);
     if (verdict.end() != null) {
       cut(verdict.end());
     } else if (verdict.ping()) {

@@ -9,10 +9,20 @@ import org.jspecify.annotations.Nullable;
 /**
  * Tasks that wait for data from the initiator: unsolicited, or asked for by R2T one burst at a time
  * (RFC 7143 11.7, 11.8). Owned by the connection thread.
+ *
+ * <p>Only an open burst holds a buffer of the pool: what came before it has been given to the
+ * logical unit, less than a block excepted. When the pool is empty a session still has one small
+ * buffer of its own, and asks for as much as that holds: so its writes become slow and never stop.
  */
 final class DataOutTasks {
   /** Bursts of one session that may be under way at once; each holds a buffer. */
   private static final int MAX_OPEN_BURSTS = 8;
+
+  /** With its header it fits into what a connection can always receive. */
+  private static final int SMALL_BURST_BYTES = 8192;
+
+  /** What is left of a block, and a small burst. */
+  private static final int SMALL_BUFFER_BYTES = 2 * SMALL_BURST_BYTES;
 
   /** Tasks for immediate delivery come on top of the command window. */
   private static final int MAX_TASKS = 1024 + 16;
@@ -24,6 +34,14 @@ final class DataOutTasks {
   private final ArrayDeque<Task> waitingForTurn = new ArrayDeque<>();
   private int openBursts;
   private int nextTransferTag;
+
+  /** Of the session's own, made when it was needed for the first time. */
+  private @Nullable ByteBuffer small;
+
+  private @Nullable Task smallLentTo;
+
+  /** When an open burst was asked for or went on, or 0; read by the timer. */
+  private volatile long expectingSinceNanos;
 
   DataOutTasks(NegotiatedParameters parameters, CommandWindow window, BufferPool pool) {
     this.parameters = parameters;
@@ -44,14 +62,32 @@ final class DataOutTasks {
     return null;
   }
 
-  /** Keeps a task whose data is not all here and asks for more of it when its turn comes. */
-  void retain(Task task, PduReader reader, int immediateBytes, boolean finalBit, PduWriter out)
+  /** When the initiator last did something about the data that it owes, or 0 if it owes none. */
+  long expectingSinceNanos() {
+    return expectingSinceNanos;
+  }
+
+  /**
+   * Keeps a task whose data is not all here and asks for more of it when its turn comes.
+   *
+   * @return false when the task has been answered instead: there is no room for what it announced,
+   *     or its first data could not be written
+   */
+  boolean retain(Task task, PduReader reader, int immediateBytes, boolean finalBit, PduWriter out)
       throws IOException {
     if (tasks.size() >= MAX_TASKS) {
       throw new ProtocolException("more than " + MAX_TASKS + " tasks wait for data");
     }
-    if (immediateBytes > 0 || !finalBit) {
-      fill(task, reader, immediateBytes);
+    if (!(collected(task) ? roomToCollect(task) : finalBit || roomForBurst(task))) {
+      Replies.status(out, task, ScsiStatus.TASK_SET_FULL);
+      return false;
+    }
+    if (immediateBytes > 0) {
+      ScsiException failure = takeImmediate(task, reader, immediateBytes);
+      if (failure != null) {
+        ScsiTasks.fail(task, failure, out);
+        return false;
+      }
     }
     task.arrivedBytes = reader.dataLength();
     tasks.addLast(task);
@@ -62,31 +98,107 @@ final class DataOutTasks {
     } else {
       task.unsolicitedOpen = true;
       task.burstEndBytes = Math.min(parameters.firstBurstBytes(), task.expectedBytes);
+      openBursts++;
+      noteProgress();
     }
+    return true;
   }
 
-  /** Copies immediate data into a buffer of the task's own. */
-  void fill(Task task, PduReader reader, int immediateBytes) throws IOException {
-    ByteBuffer buffer = pool.acquire();
-    buffer.put(0, reader.buffer().clear(), reader.dataOffset(), immediateBytes);
+  private static boolean collected(Task task) {
+    return task.spec().phase() == CommandSpec.Phase.PARAMETER_OUT;
+  }
+
+  /** Parameter data stays until all of it is here. */
+  private boolean roomToCollect(Task task) {
+    long collecting = tasks.stream().filter(DataOutTasks::collected).count();
+    if (collecting >= MAX_OPEN_BURSTS) {
+      return false;
+    }
+    if (task.wantedBytes <= SMALL_BUFFER_BYTES) {
+      task.data = ByteBuffer.allocate((int) task.wantedBytes);
+      return true;
+    }
+    return roomForBurst(task);
+  }
+
+  private boolean roomForBurst(Task task) {
+    ByteBuffer buffer = openBursts < MAX_OPEN_BURSTS ? pool.tryAcquire(BufferPool.Use.BURST) : null;
     task.data = buffer;
-    task.ownsBuffer = true;
+    task.ownsBuffer = buffer != null;
+    return task.ownsBuffer;
+  }
+
+  /** Into the task's buffer if it has one, otherwise to the unit; what failed there, or null. */
+  private static @Nullable ScsiException takeImmediate(
+      Task task, PduReader reader, int immediateBytes) {
+    ByteBuffer own = task.data;
     task.receivedBytes = immediateBytes;
+    if (own != null) {
+      own.put(0, reader.buffer().clear(), reader.dataOffset(), immediateBytes);
+      return null;
+    }
+    task.data = reader.buffer();
+    task.dataStart = reader.dataOffset();
+    ScsiException failure = handOn(task);
+    task.data = null;
+    task.dataStart = 0;
+    reader.buffer().clear();
+    return failure;
+  }
+
+  /** Gives what has come to the unit and keeps what is left of a block; what failed, or null. */
+  private static @Nullable ScsiException handOn(Task task) {
+    long available = task.receivedBytes - task.consumedBytes;
+    ScsiException failure = ScsiTasks.handOn(task);
+    int left = (int) (task.receivedBytes - task.consumedBytes);
+    if (failure == null && left > 0) {
+      byte[] rest = new byte[left];
+      task.data().clear().get(task.dataStart + (int) available - left, rest);
+      task.rest = rest;
+    }
+    return failure;
+  }
+
+  /**
+   * Copies immediate data, which is all there is, into a buffer of the task's own.
+   *
+   * @return false when there is none
+   */
+  boolean copy(Task task, PduReader reader, int immediateBytes) {
+    if (immediateBytes <= SMALL_BUFFER_BYTES) {
+      task.data = ByteBuffer.allocate(immediateBytes);
+    } else {
+      task.data = pool.tryAcquire(BufferPool.Use.BURST);
+      task.ownsBuffer = task.data != null;
+    }
+    if (task.data != null) {
+      task.data.put(0, reader.buffer().clear(), reader.dataOffset(), immediateBytes);
+      task.receivedBytes = immediateBytes;
+    }
+    return task.data != null;
+  }
+
+  /** Whether the task's data, if it has any, is not in what the session has one of. */
+  boolean mayLeave(Task task) {
+    return task != smallLentTo;
   }
 
   void releaseBuffer(Task task) {
     ByteBuffer buffer = task.data;
+    task.data = null;
     if (buffer != null && task.ownsBuffer) {
-      task.data = null;
       task.ownsBuffer = false;
       pool.release(buffer);
+    } else if (task == smallLentTo) {
+      smallLentTo = null;
     }
   }
 
   /**
    * Takes a Data-Out PDU.
    *
-   * @return the task if its data is complete now, no longer kept here; null otherwise
+   * @return the task if its data is complete now, no longer kept here; null otherwise. Its buffer
+   *     is the caller's to {@linkplain #releaseBuffer release}, before {@link #startBursts}
    */
   @Nullable Task onDataOut(PduReader reader, PduWriter out) throws IOException {
     RequestHeader header = reader.header();
@@ -106,6 +218,7 @@ final class DataOutTasks {
       return null;
     }
     accept(task, header, reader);
+    noteProgress();
     if (!header.finalBit()) {
       return null;
     }
@@ -113,8 +226,16 @@ final class DataOutTasks {
     if (task.receivedBytes >= task.wantedBytes) {
       tasks.remove(task);
       window.taskEnded();
-      startBursts(out);
       return task;
+    }
+    if (!collected(task)) {
+      ScsiException failure = handOn(task);
+      if (failure != null) {
+        drop(task, out);
+        ScsiTasks.fail(task, failure, out);
+        return null;
+      }
+      releaseBuffer(task);
     }
     waitingForTurn.addLast(task);
     startBursts(out);
@@ -145,50 +266,76 @@ final class DataOutTasks {
   }
 
   private void endBurst(Task task) throws ProtocolException {
-    if (task.burstOpen) {
-      if (task.arrivedBytes != task.burstEndBytes) {
-        throw new ProtocolException("Data-Out burst ends before what was asked for");
-      }
-      task.burstOpen = false;
+    if (task.burstOpen && task.arrivedBytes != task.burstEndBytes) {
+      throw new ProtocolException("Data-Out burst ends before what was asked for");
+    }
+    closeBurst(task);
+  }
+
+  private void closeBurst(Task task) {
+    if (task.burstOpen || task.unsolicitedOpen) {
       openBursts--;
     }
+    task.burstOpen = false;
     task.unsolicitedOpen = false;
+    noteProgress();
+  }
+
+  private void noteProgress() {
+    expectingSinceNanos = openBursts == 0 ? 0 : System.nanoTime() | 1;
   }
 
   /** Asks for the next bursts, as many as may be under way. */
-  private void startBursts(PduWriter out) throws IOException {
+  void startBursts(PduWriter out) throws IOException {
     while (openBursts < MAX_OPEN_BURSTS) {
-      Task task = waitingForTurn.pollFirst();
+      Task task = waitingForTurn.peekFirst();
       if (task == null) {
         return;
       }
       if (isVoid(task)) {
         forget(task);
-      } else {
+      } else if (task.data != null || takeBuffer(task)) {
+        waitingForTurn.removeFirst();
         startBurst(task, out);
+      } else {
+        // Goes on when a burst of this session ends; there is one, as it has the small buffer.
+        return;
       }
     }
   }
 
-  private void startBurst(Task task, PduWriter out) throws IOException {
-    if (task.data == null) {
-      task.data = pool.acquire();
-      task.ownsBuffer = true;
-    } else if (task.spec().phase() == CommandSpec.Phase.MEDIUM_WRITE) {
-      ScsiException failure = ScsiTasks.handOn(task);
-      if (failure != null) {
-        forget(task);
-        ScsiTasks.fail(task, failure, out);
-        return;
+  private boolean takeBuffer(Task task) {
+    ByteBuffer buffer = pool.tryAcquire(BufferPool.Use.BURST);
+    task.ownsBuffer = buffer != null;
+    if (buffer == null && smallLentTo == null) {
+      if (small == null) {
+        small = ByteBuffer.allocateDirect(SMALL_BUFFER_BYTES);
       }
+      smallLentTo = task;
+      buffer = small;
     }
-    long length = Math.min(parameters.maxBurstBytes(), task.wantedBytes - task.receivedBytes);
+    task.data = buffer;
+    byte[] rest = task.rest;
+    if (buffer != null && rest != null) {
+      buffer.clear().put(0, rest);
+      task.rest = null;
+    }
+    return buffer != null;
+  }
+
+  private void startBurst(Task task, PduWriter out) throws IOException {
+    int most =
+        task == smallLentTo
+            ? Math.min(SMALL_BURST_BYTES, parameters.maxBurstBytes())
+            : parameters.maxBurstBytes();
+    long length = Math.min(most, task.wantedBytes - task.receivedBytes);
     task.burstEndBytes = task.receivedBytes + length;
     task.arrivedBytes = task.receivedBytes;
     task.nextDataSn = 0;
     task.burstOpen = true;
     task.targetTransferTag = transferTag();
     openBursts++;
+    noteProgress();
     Replies.readyToTransfer(out, task, task.r2tSn++, task.receivedBytes, length);
   }
 
@@ -211,10 +358,6 @@ final class DataOutTasks {
       task.spec().sink().accept(task, task.offsetBytes() + task.consumedBytes, data);
       task.consumedBytes += whole;
       data.clear();
-      if (whole < available && task.ownsBuffer) {
-        data.limit(available).position(whole);
-        data.compact().clear();
-      }
     }
   }
 
@@ -242,10 +385,7 @@ final class DataOutTasks {
   private void forget(Task task) {
     tasks.remove(task);
     waitingForTurn.remove(task);
-    if (task.burstOpen) {
-      task.burstOpen = false;
-      openBursts--;
-    }
+    closeBurst(task);
     window.taskEnded();
     releaseBuffer(task);
   }

@@ -20,6 +20,7 @@ final class FullFeaturePhase {
   private final Connection connection;
   private final Session session;
   private final CommandWindow window;
+  private final BusyPoll receiver;
   private final PduReader reader;
   private final PduWriter out;
   private final DataOutTasks pending;
@@ -33,6 +34,7 @@ final class FullFeaturePhase {
       Session session,
       TargetRegistry registry,
       CommandWindow window,
+      BusyPoll receiver,
       PduReader reader,
       PduWriter out,
       Workers workers,
@@ -40,6 +42,7 @@ final class FullFeaturePhase {
     this.connection = connection;
     this.session = session;
     this.window = window;
+    this.receiver = receiver;
     this.reader = reader;
     this.out = out;
     this.workers = workers;
@@ -47,6 +50,11 @@ final class FullFeaturePhase {
     this.tasks = new ScsiTasks(session, window, reader, out, pending, workers, connection);
     this.taskManagement = new TaskManagement(session, window, reader, out, pending, workers);
     this.textExchange = new TextExchange(session, registry, window, reader, out);
+  }
+
+  /** See {@link DataOutTasks#expectingSinceNanos}. */
+  long expectingSinceNanos() {
+    return pending.expectingSinceNanos();
   }
 
   /** Returns how the session ended when both sides agree that it has. */
@@ -61,10 +69,12 @@ final class FullFeaturePhase {
           }
         }
         out.flush();
-        out.release();
-        connection.waiting();
-        reader.fill();
-        connection.working();
+        if (!reader.poll(receiver)) {
+          out.release();
+          connection.waiting();
+          reader.fill();
+          connection.working();
+        }
       }
     } catch (ProtocolException e) {
       reject(REJECT_PROTOCOL_ERROR);

@@ -13,8 +13,8 @@ import java.util.List;
  * @param maxBufferBytes direct memory for buffers of busy connections
  * @param loginTimeout from accept to full feature phase
  * @param pingInterval silence after which the initiator is asked whether it still lives
- * @param stallTimeout longest wait for an answer to that, for the rest of a PDU, and for the peer
- *     to take data
+ * @param stallTimeout longest wait for an answer to that, for the rest of a PDU, for data that was
+ *     asked for, and for the peer to take data
  * @param authenticationFailureDelay how long the answer to a wrong secret is held back
  */
 public record IscsiServerConfig(

@@ -5,12 +5,14 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ReadableByteChannel;
 import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Cuts the incoming byte stream into PDUs. Owned by the connection thread.
  *
  * <p>Keeps a small buffer of its own, enough for login and for bursts of commands, and borrows a
- * large one from the pool while data segments or many commands arrive.
+ * large one from the pool while data segments or many commands arrive; it sleeps with the large one
+ * only in the middle of a PDU that needs it.
  */
 final class PduReader implements AutoCloseable {
   /** Holds a login PDU with the default data segment of 8192 bytes (RFC 7143 13.12). */
@@ -130,15 +132,45 @@ final class PduReader implements AutoCloseable {
    * @throws EOFException the peer closed the connection
    */
   void fill() throws IOException {
-    makeRoom();
+    boolean wantLarge = needed > SMALL_BUFFER_BYTES;
+    makeRoom(wantLarge && !borrowed ? pool.acquire(BufferPool.Use.RECEIVE) : null, wantLarge);
+    begin();
+    received(channel.read(buffer));
+  }
+
+  /**
+   * Takes what is here already or comes soon.
+   *
+   * @param poll of the channel that this reads from
+   * @return whether anything came; if not, {@link #fill} is next
+   * @throws EOFException the peer closed the connection
+   */
+  boolean poll(BusyPoll poll) throws IOException {
+    boolean wantLarge = needed > SMALL_BUFFER_BYTES || lastFillBytes >= SMALL_BUFFER_BYTES;
+    // Without waiting, as the caller may have a buffer to send from.
+    makeRoom(wantLarge && !borrowed ? pool.tryAcquire(BufferPool.Use.RECEIVE) : null, wantLarge);
+    begin();
+    int count = poll.poll(buffer, borrowed);
+    if (count == 0) {
+      return false;
+    }
+    received(count);
+    return true;
+  }
+
+  private void begin() {
     if (end == 0) {
-      partialSinceNanos = 0;
+      if (partialSinceNanos != 0) {
+        partialSinceNanos = 0;
+      }
     } else if (advanced || partialSinceNanos == 0) {
       partialSinceNanos = System.nanoTime() | 1;
     }
     advanced = false;
     buffer.limit(buffer.capacity()).position(end);
-    int count = channel.read(buffer);
+  }
+
+  private void received(int count) throws EOFException {
     if (count < 0) {
       throw new EOFException("closed by peer");
     }
@@ -148,16 +180,14 @@ final class PduReader implements AutoCloseable {
     end += count;
   }
 
-  private void makeRoom() throws IOException {
+  private void makeRoom(@Nullable ByteBuffer large, boolean keepLarge) {
     int pending = end - start;
-    boolean wantLarge = needed > SMALL_BUFFER_BYTES || lastFillBytes >= SMALL_BUFFER_BYTES;
-    if (wantLarge && !borrowed) {
-      ByteBuffer large = pool.acquire();
+    if (large != null) {
       small.clear();
       large.put(0, small, start, pending);
       buffer = large;
       borrowed = true;
-    } else if (!wantLarge && borrowed && pending <= SMALL_BUFFER_BYTES) {
+    } else if (!keepLarge && borrowed && pending <= SMALL_BUFFER_BYTES) {
       buffer.clear();
       small.clear();
       small.put(0, buffer, start, pending);

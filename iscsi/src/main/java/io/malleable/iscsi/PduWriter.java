@@ -52,7 +52,7 @@ final class PduWriter implements AutoCloseable {
     int total = Bhs.LENGTH_BYTES + headerDigestBytes + Bhs.padded(dataSegmentBytes) + digestBytes;
     ByteBuffer out = buffer;
     if (out == null) {
-      out = pool.acquire();
+      out = pool.acquire(BufferPool.Use.SEND);
       buffer = out;
       header = 0;
       dataLength = 0;

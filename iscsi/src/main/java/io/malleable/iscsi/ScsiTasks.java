@@ -180,12 +180,10 @@ final class ScsiTasks {
     }
     int immediateBytes = (int) Math.min(reader.dataLength(), task.wantedBytes);
     if (immediateBytes < task.wantedBytes) {
-      pending.retain(task, reader, immediateBytes, finalBit, out);
-      return true;
+      return pending.retain(task, reader, immediateBytes, finalBit, out);
     }
-    if (workers.wanted(task)) {
-      pending.fill(task, reader, immediateBytes);
-      return executeOrDispatch(task);
+    if (workers.wanted(task) && pending.copy(task, reader, immediateBytes)) {
+      return completed(task);
     }
     task.receivedBytes = immediateBytes;
     task.data = reader.buffer();
@@ -198,11 +196,23 @@ final class ScsiTasks {
 
   /** All of the data that a retained task waited for is here. */
   void onDataComplete(Task task) throws IOException {
-    boolean retained = executeOrDispatch(task);
-    if (!retained) {
-      pending.releaseBuffer(task);
+    if (!completed(task)) {
       spares.addFirst(task);
     }
+    pending.startBursts(out);
+  }
+
+  /** Returns whether the task lives on; its buffer is given back when it does not. */
+  private boolean completed(Task task) throws IOException {
+    boolean retained = false;
+    try {
+      retained = executeOrDispatch(task);
+    } finally {
+      if (!retained) {
+        pending.releaseBuffer(task);
+      }
+    }
+    return retained;
   }
 
   private boolean executeOrDispatch(Task task) throws IOException {
@@ -211,7 +221,7 @@ final class ScsiTasks {
       out.flush();
       workers.awaitIdle();
     }
-    if (workers.wanted(task) && task.attribute != ORDERED) {
+    if (workers.wanted(task) && task.attribute != ORDERED && pending.mayLeave(task)) {
       workers.dispatch(task, this);
       return true;
     }

@@ -50,7 +50,12 @@ final class Task {
   @Nullable ByteBuffer data;
 
   int dataStart;
+
+  /** The data lies in a buffer of the pool. */
   boolean ownsBuffer;
+
+  /** Received and not consumed, as it is less than a block, while there is no buffer. */
+  byte @Nullable [] rest;
 
   /** Bytes already handed to the logical unit. */
   long consumedBytes;
@@ -82,6 +87,7 @@ final class Task {
     data = null;
     dataStart = 0;
     ownsBuffer = false;
+    rest = null;
     consumedBytes = 0;
     reply = null;
     aborted = false;

@@ -5,8 +5,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Finds out that a peer is dead or stalls on purpose: login that does not end, a PDU that is not
- * completed, data that is not taken, pings that are not answered. Ticked by the timer thread, told
- * by the connection thread when that waits.
+ * completed, data that is not sent or not taken, pings that are not answered. Ticked by the timer
+ * thread, told by the connection thread when that waits.
  */
 final class Watch {
   /** What is to be done about the connection now. */
@@ -55,13 +55,21 @@ final class Watch {
     waiting = nowWaiting;
   }
 
-  Verdict tick(long nowNanos) {
+  /**
+   * Looks at the clocks.
+   *
+   * @param expectingSinceNanos when the initiator last did something about data that it owes, or 0
+   */
+  Verdict tick(long nowNanos, long expectingSinceNanos) {
     if (!loggedIn && nowNanos - startedNanos > loginTimeoutNanos) {
       return Verdict.timeout("login not finished in time");
     }
     long partialSince = reader.partialSinceNanos();
     if (partialSince != 0 && waiting && nowNanos - partialSince > stallTimeoutNanos) {
       return Verdict.timeout("a PDU was begun and not completed");
+    }
+    if (expectingSinceNanos != 0 && waiting && nowNanos - expectingSinceNanos > stallTimeoutNanos) {
+      return Verdict.timeout("data that was asked for does not come");
     }
     long sendingSince = outbound.sendingSinceNanos();
     if (sendingSince != 0 && nowNanos - sendingSince > stallTimeoutNanos) {

@@ -58,10 +58,16 @@ class BusyPollTest {
     return new BusyPoll(ours, permits, this::clock);
   }
 
+  /** As a connection does: polls, and sleeps if that was in vain. */
+  private int receive(BusyPoll poll) throws IOException {
+    int count = poll.poll(buffer.clear(), false);
+    return count == 0 ? poll.read(buffer) : count;
+  }
+
   private void exchange(BusyPoll poll, int times) throws IOException {
     for (int i = 0; i < times; i++) {
       peer.write(ByteBuffer.wrap(new byte[] {1}));
-      assertEquals(1, poll.read(buffer.clear()));
+      assertEquals(1, receive(poll));
     }
   }
 
@@ -103,13 +109,22 @@ class BusyPollTest {
   }
 
   @Test
+  void whoHasSomethingToLoseBySleepingLooksOnce() throws IOException {
+    BusyPoll poll = polling(BusyPoll.permits(1));
+    assertEquals(0, poll.poll(buffer.clear(), true));
+    peer.write(ByteBuffer.wrap(new byte[] {1, 2, 3}));
+    assertEquals(0, poll.poll(buffer.clear(), false));
+    assertEquals(3, poll.poll(buffer.clear(), true));
+  }
+
+  @Test
   void aPollThatFindsNothingEndsInSleep() throws Exception {
     Semaphore permits = new Semaphore(1);
     BusyPoll poll = polling(permits);
     exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
     stepNanos.set(TimeUnit.MICROSECONDS.toNanos(10));
     clockReads.set(0);
-    Future<Integer> received = threads.submit(() -> poll.read(buffer.clear()));
+    Future<Integer> received = threads.submit(() -> receive(poll));
     while (clockReads.get() < 7) {
       Thread.onSpinWait();
     }
@@ -125,7 +140,7 @@ class BusyPollTest {
     exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
     stepNanos.set(TimeUnit.MILLISECONDS.toNanos(5));
     clockReads.set(0);
-    Future<Integer> received = threads.submit(() -> poll.read(buffer.clear()));
+    Future<Integer> received = threads.submit(() -> receive(poll));
     while (clockReads.get() < 3) {
       Thread.onSpinWait();
     }
