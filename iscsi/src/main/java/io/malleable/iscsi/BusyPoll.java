@@ -16,6 +16,9 @@ import java.util.function.LongSupplier;
  * <p>It does so only for an initiator whose last waits were short, and only if a permit is free:
  * permits are fewer than processors, so that polling takes none from threads with work to do. Owned
  * by the connection thread.
+ *
+ * <p>While an initiator with a deep queue is still sending, the first answers wait a moment for the
+ * next commands, so that fewer and larger segments carry them.
  */
 final class BusyPoll implements ReadableByteChannel {
   /** Longest poll: what it costs to sleep and be woken, so never more than twice the best. */
@@ -30,6 +33,13 @@ final class BusyPoll implements ReadableByteChannel {
   /** About 1 µs between two looks: each takes the socket's lock, for which the sender waits. */
   private static final int PAUSES = 32;
 
+  /** Longest poll with answers that wait to be sent: less than what sending them alone costs. */
+  private static final long GATHER_NANOS = TimeUnit.MICROSECONDS.toNanos(5);
+
+  private static final int MAX_GATHER_CREDIT = 64;
+  private static final int FAILED_GATHER_COST = 16;
+  private static final int GATHER_DEBT = -256;
+
   private static final int MAX_CREDIT = 8;
   private static final int CREDIT_TO_POLL = 4;
   private static final int FAILED_POLL_COST = 4;
@@ -41,6 +51,13 @@ final class BusyPoll implements ReadableByteChannel {
 
   /** Rises by each short wait, is lost by a long one; polling wants {@link #CREDIT_TO_POLL}. */
   private int credit;
+
+  /**
+   * The same for gathering. It pays for an initiator with a deep queue, which is still sending when
+   * the first answers are ready; one with a short queue waits for them, so each attempt is lost
+   * time.
+   */
+  private int gatherCredit;
 
   private boolean stopped;
 
@@ -105,6 +122,35 @@ final class BusyPoll implements ReadableByteChannel {
       return count;
     }
     return lookAnyway ? look(buffer) : 0;
+  }
+
+  /** Whether more commands are to be expected while answers wait. */
+  boolean gathers() {
+    if (stopped || credit < CREDIT_TO_POLL) {
+      return false;
+    }
+    if (gatherCredit < 0) {
+      gatherCredit++;
+      return false;
+    }
+    return true;
+  }
+
+  /** Polls for a moment, with answers that wait to be sent; 0 when nothing came. */
+  int gather(ByteBuffer buffer) throws IOException {
+    int count = look(buffer);
+    long startNanos = count == 0 ? nanoClock.getAsLong() : 0;
+    while (count == 0 && nanoClock.getAsLong() - startNanos < GATHER_NANOS) {
+      pause();
+      count = look(buffer);
+    }
+    if (count != 0) {
+      gatherCredit = Math.min(gatherCredit + 1, MAX_GATHER_CREDIT);
+    } else {
+      gatherCredit -= FAILED_GATHER_COST;
+      gatherCredit = gatherCredit < 0 ? GATHER_DEBT : gatherCredit;
+    }
+    return count;
   }
 
   private int look(ByteBuffer buffer) throws IOException {

@@ -5,8 +5,8 @@ import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A session's life after login: takes PDU after PDU as they have arrived and sends all answers
- * together before it waits for more. Owned by the connection thread.
+ * A session's life after login: takes PDU after PDU as they have arrived, and those that follow at
+ * once, and sends all answers together before it waits for more. Owned by the connection thread.
  */
 final class FullFeaturePhase {
   private static final int REJECT_DATA_DIGEST = 0x02;
@@ -67,6 +67,9 @@ final class FullFeaturePhase {
             out.flush();
             return end;
           }
+        }
+        if (out.mayWait() && reader.gather(receiver)) {
+          continue;
         }
         out.flush();
         if (!reader.poll(receiver)) {

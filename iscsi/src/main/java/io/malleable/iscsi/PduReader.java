@@ -158,6 +158,26 @@ final class PduReader implements AutoCloseable {
     return true;
   }
 
+  /**
+   * Takes what is here already or comes at once, while answers wait to be sent.
+   *
+   * @return whether anything came
+   * @throws EOFException the peer closed the connection
+   */
+  boolean gather(BusyPoll poll) throws IOException {
+    if (!poll.gathers()) {
+      return false;
+    }
+    makeRoom(null, true);
+    begin();
+    int count = buffer.hasRemaining() ? poll.gather(buffer) : 0;
+    if (count == 0) {
+      return false;
+    }
+    received(count);
+    return true;
+  }
+
   private void begin() {
     if (end == 0) {
       if (partialSinceNanos != 0) {

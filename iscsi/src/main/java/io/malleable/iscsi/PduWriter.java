@@ -12,6 +12,11 @@ import org.jspecify.annotations.Nullable;
 final class PduWriter implements AutoCloseable {
   private static final int MAX_PDUS_PER_BATCH = 512;
 
+  /** As many small reads; enough to spare most of what sending costs each. */
+  private static final int MAX_WAITING_PDUS = 16;
+
+  private static final int MAX_WAITING_BYTES = 64 * 1024;
+
   private final Outbound outbound;
   private final BufferPool pool;
   private final CRC32C crc = new CRC32C();
@@ -142,6 +147,11 @@ final class PduWriter implements AutoCloseable {
       dataLength = current().getInt(previous + Bhs.DATA_SEGMENT_LENGTH_OFFSET);
       header = previous;
     }
+  }
+
+  /** Whether something is to be sent, and so little that it may wait for more to go with it. */
+  boolean mayWait() {
+    return count > 0 && count < MAX_WAITING_PDUS && nextOffset() < MAX_WAITING_BYTES;
   }
 
   boolean hasPending() {

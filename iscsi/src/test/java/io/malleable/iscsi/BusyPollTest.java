@@ -154,6 +154,30 @@ class BusyPollTest {
   }
 
   @Test
+  void answersWaitForTheNextCommandsOnlyOfAnInitiatorThatSendsThemAtOnce() throws IOException {
+    BusyPoll poll = polling(new Semaphore(1));
+    assertFalse(poll.gathers(), "before it polls");
+    exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
+    for (int i = 0; i < 100; i++) {
+      peer.write(ByteBuffer.wrap(new byte[] {1}));
+      assertTrue(poll.gathers());
+      assertEquals(1, poll.gather(buffer.clear()));
+    }
+    stepNanos.set(TimeUnit.MICROSECONDS.toNanos(1));
+    int inVain = 0;
+    while (poll.gathers()) {
+      assertEquals(0, poll.gather(buffer.clear()));
+      inVain++;
+    }
+    assertTrue(inVain > 1 && inVain < 10, "not for one failure, and not for long: " + inVain);
+    int notTried = 0;
+    while (!poll.gathers()) {
+      notTried++;
+    }
+    assertTrue(notTried > 100 && notTried < 1000, "tries again later: " + notTried);
+  }
+
+  @Test
   void anAnswerThatDoesNotFitTheSocketWaitsForThePeer() throws Exception {
     byte[] answer = new byte[32 << 20];
     answer[answer.length - 1] = 42;
