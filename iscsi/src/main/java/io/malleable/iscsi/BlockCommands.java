@@ -128,7 +128,7 @@ final class BlockCommands {
     int first = task.dataStart;
     ByteBuffer data = task.data().clear();
     data.limit(first + (int) task.transferBytes).position(first);
-    long stamp = device.enterExclusive();
+    long stamp = device.enterExclusive(task);
     try {
       device.logicalUnit().writeAtomically(task.offsetBytes(), data);
       requireDrained(data);
@@ -221,7 +221,7 @@ final class BlockCommands {
   static void write(Task task, long offsetBytes, ByteBuffer data)
       throws ScsiException, IOException {
     DeviceServer device = task.device();
-    long stamp = device.enterShared();
+    long stamp = device.enterShared(task);
     try {
       drain(device, offsetBytes, data);
     } finally {
@@ -250,9 +250,22 @@ final class BlockCommands {
     }
   }
 
-  static void finishWrite(Task task) throws IOException {
+  static void finishWrite(Task task) throws ScsiException, IOException {
     if (Cdb.bit(task.cdb, 1, FUA)) {
-      task.device().logicalUnit().flush();
+      flush(task);
+    }
+  }
+
+  /**
+   * An access like any other: a unit that was taken away is not flushed behind its owner's back.
+   */
+  static void flush(Task task) throws ScsiException, IOException {
+    DeviceServer device = task.device();
+    long stamp = device.enterShared(task);
+    try {
+      device.logicalUnit().flush();
+    } finally {
+      device.access().unlockRead(stamp);
     }
   }
 
@@ -266,9 +279,9 @@ final class BlockCommands {
     compare(task, offsetBytes, data);
   }
 
-  static void finishWriteAndVerify(Task task) throws IOException {
+  static void finishWriteAndVerify(Task task) throws ScsiException, IOException {
     // Verified means on the medium, not in a cache (SBC-3 5.43).
-    task.device().logicalUnit().flush();
+    flush(task);
   }
 
   static void verify(Task task, long offsetBytes, ByteBuffer data)
@@ -296,7 +309,7 @@ final class BlockCommands {
     ByteBuffer scratch = ByteBuffer.allocate(SCRATCH_BYTES);
     while (offset < end) {
       scratch.clear().limit((int) Math.min(SCRATCH_BYTES, end - offset));
-      long stamp = device.enterShared();
+      long stamp = device.enterShared(task);
       try {
         fill(device, offset, scratch);
       } finally {
@@ -310,7 +323,7 @@ final class BlockCommands {
       throws ScsiException, IOException {
     DeviceServer device = task.device();
     ByteBuffer medium = ByteBuffer.allocate(data.remaining());
-    long stamp = device.enterShared();
+    long stamp = device.enterShared(task);
     try {
       fill(device, offsetBytes, medium);
     } finally {
@@ -327,7 +340,7 @@ final class BlockCommands {
       throws ScsiException, IOException {
     DeviceServer device = task.device();
     ByteBuffer merged = ByteBuffer.allocate(data.remaining());
-    long stamp = device.enterExclusive();
+    long stamp = device.enterExclusive(task);
     try {
       fill(device, offsetBytes, merged);
       for (int i = 0; i < merged.capacity(); i++) {
@@ -351,7 +364,7 @@ final class BlockCommands {
     int first = task.dataStart;
     ByteBuffer medium = ByteBuffer.allocate(half);
     StampedLock access = device.access();
-    long stamp = device.enterExclusive();
+    long stamp = device.enterExclusive(task);
     try {
       fill(device, task.offsetBytes(), medium);
       int mismatch = medium.flip().mismatch(data.limit(first + half).position(first));
@@ -364,10 +377,6 @@ final class BlockCommands {
     }
     data.clear();
     finishWrite(task);
-  }
-
-  static void synchronizeCache(Task task) throws IOException {
-    task.device().logicalUnit().flush();
   }
 
   /** No grown or primary defects: the medium below remaps its own (SBC-3 5.17). */

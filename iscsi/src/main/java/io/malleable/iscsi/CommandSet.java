@@ -205,13 +205,13 @@ final class CommandSet {
         ReservationAccess.WRITE,
         "35 02 ff ff ff ff 1f ff ff 00",
         BlockCommands::prepareRange10,
-        BlockCommands::synchronizeCache);
+        BlockCommands::flush);
     range(
         0x91,
         ReservationAccess.WRITE,
         "91 02 ff ff ff ff ff ff ff ff ff ff ff ff 1f 00",
         BlockCommands::prepareRange16,
-        BlockCommands::synchronizeCache);
+        BlockCommands::flush);
   }
 
   private static void verifies() {

@@ -243,8 +243,16 @@ final class Connection implements Runnable, SessionEvents {
     }
   }
 
-  /** Called by the timer. */
+  /** Called by the timer, which must outlive every fault: the clocks of all others hang on it. */
   void tick(long nowNanos) {
+    try {
+      checkClocks(nowNanos);
+    } catch (RuntimeException | Error e) {
+      fail(e);
+    }
+  }
+
+  private void checkClocks(long nowNanos) {
     FullFeaturePhase phase = fullFeaturePhase;
     long expectingSince = phase == null ? 0 : phase.expectingSinceNanos();
     Watch.Verdict verdict = watch.tick(nowNanos, expectingSince);

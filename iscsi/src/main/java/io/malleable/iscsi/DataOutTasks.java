@@ -49,8 +49,17 @@ final class DataOutTasks {
     this.pool = pool;
   }
 
-  boolean contains(int initiatorTaskTag) {
-    return !tasks.isEmpty() && find(initiatorTaskTag) != null;
+  /** Whether a tag stands for a task; that of a void one is free again, and so is its buffer. */
+  boolean inUse(int initiatorTaskTag, PduWriter out) throws IOException {
+    if (tasks.isEmpty()) {
+      return false;
+    }
+    Task task = find(initiatorTaskTag);
+    if (task == null || !task.isVoid()) {
+      return task != null;
+    }
+    drop(task, out);
+    return false;
   }
 
   private @Nullable Task find(int initiatorTaskTag) {
@@ -92,6 +101,7 @@ final class DataOutTasks {
     task.arrivedBytes = reader.dataLength();
     tasks.addLast(task);
     window.taskRetained();
+    task.unit().taskRetained();
     if (finalBit) {
       waitingForTurn.addLast(task);
       startBursts(out);
@@ -207,7 +217,7 @@ final class DataOutTasks {
       // Left over from a task that failed or was aborted meanwhile: RFC 7143 11.7 lets it come.
       return null;
     }
-    if (isVoid(task)) {
+    if (task.isVoid()) {
       drop(task, out);
       return null;
     }
@@ -226,6 +236,7 @@ final class DataOutTasks {
     if (task.receivedBytes >= task.wantedBytes) {
       tasks.remove(task);
       window.taskEnded();
+      task.unit().taskEnded();
       return task;
     }
     if (!collected(task)) {
@@ -292,7 +303,7 @@ final class DataOutTasks {
       if (task == null) {
         return;
       }
-      if (isVoid(task)) {
+      if (task.isVoid()) {
         forget(task);
       } else if (task.data != null || takeBuffer(task)) {
         waitingForTurn.removeFirst();
@@ -361,10 +372,6 @@ final class DataOutTasks {
     }
   }
 
-  private static boolean isVoid(Task task) {
-    return task.unit().abortGeneration() != task.abortGeneration;
-  }
-
   /** Ends tasks without a status; returns how many. */
   int abort(Predicate<Task> which, PduWriter out) throws IOException {
     int count = 0;
@@ -387,6 +394,7 @@ final class DataOutTasks {
     waitingForTurn.remove(task);
     closeBurst(task);
     window.taskEnded();
+    task.unit().taskEnded();
     releaseBuffer(task);
   }
 

@@ -1,9 +1,12 @@
 package io.malleable.iscsi;
 
 import java.io.IOException;
+import java.util.Comparator;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
@@ -15,6 +18,12 @@ final class DeviceServer {
   /** Longest READ, WRITE or VERIFY; told in the Block Limits page. */
   static final long MAX_TRANSFER_BYTES = 32L * 1024 * 1024;
 
+  /** In which one command enters several units, so that no two wait for each other. */
+  static final Comparator<DeviceServer> LOCK_ORDER = Comparator.comparingLong(d -> d.number);
+
+  private static final AtomicLong NUMBERS = new AtomicLong();
+
+  private final long number = NUMBERS.incrementAndGet();
   private final LogicalUnit logicalUnit;
   private final int blockShift;
   private final int concurrency;
@@ -31,6 +40,14 @@ final class DeviceServer {
    * for taking the unit away.
    */
   private final StampedLock access = new StampedLock();
+
+  /**
+   * Held by whoever waits to be alone. A {@link StampedLock} lets those that share it overtake, so
+   * that under load a reset or a COMPARE AND WRITE would never get its turn.
+   */
+  private final ReentrantLock turnstile = new ReentrantLock(true);
+
+  private volatile boolean exclusiveWanted;
 
   private volatile long knownSizeBytes;
   private volatile boolean withdrawn;
@@ -128,24 +145,73 @@ final class DeviceServer {
     }
   }
 
-  /** Begins an access to the medium that may run beside others; ends with {@code unlockRead}. */
-  long enterShared() throws ScsiException {
-    long stamp = access.readLock();
-    if (withdrawn) {
+  /**
+   * Begins an access to the medium that may run beside others; ends with {@code unlockRead}.
+   * Whether the task is void is asked here and nowhere before: what an abort has waited for is
+   * over, and what comes after it finds that it came too late.
+   */
+  long enterShared(Task task) throws ScsiException {
+    long stamp = exclusiveWanted ? readLockInTurn() : access.readLock();
+    if (task.isVoid() || withdrawn) {
       access.unlockRead(stamp);
-      throw SenseData.LUN_NOT_SUPPORTED.asException();
+      throw refusal(task);
     }
     return stamp;
   }
 
+  private long readLockInTurn() {
+    turnstile.lock();
+    try {
+      return access.readLock();
+    } finally {
+      turnstile.unlock();
+    }
+  }
+
   /** Begins an access that must run alone; ends with {@code unlockWrite}. */
-  long enterExclusive() throws ScsiException {
-    long stamp = access.writeLock();
-    if (withdrawn) {
+  long enterExclusive(Task task) throws ScsiException {
+    long stamp;
+    turnstile.lock();
+    try {
+      exclusiveWanted = true;
+      stamp = access.writeLock();
+    } finally {
+      exclusiveWanted = false;
+      turnstile.unlock();
+    }
+    if (task.isVoid() || withdrawn) {
       access.unlockWrite(stamp);
-      throw SenseData.LUN_NOT_SUPPORTED.asException();
+      throw refusal(task);
     }
     return stamp;
+  }
+
+  private static ScsiException refusal(Task task) {
+    return task.isVoid() ? new TaskAbortedException() : SenseData.LUN_NOT_SUPPORTED.asException();
+  }
+
+  /**
+   * Waits until nothing reaches the medium, and keeps it so until {@code unlockWrite}.
+   *
+   * @return 0 when an access did not end within the limit
+   */
+  long tryEnterExclusive(long waitLimitMillis) {
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitLimitMillis);
+    try {
+      if (!turnstile.tryLock(waitLimitMillis, TimeUnit.MILLISECONDS)) {
+        return 0;
+      }
+      try {
+        exclusiveWanted = true;
+        return access.tryWriteLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+      } finally {
+        exclusiveWanted = false;
+        turnstile.unlock();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return 0;
+    }
   }
 
   void attach(NexusUnit unit) {
@@ -217,10 +283,10 @@ final class DeviceServer {
    * LOGICAL UNIT RESET (SAM-5 6.3.3): waits for what is being done to the medium, then makes every
    * task that started before void.
    *
-   * @return false when an access did not end within the limit
+   * @return false when an access did not end within the limit; nothing has changed then
    */
   boolean reset(long waitLimitMillis) {
-    long stamp = lockExclusively(waitLimitMillis);
+    long stamp = tryEnterExclusive(waitLimitMillis);
     if (stamp == 0) {
       return false;
     }
@@ -240,37 +306,48 @@ final class DeviceServer {
     }
   }
 
-  /** ABORT of everything that the given nexus has begun; waits for what reaches the medium. */
-  boolean abortTasksOf(Nexus nexus, long waitLimitMillis) {
+  /**
+   * CLEAR TASK SET (SAM-5 7.5): there is one task set for all nexuses (TST 0 in the Control mode
+   * page). Waits for what is being done to the medium first.
+   *
+   * @return false when an access did not end within the limit; nothing has changed then
+   */
+  boolean clearTaskSet(NexusUnit requester, long waitLimitMillis) {
+    long stamp = tryEnterExclusive(waitLimitMillis);
+    if (stamp == 0) {
+      return false;
+    }
+    try {
+      for (NexusUnit unit : nexusUnits) {
+        if (unit == requester) {
+          unit.abortTasks();
+        } else {
+          unit.clearTasks();
+        }
+      }
+      return true;
+    } finally {
+      access.unlockWrite(stamp);
+    }
+  }
+
+  /** Makes void what the nexus has begun; called while nothing reaches the medium. */
+  void abortTasksOf(Nexus nexus) {
     for (NexusUnit unit : nexusUnits) {
       if (unit.nexus().equals(nexus)) {
         unit.abortTasks();
       }
     }
-    long stamp = lockExclusively(waitLimitMillis);
-    if (stamp != 0) {
-      access.unlockWrite(stamp);
-    }
-    return stamp != 0;
   }
 
   /** No access begins any more; returns false when one did not end within the limit. */
   boolean withdraw(long waitLimitMillis) {
     withdrawn = true;
-    long stamp = lockExclusively(waitLimitMillis);
+    long stamp = tryEnterExclusive(waitLimitMillis);
     if (stamp == 0) {
       return false;
     }
     access.unlockWrite(stamp);
     return true;
-  }
-
-  private long lockExclusively(long waitLimitMillis) {
-    try {
-      return access.tryWriteLock(waitLimitMillis, TimeUnit.MILLISECONDS);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return 0;
-    }
   }
 }

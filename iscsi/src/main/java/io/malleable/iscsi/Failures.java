@@ -1,13 +1,17 @@
 package io.malleable.iscsi;
 
+import java.io.IOException;
+
 /**
  * The one table from what a logical unit throws to sense data. Failures are logged: they are ours,
  * not the initiator's.
  */
 final class Failures {
+  private static final int PERSISTENT_RESERVE_OUT = 0x5f;
   private static final System.Logger LOG = System.getLogger(Failures.class.getName());
   private static final FailureLog READ_FAILED = log("a read failed: medium error");
   private static final FailureLog WRITE_FAILED = log("a write failed: medium error");
+  private static final FailureLog SAVE_FAILED = log("persistent reservations could not be saved");
   private static final FailureLog OUT_OF_SPACE = log("a write failed: out of space");
 
   /** By the class of the exception: one fault must not hide another. */
@@ -22,6 +26,10 @@ final class Failures {
   private Failures() {}
 
   static SenseData of(CommandSpec spec, Exception e) {
+    if (spec.opcode() == PERSISTENT_RESERVE_OUT && e instanceof IOException) {
+      // Not the medium: where the reservations are kept.
+      return logged(SAVE_FAILED, SenseData.INTERNAL_FAILURE, e);
+    }
     return spec.writesMedium() ? whileWriting(e) : whileReading(e);
   }
 

@@ -6,6 +6,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Streams blocks from the medium straight into outgoing Data-In PDUs. Stateless. */
 final class MediumReads {
+  private static final int SCRATCH_BYTES = 64 * 1024;
+
   private MediumReads() {}
 
   /**
@@ -25,7 +27,7 @@ final class MediumReads {
     int burst = parameters.maxBurstBytes() & ~blockMask;
     int chunkLimit = Math.min(parameters.sendSegmentBytes(), PduWriter.maxDataBytes()) & ~blockMask;
     if (burst == 0 || chunkLimit == 0) {
-      return executeBelowBlockSize(task, out, parameters, (int) Math.min(total, 1 << 20));
+      return executeBelowBlockSize(task, out, parameters, total);
     }
     long sent = 0;
     int dataSn = 0;
@@ -37,10 +39,10 @@ final class MediumReads {
       // The initiator may expect less than whole blocks; the medium is read in blocks.
       int wholeBlocks = (chunk + blockMask) & ~blockMask;
       ByteBuffer data = Replies.dataIn(out, task, wholeBlocks, last);
-      SenseData failure = read(device, task.offsetBytes() + sent, data);
+      ScsiException failure = read(task, task.offsetBytes() + sent, data);
       if (failure != null) {
         out.cancel();
-        Replies.checkCondition(out, task, failure, sent, dataSn);
+        fail(task, failure, out, sent, dataSn);
         return sent;
       }
       if (wholeBlocks != chunk) {
@@ -54,24 +56,58 @@ final class MediumReads {
     return sent;
   }
 
-  /** For initiators that take less than one block per PDU: through a buffer, and short. */
+  /** For initiators that take less than one block per PDU, or per burst: through a buffer. */
   private static long executeBelowBlockSize(
-      Task task, PduWriter out, NegotiatedParameters parameters, int total) throws IOException {
-    DeviceServer device = task.device();
-    int blockMask = device.blockSizeBytes() - 1;
-    ByteBuffer blocks = ByteBuffer.allocate((total + blockMask) & ~blockMask);
-    SenseData failure = read(device, task.offsetBytes(), blocks);
-    if (failure != null) {
-      Replies.checkCondition(out, task, failure, 0, 0);
-      return 0;
+      Task task, PduWriter out, NegotiatedParameters parameters, long total) throws IOException {
+    int blockMask = task.device().blockSizeBytes() - 1;
+    ByteBuffer blocks = ByteBuffer.allocate(SCRATCH_BYTES);
+    blocks.position(blocks.limit());
+    int segment = Math.min(parameters.sendSegmentBytes(), PduWriter.maxDataBytes());
+    int burstLeft = parameters.maxBurstBytes();
+    long sent = 0;
+    int dataSn = 0;
+    while (sent < total) {
+      if (!blocks.hasRemaining()) {
+        long left = (total - sent + blockMask) & ~blockMask;
+        ScsiException failure =
+            read(
+                task,
+                task.offsetBytes() + sent,
+                blocks.clear().limit((int) Math.min(SCRATCH_BYTES, left)));
+        if (failure != null) {
+          fail(task, failure, out, sent, dataSn);
+          return sent;
+        }
+        blocks.flip();
+      }
+      int chunk = (int) Math.min(Math.min(segment, burstLeft), total - sent);
+      chunk = Math.min(chunk, blocks.remaining());
+      burstLeft -= chunk;
+      boolean last = sent + chunk == total;
+      boolean burstEnds = last || burstLeft == 0;
+      Replies.dataIn(out, task, chunk, last).put(blocks.array(), blocks.position(), chunk);
+      blocks.position(blocks.position() + chunk);
+      Replies.finishDataIn(out, task, dataSn++, sent, task.transferBytes, last, burstEnds);
+      sent += chunk;
+      burstLeft = burstEnds ? parameters.maxBurstBytes() : burstLeft;
     }
-    Replies.parameterData(out, task, blocks.array(), parameters);
-    return total;
+    return sent;
   }
 
-  private static @Nullable SenseData read(DeviceServer device, long offsetBytes, ByteBuffer data) {
+  private static void fail(
+      Task task, ScsiException failure, PduWriter out, long sentBytes, int dataInPdus)
+      throws IOException {
+    if (failure instanceof TaskAbortedException) {
+      task.unit().noticeAbort(task);
+    } else {
+      Replies.checkCondition(out, task, failure.sense(), sentBytes, dataInPdus);
+    }
+  }
+
+  private static @Nullable ScsiException read(Task task, long offsetBytes, ByteBuffer data) {
+    DeviceServer device = task.device();
     try {
-      long stamp = device.enterShared();
+      long stamp = device.enterShared(task);
       try {
         BlockCommands.fill(device, offsetBytes, data);
         return null;
@@ -79,9 +115,9 @@ final class MediumReads {
         device.access().unlockRead(stamp);
       }
     } catch (ScsiException e) {
-      return e.sense();
+      return e;
     } catch (IOException | RuntimeException e) {
-      return Failures.whileReading(e);
+      return Failures.whileReading(e).asException();
     }
   }
 }

@@ -26,6 +26,15 @@ final class NexusUnit {
   /** Counts the times that every task of this nexus was made void. */
   private volatile int abortGeneration;
 
+  /** The last of those times that another initiator cleared the task set. */
+  private int clearedGeneration;
+
+  /** The last of those that this nexus was told of. */
+  private int toldGeneration;
+
+  /** Tasks that wait for data or run beside their connection's thread. */
+  private final AtomicInteger retainedTasks = new AtomicInteger();
+
   NexusUnit(Nexus nexus, DeviceServer device, Target target, int lun) {
     this.nexus = nexus;
     this.device = device;
@@ -84,6 +93,38 @@ final class NexusUnit {
   /** Tasks that began before this are void; they end without a status. */
   synchronized void abortTasks() {
     abortGeneration++;
+  }
+
+  /**
+   * CLEAR TASK SET of another initiator (SAM-5 7.5). Only a nexus that loses tasks is told; one
+   * that its connection's thread executes just now tells by {@link #noticeAbort}.
+   */
+  synchronized void clearTasks() {
+    clearedGeneration = abortGeneration + 1;
+    abortGeneration = clearedGeneration;
+    if (retainedTasks.get() > 0) {
+      tellOfClearing();
+    }
+  }
+
+  /** A task was found void. */
+  synchronized void noticeAbort(Task task) {
+    if (clearedGeneration - task.abortGeneration > 0 && toldGeneration != clearedGeneration) {
+      tellOfClearing();
+    }
+  }
+
+  private void tellOfClearing() {
+    toldGeneration = clearedGeneration;
+    raise(UnitAttention.COMMANDS_CLEARED);
+  }
+
+  void taskRetained() {
+    retainedTasks.incrementAndGet();
+  }
+
+  void taskEnded() {
+    retainedTasks.decrementAndGet();
   }
 
   boolean preventsRemoval() {

@@ -31,6 +31,7 @@ final class PersistentReservations {
   private static final long ABORT_WAIT_MILLIS = 5_000;
 
   private static final SenseData INVALID_RELEASE = new SenseData(SenseData.ILLEGAL_REQUEST, 0x2604);
+  private static final SenseData OPERATION_IN_PROGRESS = new SenseData(SenseData.NOT_READY, 0x0407);
   private static final SenseData INSUFFICIENT_REGISTRATIONS =
       new SenseData(SenseData.ILLEGAL_REQUEST, 0x5504);
 
@@ -152,11 +153,7 @@ final class PersistentReservations {
       case RELEASE -> release(nexus, key, type(task));
       case CLEAR -> clear(nexus, key);
       case PREEMPT -> preempt(nexus, key, serviceActionKey, type(task));
-      case PREEMPT_AND_ABORT -> {
-        for (Nexus removed : preempt(nexus, key, serviceActionKey, type(task))) {
-          device.abortTasksOf(removed, ABORT_WAIT_MILLIS);
-        }
-      }
+      case PREEMPT_AND_ABORT -> preemptAndAbort(nexus, key, serviceActionKey, type(task));
       default -> throw new IllegalStateException("service action " + action);
     }
   }
@@ -251,6 +248,24 @@ final class PersistentReservations {
             .withReservation(ReservationState.NO_RESERVATION, null)
             .nextGeneration());
     raiseForRegistrants(now, nexus, UnitAttention.RESERVATIONS_PREEMPTED);
+  }
+
+  /**
+   * GOOD means that no write of the preempted can reach the medium any more (SPC-4 5.13.11.5).
+   * While the store still holds one, nothing is preempted, so that the initiator can try again.
+   */
+  private void preemptAndAbort(Nexus nexus, long key, long victimKey, int type)
+      throws ScsiException, IOException {
+    requireKey(nexus, key);
+    long stamp = device.tryEnterExclusive(ABORT_WAIT_MILLIS);
+    if (stamp == 0) {
+      throw OPERATION_IN_PROGRESS.asException();
+    }
+    try {
+      preempt(nexus, key, victimKey, type).forEach(device::abortTasksOf);
+    } finally {
+      device.access().unlockWrite(stamp);
+    }
   }
 
   /** Returns the nexuses whose registrations are gone (SPC-4 5.13.11.4). */

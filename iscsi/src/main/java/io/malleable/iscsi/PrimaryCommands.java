@@ -91,7 +91,7 @@ final class PrimaryCommands {
           .asException();
     }
     if (powerCondition != 0 || !start) {
-      task.device().logicalUnit().flush();
+      BlockCommands.flush(task);
     }
   }
 
@@ -110,7 +110,11 @@ final class PrimaryCommands {
     }
   }
 
-  static void release(Task task) {
+  static void release(Task task) throws ScsiException {
+    // With CRH 0, RELEASE conflicts as RESERVE does while there are registrations.
+    if (task.device().reservations().anyRegistration()) {
+      throw new ReservationConflictException();
+    }
     task.device().release(task.unit());
   }
 }

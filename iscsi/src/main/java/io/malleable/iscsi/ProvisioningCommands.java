@@ -7,7 +7,7 @@ import java.nio.ByteBuffer;
 final class ProvisioningCommands {
   static final int MAX_UNMAP_DESCRIPTORS = 256;
 
-  /** Bounds how long one UNMAP descriptor or WRITE SAME can keep the unit busy. */
+  /** Bounds how long one UNMAP or WRITE SAME can keep the unit busy. */
   private static final long MAX_UNMAP_BYTES = 512L << 20;
 
   private static final long MAX_WRITE_SAME_BYTES = 256L << 20;
@@ -70,14 +70,16 @@ final class ProvisioningCommands {
     }
     DeviceServer device = task.device();
     // All are checked before the first takes effect: bad input changes nothing.
+    long total = 0;
     for (int i = 0; i < count; i++) {
       long blocks = Cdb.u32(list, 16 + 16 * i);
       device.requireRange(Cdb.u64(list, 8 + 16 * i), blocks);
-      if (blocks > maxUnmapBlocks(device.blockSizeBytes())) {
+      total += blocks;
+      if (total > maxUnmapBlocks(device.blockSizeBytes())) {
         throw SenseData.invalidFieldInParameterList(16 + 16 * i).asException();
       }
     }
-    long stamp = device.enterShared();
+    long stamp = device.enterShared(task);
     try {
       for (int i = 0; i < count; i++) {
         long blocks = Cdb.u32(list, 16 + 16 * i);
@@ -124,7 +126,7 @@ final class ProvisioningCommands {
     byte[] block = task.parameterList();
     long length = task.blocks << device.blockShift();
     boolean zero = allZero(block);
-    long stamp = device.enterShared();
+    long stamp = device.enterShared(task);
     try {
       // With data that is not zero, UNMAP may be ignored, and the data is written (SBC-3 5.49).
       if (zero && Cdb.bit(task.cdb, 1, UNMAP)) {
@@ -177,13 +179,18 @@ final class ProvisioningCommands {
     ByteBuffer reply = ByteBuffer.allocate(8 + 16 * (int) wanted);
     reply.position(8);
     long at = lba;
-    for (int i = 0; i < wanted && at < device.blockCount(); i++) {
-      LogicalUnit.Extent extent = device.logicalUnit().extentAt(at << device.blockShift());
-      long blocks = Math.max(1, extent.lengthBytes() >>> device.blockShift());
-      blocks = Math.min(Math.min(blocks, device.blockCount() - at), 0xffffffffL);
-      reply.putLong(at).putInt((int) blocks).put((byte) (extent.mapped() ? 0 : 1));
-      reply.put((byte) 0).putShort((short) 0);
-      at += blocks;
+    long stamp = device.enterShared(task);
+    try {
+      for (int i = 0; i < wanted && at < device.blockCount(); i++) {
+        LogicalUnit.Extent extent = device.logicalUnit().extentAt(at << device.blockShift());
+        long blocks = Math.max(1, extent.lengthBytes() >>> device.blockShift());
+        blocks = Math.min(Math.min(blocks, device.blockCount() - at), 0xffffffffL);
+        reply.putLong(at).putInt((int) blocks).put((byte) (extent.mapped() ? 0 : 1));
+        reply.put((byte) 0).putShort((short) 0);
+        at += blocks;
+      }
+    } finally {
+      device.access().unlockRead(stamp);
     }
     // PARAMETER DATA LENGTH counts what follows it.
     reply.putInt(0, reply.position() - 4);

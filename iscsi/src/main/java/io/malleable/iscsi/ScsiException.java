@@ -3,7 +3,8 @@ package io.malleable.iscsi;
 /**
  * Ends a command with a status other than GOOD. Has no stack trace: a peer can cause it at will.
  */
-sealed class ScsiException extends Exception permits ReservationConflictException {
+sealed class ScsiException extends Exception
+    permits ReservationConflictException, TaskAbortedException {
   private final transient SenseData sense;
 
   ScsiException(SenseData sense) {

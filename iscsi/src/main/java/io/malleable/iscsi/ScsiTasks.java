@@ -12,9 +12,11 @@ import org.jspecify.annotations.Nullable;
 final class ScsiTasks {
   private static final int CDB_NACA = 0x04;
   private static final int ORDERED = 2;
+  private static final int HEAD_OF_QUEUE = 3;
   private static final int INQUIRY = 0x12;
   private static final int REPORT_LUNS = 0xa0;
   private static final int REQUEST_SENSE = 0x03;
+  private static final int PERSISTENT_RESERVE_IN = 0x5e;
   private static final int PERSISTENT_RESERVE_OUT = 0x5f;
 
   private final Session session;
@@ -65,9 +67,9 @@ final class ScsiTasks {
     }
   }
 
-  private Task decode(RequestHeader header) throws ProtocolException {
+  private Task decode(RequestHeader header) throws IOException {
     int tag = header.initiatorTaskTag();
-    if (tag == Bhs.RESERVED_TAG || pending.contains(tag) || workers.contains(tag)) {
+    if (tag == Bhs.RESERVED_TAG || pending.inUse(tag, out) || workers.inUse(tag)) {
       throw new ProtocolException("initiator task tag " + Integer.toHexString(tag) + " is in use");
     }
     Task task = spares.pollFirst();
@@ -127,6 +129,10 @@ final class ScsiTasks {
           .asException();
     }
     task.spec = spec;
+    if (task.attribute > HEAD_OF_QUEUE) {
+      // ACA, where there is no such condition, or reserved (RFC 7143 11.3.1).
+      throw SenseData.INVALID_MESSAGE.asException();
+    }
     int controlOffset = spec.usage().length - 1;
     if (Cdb.bit(task.cdb, controlOffset, CDB_NACA)) {
       throw SenseData.invalidFieldInCdb(controlOffset).asException();
@@ -138,10 +144,13 @@ final class ScsiTasks {
 
   private static void checkReservations(NexusUnit unit, DeviceServer device, CommandSpec spec)
       throws ScsiException {
-    boolean guarded =
-        spec.access() != CommandSpec.ReservationAccess.FREE
-            || spec.opcode() == PERSISTENT_RESERVE_OUT;
-    if (guarded && device.reservedByOther(unit)) {
+    if (spec.access() != CommandSpec.ReservationAccess.FREE && device.reservedByOther(unit)) {
+      throw new ReservationConflictException();
+    }
+    boolean persistent =
+        spec.opcode() == PERSISTENT_RESERVE_IN || spec.opcode() == PERSISTENT_RESERVE_OUT;
+    if (persistent && device.reservedSimply()) {
+      // Whoever holds it: the two kinds of reservation exclude each other (SPC-2 5.5.1).
       throw new ReservationConflictException();
     }
     if (device.reservations().conflicts(unit.nexus(), spec.access())) {
@@ -233,7 +242,8 @@ final class ScsiTasks {
   void execute(Task task, PduWriter writer) throws IOException {
     CommandSpec spec = task.spec();
     NexusUnit unit = task.unit();
-    if (unit.abortGeneration() != task.abortGeneration) {
+    if (task.isVoid()) {
+      unit.noticeAbort(task);
       return;
     }
     if (spec.phase() == CommandSpec.Phase.MEDIUM_READ) {
@@ -291,6 +301,10 @@ final class ScsiTasks {
   }
 
   static void fail(Task task, ScsiException e, PduWriter writer) throws IOException {
+    if (e instanceof TaskAbortedException) {
+      task.unit().noticeAbort(task);
+      return;
+    }
     if (e.status() == ScsiStatus.CHECK_CONDITION) {
       Replies.checkCondition(writer, task, e.sense(), 0, 0);
     } else {

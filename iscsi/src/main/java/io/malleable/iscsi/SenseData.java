@@ -32,6 +32,7 @@ record SenseData(int key, int code, long information, int fieldPointer) {
   static final SenseData NO_SENSE = new SenseData(NO_SENSE_KEY, 0x0000);
   static final SenseData INVALID_OPCODE = new SenseData(ILLEGAL_REQUEST, 0x2000);
   static final SenseData LBA_OUT_OF_RANGE = new SenseData(ILLEGAL_REQUEST, 0x2100);
+  static final SenseData INVALID_MESSAGE = new SenseData(ILLEGAL_REQUEST, 0x4900);
   static final SenseData LUN_NOT_SUPPORTED = new SenseData(ILLEGAL_REQUEST, 0x2500);
   static final SenseData PARAMETER_LIST_LENGTH = new SenseData(ILLEGAL_REQUEST, 0x1a00);
   static final SenseData WRITE_PROTECTED = new SenseData(DATA_PROTECT, 0x2700);

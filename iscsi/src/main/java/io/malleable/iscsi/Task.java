@@ -94,6 +94,14 @@ final class Task {
     answered = false;
   }
 
+  /**
+   * Whether task management, or another initiator, has aborted it: it must not reach the medium any
+   * more and ends without a status.
+   */
+  boolean isVoid() {
+    return aborted || unit().abortGeneration() != abortGeneration;
+  }
+
   NexusUnit unit() {
     NexusUnit present = unit;
     if (present == null) {

@@ -21,8 +21,8 @@ final class TaskManagement {
   private static final int NOT_SUPPORTED = 5;
   private static final int REJECTED = 255;
 
-  /** How long a function waits for what the store is doing. */
-  private static final long WAIT_LIMIT_MILLIS = 10_000;
+  /** Less than the 15 s after which Linux takes a function for failed. */
+  private static final long MAX_WAIT_MILLIS = 10_000;
 
   private final Session session;
   private final CommandWindow window;
@@ -30,6 +30,9 @@ final class TaskManagement {
   private final PduWriter out;
   private final DataOutTasks pending;
   private final Workers workers;
+
+  /** How long a function waits for what the store is doing. */
+  private final long waitLimitMillis;
 
   TaskManagement(
       Session session,
@@ -44,6 +47,8 @@ final class TaskManagement {
     this.out = out;
     this.pending = pending;
     this.workers = workers;
+    this.waitLimitMillis =
+        Math.min(MAX_WAIT_MILLIS, session.connection().config().stallTimeout().toMillis());
   }
 
   /** Returns true when the whole target was reset and every session of it has to go. */
@@ -67,19 +72,11 @@ final class TaskManagement {
 
   private int perform(int function, long lunField, int referencedTag) throws IOException {
     return switch (function) {
-      case ABORT_TASK -> {
-        int count = abort(task -> task.initiatorTaskTag == referencedTag);
-        yield count == 0 ? NO_SUCH_TASK : count < 0 ? REJECTED : COMPLETE;
-      }
-      case ABORT_TASK_SET, CLEAR_TASK_SET -> {
+      case ABORT_TASK ->
+          abort(task -> task.initiatorTaskTag == referencedTag) == 0 ? NO_SUCH_TASK : COMPLETE;
+      case ABORT_TASK_SET, CLEAR_TASK_SET, LOGICAL_UNIT_RESET -> {
         NexusUnit unit = unit(lunField);
-        yield unit == null
-            ? NO_SUCH_LUN
-            : abort(task -> task.unit == unit) < 0 ? REJECTED : COMPLETE;
-      }
-      case LOGICAL_UNIT_RESET -> {
-        NexusUnit unit = unit(lunField);
-        yield unit == null ? NO_SUCH_LUN : reset(unit);
+        yield unit == null ? NO_SUCH_LUN : perform(function, unit);
       }
       case TARGET_WARM_RESET, TARGET_COLD_RESET -> resetAll();
       case TASK_REASSIGN -> REASSIGN_NOT_SUPPORTED;
@@ -91,17 +88,19 @@ final class TaskManagement {
     return ScsiTasks.lunIsSingleLevel(lunField) ? session.unit(ScsiTasks.lun(lunField)) : null;
   }
 
-  private int abort(Predicate<Task> which) throws IOException {
-    int waiting = pending.abort(which, out);
-    int running = workers.abort(which, WAIT_LIMIT_MILLIS);
-    return running < 0 ? -1 : waiting + running;
-  }
-
-  private int reset(NexusUnit unit) throws IOException {
-    if (abort(task -> task.unit == unit) < 0) {
+  /** The unit first: if it is too busy, nothing has been aborted, and the rejection is true. */
+  private int perform(int function, NexusUnit unit) throws IOException {
+    boolean done =
+        switch (function) {
+          case CLEAR_TASK_SET -> unit.device().clearTaskSet(unit, waitLimitMillis);
+          case LOGICAL_UNIT_RESET -> unit.device().reset(waitLimitMillis);
+          default -> true;
+        };
+    if (!done) {
       return REJECTED;
     }
-    return unit.device().reset(WAIT_LIMIT_MILLIS) ? COMPLETE : REJECTED;
+    abort(task -> task.unit == unit);
+    return COMPLETE;
   }
 
   private int resetAll() throws IOException {
@@ -109,14 +108,37 @@ final class TaskManagement {
     if (target == null) {
       return NOT_SUPPORTED;
     }
-    if (abort(task -> true) < 0) {
-      return REJECTED;
-    }
+    boolean begun = false;
     for (DeviceServer device : target.devices()) {
-      if (!device.reset(WAIT_LIMIT_MILLIS)) {
+      if (!device.reset(waitLimitMillis)) {
+        if (begun) {
+          throw giveUp("a unit could not be reset where others had been");
+        }
         return REJECTED;
       }
+      begun = true;
     }
+    abort(task -> true);
     return COMPLETE;
+  }
+
+  /** Returns how many tasks it has ended, none of which gets a status. */
+  private int abort(Predicate<Task> which) throws IOException {
+    int waiting = pending.abort(which, out);
+    int running = workers.abort(which, waitLimitMillis);
+    if (running < 0) {
+      throw giveUp("the store did not finish a task that was aborted");
+    }
+    return waiting + running;
+  }
+
+  /**
+   * Some tasks are void by now and others are not, which no answer can say: the session ends, and
+   * the initiator begins anew with all of them lost (RFC 7143 7.1.4.4).
+   */
+  private IOException giveUp(String what) {
+    IOException failure = new IOException(what + " within " + waitLimitMillis + " ms");
+    session.connection().fail(failure);
+    return failure;
   }
 }

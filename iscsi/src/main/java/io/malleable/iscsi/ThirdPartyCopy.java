@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * EXTENDED COPY and RECEIVE COPY RESULTS (SPC-4 5.17, 6.4, 6.20): copies blocks within and between
@@ -82,7 +83,7 @@ final class ThirdPartyCopy {
         segments(task, list, HEADER_BYTES + targetBytes, (int) segmentBytes, devices);
     long copied = 0;
     for (Segment segment : segments) {
-      move(segment);
+      move(task, segment);
       copied += segment.lengthBytes();
     }
     boolean keepsResult = (Cdb.u8(list, 1) & 0x18) == 0;
@@ -177,24 +178,47 @@ final class ThirdPartyCopy {
     return whole && lba >= 0 && lba <= count && blocks <= count - lba;
   }
 
-  private static void move(Segment segment) throws ScsiException, IOException {
+  private static void move(Task task, Segment segment) throws ScsiException, IOException {
+    // A reset of the unit that was asked to copy must wait for what the copy does to the others.
+    List<DeviceServer> involved =
+        Stream.of(task.device(), segment.from(), segment.to())
+            .distinct()
+            .sorted(DeviceServer.LOCK_ORDER)
+            .toList();
     ByteBuffer buffer = ByteBuffer.allocate(BUFFER_BYTES);
     long done = 0;
     while (done < segment.lengthBytes()) {
       buffer.clear().limit((int) Math.min(BUFFER_BYTES, segment.lengthBytes() - done));
-      long stamp = segment.from().enterShared();
-      try {
-        BlockCommands.fill(segment.from(), segment.fromBytes() + done, buffer);
-      } finally {
-        segment.from().access().unlockRead(stamp);
-      }
-      done += buffer.flip().remaining();
-      stamp = segment.to().enterShared();
-      try {
-        BlockCommands.drain(segment.to(), segment.toBytes() + done - buffer.remaining(), buffer);
-      } finally {
-        segment.to().access().unlockRead(stamp);
-      }
+      movePiece(task, segment, done, buffer, involved);
+      done += buffer.limit();
+    }
+  }
+
+  /** Enters one unit after the other, then does the piece. */
+  private static void movePiece(
+      Task task, Segment segment, long doneBytes, ByteBuffer buffer, List<DeviceServer> toEnter)
+      throws ScsiException, IOException {
+    if (toEnter.isEmpty()) {
+      read(segment, doneBytes, buffer);
+      BlockCommands.drain(segment.to(), segment.toBytes() + doneBytes, buffer.flip());
+      return;
+    }
+    DeviceServer next = toEnter.getFirst();
+    long stamp = next.enterShared(task);
+    try {
+      movePiece(task, segment, doneBytes, buffer, toEnter.subList(1, toEnter.size()));
+    } finally {
+      next.access().unlockRead(stamp);
+    }
+  }
+
+  /** What cannot be read is not a failure to write. */
+  private static void read(Segment segment, long doneBytes, ByteBuffer buffer)
+      throws ScsiException {
+    try {
+      BlockCommands.fill(segment.from(), segment.fromBytes() + doneBytes, buffer);
+    } catch (IOException e) {
+      throw Failures.whileReading(e).asException();
     }
   }
 

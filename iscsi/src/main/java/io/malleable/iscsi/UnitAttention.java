@@ -7,7 +7,7 @@ package io.malleable.iscsi;
 enum UnitAttention {
   POWER_ON(0x2900, 1 << 0),
   DEVICE_RESET(0x2903, 1 << 1),
-  NEXUS_LOSS(0x2907, 1 << 2),
+  COMMANDS_CLEARED(0x2f00, 1 << 2),
   MODE_PARAMETERS_CHANGED(0x2a01, 1 << 3),
   RESERVATIONS_PREEMPTED(0x2a03, 1 << 4),
   RESERVATIONS_RELEASED(0x2a04, 1 << 5),

@@ -20,6 +20,9 @@ final class Workers {
   private final CommandWindow window;
   private final NegotiatedParameters parameters;
 
+  /** A void task has no access to the medium before it; all that it waits for is its turn. */
+  private static final long VOID_WAIT_MILLIS = 10_000;
+
   /** Guarded by this. */
   private final List<Task> running = new ArrayList<>();
 
@@ -46,15 +49,19 @@ final class Workers {
     return running.isEmpty();
   }
 
-  /** The lock is taken only where a unit of the session has ever wanted concurrency. */
-  boolean contains(int initiatorTaskTag) {
+  /**
+   * Whether a tag stands for a task; that of a void one is free again once it has ended. The lock
+   * is taken only where a unit of the session has ever wanted concurrency.
+   */
+  boolean inUse(int initiatorTaskTag) {
     return everUsed && isRunning(initiatorTaskTag);
   }
 
   private synchronized boolean isRunning(int initiatorTaskTag) {
     for (Task task : running) {
       if (task.initiatorTaskTag == initiatorTaskTag) {
-        return true;
+        return !task.isVoid()
+            || !awaitNone(t -> t.initiatorTaskTag == initiatorTaskTag, VOID_WAIT_MILLIS);
       }
     }
     return false;
@@ -70,7 +77,17 @@ final class Workers {
       everUsed = true;
     }
     window.taskRetained();
-    Thread.ofVirtual().name("iscsi-worker").start(() -> run(task, tasks));
+    task.unit().taskRetained();
+    boolean started = false;
+    try {
+      Thread.ofVirtual().name("iscsi-worker").start(() -> run(task, tasks));
+      started = true;
+    } finally {
+      if (!started) {
+        // Nobody would ever take it from the list, on which the connection's end waits.
+        ended(task);
+      }
+    }
   }
 
   private void run(Task task, ScsiTasks tasks) {
@@ -79,36 +96,39 @@ final class Workers {
       writer.fullFeaturePhase(parameters);
       task.device().permits().acquire();
       permitted = true;
-      if (!task.aborted) {
-        tasks.execute(task, writer);
-      }
+      tasks.execute(task, writer);
       window.taskEnded();
       if (mayAnswer(task)) {
         writer.flush();
       }
     } catch (IOException | InterruptedException e) {
       connection.cut(new SessionEnd(SessionEnd.Cause.CONNECTION_LOST, String.valueOf(e)));
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       connection.fail(e);
     } finally {
       if (permitted) {
         task.device().permits().release();
       }
-      var data = task.data;
-      if (data != null && task.ownsBuffer) {
-        task.data = null;
-        pool.release(data);
-      }
-      synchronized (this) {
-        running.remove(task);
-        notifyAll();
-      }
+      ended(task);
+    }
+  }
+
+  private void ended(Task task) {
+    var data = task.data;
+    if (data != null && task.ownsBuffer) {
+      task.data = null;
+      pool.release(data);
+    }
+    task.unit().taskEnded();
+    synchronized (this) {
+      running.remove(task);
+      notifyAll();
     }
   }
 
   /** Afterwards an abort comes too late: the initiator gets a status, and no task to abort. */
   private synchronized boolean mayAnswer(Task task) {
-    task.answered = !task.aborted;
+    task.answered = !task.isVoid();
     return task.answered;
   }
 

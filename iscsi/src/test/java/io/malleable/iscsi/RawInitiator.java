@@ -273,6 +273,15 @@ final class RawInitiator implements AutoCloseable {
     }
   }
 
+  /** Whether the target closes the connection and sends nothing before. */
+  boolean endsWithoutAWord() throws IOException {
+    try {
+      return in.read() < 0;
+    } catch (SocketException e) {
+      return true;
+    }
+  }
+
   @Override
   public void close() throws IOException {
     socket.close();
