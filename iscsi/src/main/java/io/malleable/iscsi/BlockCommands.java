@@ -241,12 +241,19 @@ final class BlockCommands {
     }
   }
 
-  /** Reads all that fits; a store that returns less than it was asked for has failed. */
+  /**
+   * Reads all that fits; a store that returns less than it was asked for has failed. That is a
+   * failure to read, whatever the command wanted the data for.
+   */
   static void fill(DeviceServer device, long offsetBytes, ByteBuffer destination)
-      throws IOException {
-    device.logicalUnit().read(offsetBytes, destination);
-    if (destination.hasRemaining()) {
-      throw new IOException("short read: " + destination.remaining() + " bytes missing");
+      throws ScsiException {
+    try {
+      device.logicalUnit().read(offsetBytes, destination);
+      if (destination.hasRemaining()) {
+        throw new IOException("short read: " + destination.remaining() + " bytes missing");
+      }
+    } catch (IOException e) {
+      throw Failures.whileReading(e).asException();
     }
   }
 

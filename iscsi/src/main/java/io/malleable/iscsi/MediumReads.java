@@ -116,7 +116,7 @@ final class MediumReads {
       }
     } catch (ScsiException e) {
       return e;
-    } catch (IOException | RuntimeException e) {
+    } catch (RuntimeException e) {
       return Failures.whileReading(e).asException();
     }
   }

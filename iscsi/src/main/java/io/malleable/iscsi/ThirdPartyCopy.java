@@ -199,7 +199,7 @@ final class ThirdPartyCopy {
       Task task, Segment segment, long doneBytes, ByteBuffer buffer, List<DeviceServer> toEnter)
       throws ScsiException, IOException {
     if (toEnter.isEmpty()) {
-      read(segment, doneBytes, buffer);
+      BlockCommands.fill(segment.from(), segment.fromBytes() + doneBytes, buffer);
       BlockCommands.drain(segment.to(), segment.toBytes() + doneBytes, buffer.flip());
       return;
     }
@@ -209,16 +209,6 @@ final class ThirdPartyCopy {
       movePiece(task, segment, doneBytes, buffer, toEnter.subList(1, toEnter.size()));
     } finally {
       next.access().unlockRead(stamp);
-    }
-  }
-
-  /** What cannot be read is not a failure to write. */
-  private static void read(Segment segment, long doneBytes, ByteBuffer buffer)
-      throws ScsiException {
-    try {
-      BlockCommands.fill(segment.from(), segment.fromBytes() + doneBytes, buffer);
-    } catch (IOException e) {
-      throw Failures.whileReading(e).asException();
     }
   }
 

@@ -15,14 +15,24 @@ final class FaultyUnit implements LogicalUnit {
     SHORT_WRITE,
     OUT_OF_SPACE,
     FLUSH_ERROR,
-    BUG
+    BUG,
+    /** Not an exception that anybody catches who expects a store to fail. */
+    ERROR
+  }
+
+  /** What the store can be made to keep. */
+  enum Call {
+    NONE,
+    WRITE,
+    FLUSH,
+    EXTENT
   }
 
   private final MemoryUnit unit;
   private volatile Fault fault = Fault.NONE;
-  private final CountDownLatch held = new CountDownLatch(1);
+  private final CountDownLatch released = new CountDownLatch(1);
   private final CountDownLatch arrived = new CountDownLatch(1);
-  private volatile boolean hold;
+  private volatile Call held = Call.NONE;
 
   FaultyUnit(MemoryUnit unit) {
     this.unit = unit;
@@ -34,7 +44,12 @@ final class FaultyUnit implements LogicalUnit {
 
   /** The next write stays in the store until {@link #letGo}. */
   void holdWrites() {
-    hold = true;
+    hold(Call.WRITE);
+  }
+
+  /** The same for another call. */
+  void hold(Call call) {
+    held = call;
   }
 
   void awaitHeldWrite() throws InterruptedException {
@@ -42,7 +57,7 @@ final class FaultyUnit implements LogicalUnit {
   }
 
   void letGo() {
-    held.countDown();
+    released.countDown();
   }
 
   @Override
@@ -87,45 +102,66 @@ final class FaultyUnit implements LogicalUnit {
 
   @Override
   public void write(long offsetBytes, ByteBuffer source) throws IOException {
+    failToChange();
+    if (fault == Fault.SHORT_WRITE) {
+      return;
+    }
+    holdIf(Call.WRITE);
+    unit.write(offsetBytes, source);
+  }
+
+  private void failToChange() throws IOException {
     switch (fault) {
       case WRITE_ERROR -> throw new IOException("Input/output error");
       case OUT_OF_SPACE -> throw new OutOfSpaceException("No space left on device");
-      case SHORT_WRITE -> {
-        return;
-      }
       case BUG -> throw new IllegalStateException("a fault of the store");
+      case ERROR -> throw new StackOverflowError("an error of the store");
       default -> {}
     }
-    if (hold) {
+  }
+
+  private void holdIf(Call call) throws IOException {
+    if (held == call) {
       arrived.countDown();
       try {
-        held.await();
+        released.await();
       } catch (InterruptedException e) {
         throw new IOException("interrupted", e);
       }
     }
-    unit.write(offsetBytes, source);
+  }
+
+  @Override
+  public int atomicWriteBytes() {
+    return unit.atomicWriteBytes();
   }
 
   @Override
   public void flush() throws IOException {
+    holdIf(Call.FLUSH);
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");
     }
   }
 
   @Override
-  public void unmap(long offsetBytes, long lengthBytes) {
+  public void unmap(long offsetBytes, long lengthBytes) throws IOException {
+    failToChange();
     unit.unmap(offsetBytes, lengthBytes);
   }
 
   @Override
-  public void writeZeroes(long offsetBytes, long lengthBytes) {
+  public void writeZeroes(long offsetBytes, long lengthBytes) throws IOException {
+    failToChange();
     unit.writeZeroes(offsetBytes, lengthBytes);
   }
 
   @Override
-  public Extent extentAt(long offsetBytes) {
+  public Extent extentAt(long offsetBytes) throws IOException {
+    holdIf(Call.EXTENT);
+    if (fault == Fault.READ_ERROR) {
+      throw new IOException("Input/output error");
+    }
     return unit.extentAt(offsetBytes);
   }
 }

@@ -23,6 +23,7 @@ import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a session's life promises to initiators and to the server's owner. */
@@ -176,6 +177,31 @@ class SessionTest {
       try (RawInitiator late = new RawInitiator(server.address())) {
         assertEquals(0x0203, late.login(TestServer.INITIATOR).loginStatus());
       }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"FLUSH, 0x35, 0", "EXTENT, 0x9e, 0x12", "WRITE, 0x93, 0"})
+  void aLunIsGoneOnlyWhenNothingOfItIsInFlight(
+      FaultyUnit.Call call, String opcode, String serviceAction) throws Exception {
+    FaultyUnit unit = new FaultyUnit(new MemoryUnit(1 << 20));
+    try (TestServer server = TestServer.serving(unit);
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      unit.hold(call);
+      byte[] cdb = new byte[16];
+      cdb[0] = Integer.decode(opcode).byteValue();
+      cdb[1] = Integer.decode(serviceAction).byteValue();
+      cdb[13] = 32;
+      boolean writes = call == FaultyUnit.Call.WRITE;
+      initiator.send(
+          initiator.command(writes ? 0xa0 : 0xc0, writes ? 512 : 32, cdb),
+          random(writes ? 512 : 0));
+      unit.awaitHeldWrite();
+      assertThrows(
+          TimeoutException.class,
+          () -> server.server().removeLun(TestServer.TARGET, 0, Duration.ofMillis(100)));
+      unit.letGo();
+      assertEquals(0, initiator.receive().scsiStatus());
     }
   }
 
