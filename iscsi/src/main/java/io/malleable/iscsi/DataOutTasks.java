@@ -3,12 +3,15 @@ package io.malleable.iscsi;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Tasks that wait for data from the initiator: unsolicited, or asked for by R2T one burst at a time
- * (RFC 7143 11.7, 11.8). Owned by the connection thread.
+ * (RFC 7143 11.7, 11.8). And those that have it, or need none, and wait for an ordered task before
+ * them, or are ordered themselves (SAM-5 8.6.3). Owned by the connection thread.
  *
  * <p>Only an open burst holds a buffer of the pool: what came before it has been given to the
  * logical unit, less than a block excepted. When the pool is empty a session still has one small
@@ -27,11 +30,19 @@ final class DataOutTasks {
   /** Tasks for immediate delivery come on top of the command window. */
   private static final int MAX_TASKS = 1024 + 16;
 
+  /** Tasks that wait for their turn with data that has come already. */
+  private static final int MAX_HELD = 16;
+
   private final NegotiatedParameters parameters;
   private final CommandWindow window;
   private final BufferPool pool;
   private final ArrayDeque<Task> tasks = new ArrayDeque<>();
   private final ArrayDeque<Task> waitingForTurn = new ArrayDeque<>();
+  private final ArrayDeque<Task> held = new ArrayDeque<>();
+
+  /** Ordered tasks among those that are kept here; while there is none, nothing waits for turns. */
+  private int orderedTasks;
+
   private int openBursts;
   private int nextTransferTag;
 
@@ -50,20 +61,21 @@ final class DataOutTasks {
   }
 
   /** Whether a tag stands for a task; that of a void one is free again, and so is its buffer. */
-  boolean inUse(int initiatorTaskTag, PduWriter out) throws IOException {
-    if (tasks.isEmpty()) {
+  boolean inUse(int initiatorTaskTag) {
+    if (tasks.isEmpty() && held.isEmpty()) {
       return false;
     }
-    Task task = find(initiatorTaskTag);
+    Task task = find(tasks, initiatorTaskTag);
+    task = task == null ? find(held, initiatorTaskTag) : task;
     if (task == null || !task.isVoid()) {
       return task != null;
     }
-    drop(task, out);
+    forget(task);
     return false;
   }
 
-  private @Nullable Task find(int initiatorTaskTag) {
-    for (Task task : tasks) {
+  private static @Nullable Task find(ArrayDeque<Task> among, int initiatorTaskTag) {
+    for (Task task : among) {
       if (task.initiatorTaskTag == initiatorTaskTag) {
         return task;
       }
@@ -87,7 +99,14 @@ final class DataOutTasks {
     if (tasks.size() >= MAX_TASKS) {
       throw new ProtocolException("more than " + MAX_TASKS + " tasks wait for data");
     }
-    if (!(collected(task) ? roomToCollect(task) : finalBit || roomForBurst(task))) {
+    boolean early = immediateBytes > 0 && mustWait(task);
+    boolean room =
+        collected(task)
+            ? roomToCollect(task)
+            : finalBit
+                ? !early || roomToHold(task, immediateBytes)
+                : held.size() < MAX_HELD && roomForBurst(task);
+    if (!room) {
       Replies.status(out, task, ScsiStatus.TASK_SET_FULL);
       return false;
     }
@@ -100,11 +119,9 @@ final class DataOutTasks {
     }
     task.arrivedBytes = reader.dataLength();
     tasks.addLast(task);
-    window.taskRetained();
-    task.unit().taskRetained();
+    begun(task);
     if (finalBit) {
       waitingForTurn.addLast(task);
-      startBursts(out);
     } else {
       task.unsolicitedOpen = true;
       task.burstEndBytes = Math.min(parameters.firstBurstBytes(), task.expectedBytes);
@@ -112,6 +129,77 @@ final class DataOutTasks {
       noteProgress();
     }
     return true;
+  }
+
+  /** Whether a task whose data is here must wait until others before it have ended. */
+  boolean mustWait(Task task) {
+    return (orderedTasks > 0 || task.attribute == Task.ORDERED) && !mayStart(task);
+  }
+
+  private boolean mayStart(Task task) {
+    return task.attribute == Task.HEAD_OF_QUEUE
+        || (!isBehind(tasks, task) && !isBehind(held, task));
+  }
+
+  private static boolean isBehind(ArrayDeque<Task> others, Task task) {
+    for (Task other : others) {
+      if (other.arrival < task.arrival && other.isOrderedWith(task) && !other.isVoid()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Keeps a task for {@link #nextInTurn}, with the data that has come for it.
+   *
+   * @return false when there is no room
+   */
+  boolean hold(Task task, PduReader reader, int immediateBytes) {
+    if (held.size() >= MAX_HELD || (immediateBytes > 0 && !copy(task, reader, immediateBytes))) {
+      return false;
+    }
+    hold(task);
+    return true;
+  }
+
+  /** The same for a task whose data was kept here. */
+  void hold(Task task) {
+    held.addLast(task);
+    begun(task);
+  }
+
+  /** A task that has waited long enough, no longer kept here; null when there is none. */
+  @Nullable Task nextInTurn() {
+    for (Task task : held) {
+      if (task.isVoid() || mayStart(task)) {
+        held.remove(task);
+        ended(task);
+        return task;
+      }
+    }
+    return null;
+  }
+
+  boolean anyOrdered() {
+    return orderedTasks > 0;
+  }
+
+  /** Whether some task could go on now; see {@link ScsiTasks#resume}. */
+  boolean turnsMatter() {
+    return orderedTasks > 0 || !waitingForTurn.isEmpty() || !held.isEmpty();
+  }
+
+  private void begun(Task task) {
+    window.taskRetained();
+    task.unit().taskRetained();
+    orderedTasks += task.attribute == Task.ORDERED ? 1 : 0;
+  }
+
+  private void ended(Task task) {
+    window.taskEnded();
+    task.unit().taskEnded();
+    orderedTasks -= task.attribute == Task.ORDERED ? 1 : 0;
   }
 
   private static boolean collected(Task task) {
@@ -129,6 +217,22 @@ final class DataOutTasks {
       return true;
     }
     return roomForBurst(task);
+  }
+
+  /** For immediate data that must not reach the medium yet. */
+  private boolean roomToHold(Task task, int immediateBytes) {
+    long waiting = waitingForTurn.stream().filter(other -> other.data != null).count();
+    return waiting < MAX_HELD && room(task, immediateBytes);
+  }
+
+  private boolean room(Task task, int bytes) {
+    if (bytes <= SMALL_BUFFER_BYTES) {
+      task.data = ByteBuffer.allocate(bytes);
+    } else {
+      task.data = pool.tryAcquire(BufferPool.Use.BURST);
+      task.ownsBuffer = task.data != null;
+    }
+    return task.data != null;
   }
 
   private boolean roomForBurst(Task task) {
@@ -175,17 +279,12 @@ final class DataOutTasks {
    * @return false when there is none
    */
   boolean copy(Task task, PduReader reader, int immediateBytes) {
-    if (immediateBytes <= SMALL_BUFFER_BYTES) {
-      task.data = ByteBuffer.allocate(immediateBytes);
-    } else {
-      task.data = pool.tryAcquire(BufferPool.Use.BURST);
-      task.ownsBuffer = task.data != null;
+    if (!room(task, immediateBytes)) {
+      return false;
     }
-    if (task.data != null) {
-      task.data.put(0, reader.buffer().clear(), reader.dataOffset(), immediateBytes);
-      task.receivedBytes = immediateBytes;
-    }
-    return task.data != null;
+    task.data().put(0, reader.buffer().clear(), reader.dataOffset(), immediateBytes);
+    task.receivedBytes = immediateBytes;
+    return true;
   }
 
   /** Whether the task's data, if it has any, is not in what the session has one of. */
@@ -208,22 +307,22 @@ final class DataOutTasks {
    * Takes a Data-Out PDU.
    *
    * @return the task if its data is complete now, no longer kept here; null otherwise. Its buffer
-   *     is the caller's to {@linkplain #releaseBuffer release}, before {@link #startBursts}
+   *     is the caller's to {@linkplain #releaseBuffer release}, before {@link ScsiTasks#resume}
    */
   @Nullable Task onDataOut(PduReader reader, PduWriter out) throws IOException {
     RequestHeader header = reader.header();
-    Task task = find(header.initiatorTaskTag());
+    Task task = find(tasks, header.initiatorTaskTag());
     if (task == null) {
       // Left over from a task that failed or was aborted meanwhile: RFC 7143 11.7 lets it come.
       return null;
     }
     if (task.isVoid()) {
-      drop(task, out);
+      forget(task);
       return null;
     }
     if (header.intAt(Bhs.DATA_SN_OFFSET) != task.nextDataSn) {
       // A PDU is missing; at error recovery level 0 that ends the task (RFC 7143 7.9).
-      drop(task, out);
+      forget(task);
       ScsiTasks.fail(task, SenseData.DATA_LOST.asException(), out);
       return null;
     }
@@ -235,21 +334,19 @@ final class DataOutTasks {
     endBurst(task);
     if (task.receivedBytes >= task.wantedBytes) {
       tasks.remove(task);
-      window.taskEnded();
-      task.unit().taskEnded();
+      ended(task);
       return task;
     }
     if (!collected(task)) {
       ScsiException failure = handOn(task);
       if (failure != null) {
-        drop(task, out);
+        forget(task);
         ScsiTasks.fail(task, failure, out);
         return null;
       }
       releaseBuffer(task);
     }
     waitingForTurn.addLast(task);
-    startBursts(out);
     return null;
   }
 
@@ -296,23 +393,53 @@ final class DataOutTasks {
     expectingSinceNanos = openBursts == 0 ? 0 : System.nanoTime() | 1;
   }
 
+  /** Not the initiator's fault: what has come meanwhile was not read. */
+  void excuse(long busyNanos) {
+    long since = expectingSinceNanos;
+    if (since != 0) {
+      expectingSinceNanos = (since + busyNanos) | 1;
+    }
+  }
+
   /** Asks for the next bursts, as many as may be under way. */
   void startBursts(PduWriter out) throws IOException {
     while (openBursts < MAX_OPEN_BURSTS) {
-      Task task = waitingForTurn.peekFirst();
+      Task task = orderedTasks == 0 ? waitingForTurn.peekFirst() : firstThatMayStart();
       if (task == null) {
         return;
       }
       if (task.isVoid()) {
         forget(task);
+        continue;
+      }
+      ScsiException failure = task.data == null || collected(task) ? null : giveHeld(task);
+      if (failure != null) {
+        forget(task);
+        ScsiTasks.fail(task, failure, out);
       } else if (task.data != null || takeBuffer(task)) {
-        waitingForTurn.removeFirst();
+        waitingForTurn.remove(task);
         startBurst(task, out);
       } else {
         // Goes on when a burst of this session ends; there is one, as it has the small buffer.
         return;
       }
     }
+  }
+
+  /** Immediate data that had to wait for the task's turn goes to the unit. */
+  private @Nullable ScsiException giveHeld(Task task) {
+    ScsiException failure = handOn(task);
+    releaseBuffer(task);
+    return failure;
+  }
+
+  private @Nullable Task firstThatMayStart() {
+    for (Task task : waitingForTurn) {
+      if (task.isVoid() || mayStart(task)) {
+        return task;
+      }
+    }
+    return null;
   }
 
   private boolean takeBuffer(Task task) {
@@ -373,28 +500,25 @@ final class DataOutTasks {
   }
 
   /** Ends tasks without a status; returns how many. */
-  int abort(Predicate<Task> which, PduWriter out) throws IOException {
+  int abort(Predicate<Task> which) {
     int count = 0;
-    for (Task task : tasks.toArray(new Task[0])) {
+    List<Task> all = new ArrayList<>(tasks);
+    all.addAll(held);
+    for (Task task : all) {
       if (which.test(task)) {
-        drop(task, out);
+        forget(task);
         count++;
       }
     }
     return count;
   }
 
-  private void drop(Task task, PduWriter out) throws IOException {
-    forget(task);
-    startBursts(out);
-  }
-
   private void forget(Task task) {
     tasks.remove(task);
+    held.remove(task);
     waitingForTurn.remove(task);
     closeBurst(task);
-    window.taskEnded();
-    task.unit().taskEnded();
+    ended(task);
     releaseBuffer(task);
   }
 
@@ -402,6 +526,9 @@ final class DataOutTasks {
   void close() {
     while (!tasks.isEmpty()) {
       forget(tasks.getFirst());
+    }
+    while (!held.isEmpty()) {
+      forget(held.getFirst());
     }
   }
 }

@@ -59,6 +59,7 @@ final class FullFeaturePhase {
 
   /** Returns how the session ended when both sides agree that it has. */
   SessionEnd run() throws IOException {
+    long awakeSinceNanos = System.nanoTime();
     try {
       while (true) {
         while (reader.next()) {
@@ -74,9 +75,11 @@ final class FullFeaturePhase {
         out.flush();
         if (!reader.poll(receiver)) {
           out.release();
+          pending.excuse(System.nanoTime() - awakeSinceNanos);
           connection.waiting();
           reader.fill();
           connection.working();
+          awakeSinceNanos = System.nanoTime();
         }
       }
     } catch (ProtocolException e) {
@@ -108,6 +111,7 @@ final class FullFeaturePhase {
         if (complete != null) {
           tasks.onDataComplete(complete);
         }
+        tasks.resume();
       }
       case Opcode.NOP_OUT -> onNop(header);
       case Opcode.TASK_MANAGEMENT_REQUEST -> {
@@ -116,6 +120,7 @@ final class FullFeaturePhase {
           connection.resetTarget();
           return new SessionEnd(SessionEnd.Cause.RESET, "target cold reset");
         }
+        tasks.resume();
       }
       case Opcode.TEXT_REQUEST -> textExchange.onRequest();
       case Opcode.LOGOUT_REQUEST -> {

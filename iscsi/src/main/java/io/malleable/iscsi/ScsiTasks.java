@@ -11,8 +11,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class ScsiTasks {
   private static final int CDB_NACA = 0x04;
-  private static final int ORDERED = 2;
-  private static final int HEAD_OF_QUEUE = 3;
   private static final int INQUIRY = 0x12;
   private static final int REPORT_LUNS = 0xa0;
   private static final int REQUEST_SENSE = 0x03;
@@ -28,6 +26,7 @@ final class ScsiTasks {
   private final Workers workers;
   private final SessionEvents events;
   private final ArrayDeque<Task> spares = new ArrayDeque<>();
+  private long arrivals;
 
   ScsiTasks(
       Session session,
@@ -65,11 +64,12 @@ final class ScsiTasks {
     if (!retained) {
       spares.addFirst(task);
     }
+    resume();
   }
 
   private Task decode(RequestHeader header) throws IOException {
     int tag = header.initiatorTaskTag();
-    if (tag == Bhs.RESERVED_TAG || pending.inUse(tag, out) || workers.inUse(tag)) {
+    if (tag == Bhs.RESERVED_TAG || pending.inUse(tag) || workers.inUse(tag)) {
       throw new ProtocolException("initiator task tag " + Integer.toHexString(tag) + " is in use");
     }
     Task task = spares.pollFirst();
@@ -77,6 +77,7 @@ final class ScsiTasks {
       task = new Task();
     }
     task.reset();
+    task.arrival = ++arrivals;
     task.initiatorTaskTag = tag;
     task.lunField = header.lun();
     task.immediateDelivery = header.immediate();
@@ -129,7 +130,7 @@ final class ScsiTasks {
           .asException();
     }
     task.spec = spec;
-    if (task.attribute > HEAD_OF_QUEUE) {
+    if (task.attribute > Task.HEAD_OF_QUEUE) {
       // ACA, where there is no such condition, or reserved (RFC 7143 11.3.1).
       throw SenseData.INVALID_MESSAGE.asException();
     }
@@ -177,7 +178,7 @@ final class ScsiTasks {
   private boolean begin(Task task, boolean finalBit) throws IOException, ScsiException {
     return switch (task.spec().phase()) {
       case MEDIUM_WRITE, PARAMETER_OUT -> beginDataOut(task, finalBit);
-      default -> executeOrDispatch(task);
+      default -> pending.mustWait(task) ? hold(task, 0) : executeOrDispatch(task);
     };
   }
 
@@ -191,6 +192,9 @@ final class ScsiTasks {
     if (immediateBytes < task.wantedBytes) {
       return pending.retain(task, reader, immediateBytes, finalBit, out);
     }
+    if (pending.mustWait(task)) {
+      return hold(task, immediateBytes);
+    }
     if (workers.wanted(task) && pending.copy(task, reader, immediateBytes)) {
       return completed(task);
     }
@@ -203,12 +207,28 @@ final class ScsiTasks {
     return false;
   }
 
+  /** SAM-5 8.6: the task could begin but for others that came before it. */
+  private boolean hold(Task task, int immediateBytes) throws IOException {
+    if (pending.hold(task, reader, immediateBytes)) {
+      return true;
+    }
+    Replies.status(out, task, ScsiStatus.TASK_SET_FULL);
+    return false;
+  }
+
   /** All of the data that a retained task waited for is here. */
   void onDataComplete(Task task) throws IOException {
+    if (pending.mustWait(task)) {
+      pending.hold(task);
+    } else {
+      finish(task);
+    }
+  }
+
+  private void finish(Task task) throws IOException {
     if (!completed(task)) {
       spares.addFirst(task);
     }
-    pending.startBursts(out);
   }
 
   /** Returns whether the task lives on; its buffer is given back when it does not. */
@@ -224,17 +244,46 @@ final class ScsiTasks {
     return retained;
   }
 
-  private boolean executeOrDispatch(Task task) throws IOException {
-    if (task.attribute == ORDERED && !workers.idle()) {
-      // SAM-5 8.6.3: an ordered task starts when all before it have ended.
+  /** Goes on with what has waited for its turn; after each PDU that may have ended a task. */
+  void resume() throws IOException {
+    boolean progress = pending.turnsMatter();
+    while (progress) {
+      if (pending.anyOrdered()) {
+        // The first burst of an ordered task may be written as soon as the second is asked for.
+        awaitWorkers();
+      }
+      pending.startBursts(out);
+      Task next = pending.nextInTurn();
+      progress = next != null;
+      if (next != null) {
+        finish(next);
+      }
+    }
+  }
+
+  /** How long that takes is the store's to bound. */
+  private void awaitWorkers() throws IOException {
+    if (!workers.idle()) {
       out.flush();
       workers.awaitIdle();
     }
-    if (workers.wanted(task) && task.attribute != ORDERED && pending.mayLeave(task)) {
+  }
+
+  private boolean executeOrDispatch(Task task) throws IOException {
+    boolean ordered = task.attribute == Task.ORDERED;
+    if (ordered) {
+      // SAM-5 8.6.3: it starts when all before it have ended.
+      awaitWorkers();
+    }
+    if (workers.wanted(task) && !ordered && pending.mayLeave(task)) {
       workers.dispatch(task, this);
       return true;
     }
     execute(task, out);
+    if (ordered) {
+      // It ends with its status; a worker may send that of a later one at any moment.
+      out.flush();
+    }
     return false;
   }
 

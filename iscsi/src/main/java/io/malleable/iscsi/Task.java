@@ -8,12 +8,21 @@ import org.jspecify.annotations.Nullable;
  * one worker while it is dispatched.
  */
 final class Task {
+  /** Task attributes (RFC 7143 11.3.1, SAM-5 8.6). */
+  static final int ORDERED = 2;
+
+  static final int HEAD_OF_QUEUE = 3;
+
   final byte[] cdb = new byte[Bhs.CDB_LENGTH_BYTES];
 
   // What the SCSI Command PDU said.
   int initiatorTaskTag;
   long lunField;
   int attribute;
+
+  /** Counts the commands of the session, in the order in which they came. */
+  long arrival;
+
   boolean immediateDelivery;
   boolean expectsRead;
   boolean expectsWrite;
@@ -92,6 +101,11 @@ final class Task {
     reply = null;
     aborted = false;
     answered = false;
+  }
+
+  /** Whether one of the two, the one that came first, must have ended before the other begins. */
+  boolean isOrderedWith(Task other) {
+    return other.unit == unit && (attribute == ORDERED || other.attribute == ORDERED);
   }
 
   /**

@@ -124,7 +124,7 @@ final class TaskManagement {
 
   /** Returns how many tasks it has ended, none of which gets a status. */
   private int abort(Predicate<Task> which) throws IOException {
-    int waiting = pending.abort(which, out);
+    int waiting = pending.abort(which);
     int running = workers.abort(which, waitLimitMillis);
     if (running < 0) {
       throw giveUp("the store did not finish a task that was aborted");

@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -223,13 +224,16 @@ class TaskManagementTest {
   /** Returns when the thread of a session waits within a method. */
   private static void awaitCall(RawInitiator initiator, String method) {
     String name = "iscsi /127.0.0.1:" + initiator.localPort();
-    while (Arrays.stream(ManagementFactory.getThreadMXBean().dumpAllThreads(false, false))
-        .noneMatch(info ->
-            info.getThreadName().equals(name)
-                && info.getThreadState() != Thread.State.RUNNABLE
-                && Arrays.stream(info.getStackTrace())
-                    .anyMatch(frame -> frame.getMethodName().equals(method)))) {
-      Thread.onSpinWait();
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    boolean waits = false;
+    while (!waits) {
+      assertTrue(System.nanoTime() - deadline < 0, "never waits in " + method);
+      waits =
+          Arrays.stream(ManagementFactory.getThreadMXBean().dumpAllThreads(false, false))
+              .filter(info -> info.getThreadName().equals(name))
+              .filter(info -> info.getThreadState() != Thread.State.RUNNABLE)
+              .flatMap(info -> Arrays.stream(info.getStackTrace()))
+              .anyMatch(frame -> frame.getMethodName().equals(method));
     }
   }
 
