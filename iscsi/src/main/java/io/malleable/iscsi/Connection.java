@@ -35,6 +35,9 @@ final class Connection implements Runnable, SessionEvents {
   private final AtomicReference<@Nullable SessionEnd> endCause = new AtomicReference<>();
   private final Watch watch;
 
+  /** CID, as the initiator chose it. */
+  private int connectionId;
+
   private CommandWindow window = new CommandWindow(0, 1);
   private volatile @Nullable Session session;
 
@@ -69,6 +72,14 @@ final class Connection implements Runnable, SessionEvents {
 
   @Nullable Session session() {
     return session;
+  }
+
+  int connectionId() {
+    return connectionId;
+  }
+
+  void connectionId(int cid) {
+    connectionId = cid;
   }
 
   void window(CommandWindow commandWindow) {

@@ -14,7 +14,9 @@ final class FullFeaturePhase {
   private static final int REJECT_PROTOCOL_ERROR = 0x04;
   private static final int REJECT_NOT_SUPPORTED = 0x05;
 
+  private static final int CLOSE_CONNECTION = 1;
   private static final int LOGOUT_FOR_RECOVERY = 2;
+  private static final int CID_NOT_FOUND = 1;
   private static final int RECOVERY_NOT_SUPPORTED = 2;
 
   private final Connection connection;
@@ -164,15 +166,18 @@ final class FullFeaturePhase {
     }
     int reason = header.flags() & 0x7f;
     int tag = header.initiatorTaskTag();
+    boolean other = header.shortAt(Bhs.CID_OFFSET) != connection.connectionId();
     workers.awaitIdle();
     out.begin(Opcode.LOGOUT_RESPONSE, Bhs.FINAL_BIT, tag, Outbound.STAT_SN_USED, 0);
-    if (reason == LOGOUT_FOR_RECOVERY) {
-      out.putByte(Bhs.RESPONSE_OFFSET, RECOVERY_NOT_SUPPORTED);
-      out.end();
-      return null;
-    }
+    int response =
+        switch (reason) {
+          case CLOSE_CONNECTION -> other ? CID_NOT_FOUND : 0;
+          case LOGOUT_FOR_RECOVERY -> RECOVERY_NOT_SUPPORTED;
+          default -> 0;
+        };
+    out.putByte(Bhs.RESPONSE_OFFSET, response);
     out.end();
-    return new SessionEnd(SessionEnd.Cause.LOGOUT, "");
+    return response == 0 ? new SessionEnd(SessionEnd.Cause.LOGOUT, "") : null;
   }
 
   private void reject(int reason) throws IOException {

@@ -129,6 +129,7 @@ final class LoginPhase {
       initiatorTaskTag = header.initiatorTaskTag();
       isid = header.longAt(Bhs.ISID_OFFSET) >>> 16;
       connectionId = header.shortAt(Bhs.CID_OFFSET);
+      connection.connectionId(connectionId);
       initialCmdSn = header.cmdSn();
       stage = currentStage;
       connection.window(new CommandWindow(initialCmdSn, connection.config().commandWindow()));

@@ -204,8 +204,14 @@ final class RawInitiator implements AutoCloseable {
   }
 
   Pdu logout() throws IOException {
+    return logout(0, 0);
+  }
+
+  /** Logout for a reason of RFC 7143 11.14.1, of the connection with that identifier. */
+  Pdu logout(int reason, int connectionId) throws IOException {
     ByteBuffer header = ByteBuffer.allocate(48);
-    header.put(0, (byte) 0x46).put(1, (byte) 0x80).putInt(16, nextTag++).putInt(24, cmdSn);
+    header.put(0, (byte) 0x46).put(1, (byte) (0x80 | reason)).putInt(16, nextTag++);
+    header.putShort(20, (short) connectionId).putInt(24, cmdSn);
     send(header, new byte[0]);
     return receive();
   }

@@ -282,6 +282,21 @@ class SessionTest {
   }
 
   @Test
+  void aLogoutEndsTheConnectionThatItNamesAndIsNoRecovery() throws Exception {
+    Recorder recorder = new Recorder();
+    try (TestServer server = serving(new MemoryUnit(1 << 20), recorder);
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      assertEquals(1, initiator.logout(1, 7).header().get(2), "CID not found");
+      assertEquals(2, initiator.logout(2, 0).header().get(2), "recovery not supported");
+      assertEquals(0, initiator.execute(new byte[16]).scsiStatus());
+      assertEquals(0, initiator.logout(1, 0).header().get(2));
+      assertTrue(initiator.isCutOff());
+      String end = "end " + TestServer.INITIATOR + ": LOGOUT";
+      assertEquals(end, recorder.skipTo(end));
+    }
+  }
+
+  @Test
   void abortTaskEndsAWriteThatWaitsForData() throws Exception {
     MemoryUnit unit = new MemoryUnit(1 << 20);
     try (TestServer server = TestServer.serving(unit);

@@ -198,7 +198,9 @@ class TaskManagementTest {
       assertEquals(0x62903, victim.execute(TEST_UNIT_READY).sense());
       ByteBuffer again = victim.command(0x80, 0, TEST_UNIT_READY);
       victim.send(again.putInt(16, lost.getInt(16)), new byte[0]);
-      assertEquals(0, victim.receive().scsiStatus());
+      Pdu answer = victim.receive();
+      assertEquals(0x21, answer.opcode(), "no Reject");
+      assertEquals(0, answer.scsiStatus());
     }
   }
 
