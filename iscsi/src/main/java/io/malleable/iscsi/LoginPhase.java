@@ -89,8 +89,16 @@ final class LoginPhase {
       throw new ProtocolException("opcode " + header.opcode() + " before login");
     }
     readHeader(header);
+    try {
+      return onText(header.flags());
+    } catch (ProtocolException e) {
+      throw new LoginException(LoginException.INITIATOR_ERROR, String.valueOf(e.getMessage()));
+    }
+  }
+
+  /** What the keys of a request ask for; whatever is wrong with them is told to the initiator. */
+  private @Nullable Session onText(int flags) throws IOException, LoginException {
     text.append(reader.buffer().clear(), reader.dataOffset(), reader.dataLength());
-    int flags = header.flags();
     if ((flags & Bhs.CONTINUE_BIT) != 0) {
       if ((flags & TRANSIT_BIT) != 0) {
         throw new LoginException(LoginException.INITIATOR_ERROR, "login request with both T and C");

@@ -17,6 +17,33 @@ final class Negotiation {
 
   private static final int MAX_24_BIT = 0xffffff;
 
+  private static final String MAX_RECV_DATA_SEGMENT_LENGTH = "MaxRecvDataSegmentLength";
+  private static final String MAX_BURST_LENGTH = "MaxBurstLength";
+  private static final String FIRST_BURST_LENGTH = "FirstBurstLength";
+
+  /** RFC 7143 13: keys that we know, and that have no place in the full feature phase. */
+  private static final Set<String> LOGIN_ONLY =
+      Set.of(
+          "AuthMethod",
+          "HeaderDigest",
+          "DataDigest",
+          "MaxConnections",
+          "TargetName",
+          "InitiatorName",
+          "SessionType",
+          "InitialR2T",
+          "ImmediateData",
+          MAX_BURST_LENGTH,
+          FIRST_BURST_LENGTH,
+          "DefaultTime2Wait",
+          "DefaultTime2Retain",
+          "MaxOutstandingR2T",
+          "DataPDUInOrder",
+          "DataSequenceInOrder",
+          "ErrorRecoveryLevel",
+          "TaskReporting",
+          "iSCSIProtocolLevel");
+
   private final boolean allowUnsolicitedData;
   private final Set<String> answered = new HashSet<>();
 
@@ -24,36 +51,70 @@ final class Negotiation {
   private boolean dataDigest;
   private boolean initialR2t = true;
   private boolean immediateData = true;
-  private int sendSegmentBytes = NegotiatedParameters.DEFAULTS.sendSegmentBytes();
-  private int maxBurstBytes = NegotiatedParameters.DEFAULTS.maxBurstBytes();
-  private int firstBurstBytes = NegotiatedParameters.DEFAULTS.firstBurstBytes();
+  private int sendSegmentBytes;
+  private int maxBurstBytes;
+  private int firstBurstBytes;
   private boolean declared;
 
   Negotiation(boolean allowUnsolicitedData) {
     this.allowUnsolicitedData = allowUnsolicitedData;
+    NegotiatedParameters defaults = NegotiatedParameters.defaults();
+    sendSegmentBytes = defaults.sendSegmentBytes();
+    maxBurstBytes = defaults.maxBurstBytes();
+    firstBurstBytes = defaults.firstBurstBytes();
   }
 
   /** Our answers to the keys of one request. */
   Map<String, String> answer(Map<String, String> offered) throws ProtocolException {
     Map<String, String> answers = new LinkedHashMap<>();
+    String maxBurst = offered.get(MAX_BURST_LENGTH);
+    if (maxBurst != null) {
+      // First, wherever it stands: it bounds the answer to FirstBurstLength (RFC 7143 13.14).
+      answerOnce(MAX_BURST_LENGTH, maxBurst, answers);
+    }
     for (Map.Entry<String, String> entry : offered.entrySet()) {
-      if (!answered.add(entry.getKey())) {
-        throw new ProtocolException("key " + entry.getKey() + " negotiated twice");
-      }
-      String answer = answerOne(entry.getKey(), entry.getValue());
-      if (!answer.isEmpty()) {
-        answers.put(entry.getKey(), answer);
+      if (!entry.getKey().equals(MAX_BURST_LENGTH)) {
+        answerOnce(entry.getKey(), entry.getValue(), answers);
       }
     }
     if (!declared) {
       declared = true;
-      answers.put("MaxRecvDataSegmentLength", Integer.toString(BufferPool.MAX_SEGMENT_BYTES));
+      answers.put(MAX_RECV_DATA_SEGMENT_LENGTH, Integer.toString(BufferPool.MAX_SEGMENT_BYTES));
     }
     return answers;
   }
 
+  private void answerOnce(String key, String value, Map<String, String> answers)
+      throws ProtocolException {
+    if (!answered.add(key)) {
+      throw new ProtocolException("key " + key + " negotiated twice");
+    }
+    String answer = answerOne(key, value);
+    if (!answer.isEmpty()) {
+      answers.put(key, answer);
+    }
+  }
+
+  /** The answer to a key that comes in the full feature phase (RFC 7143 13: its use). */
+  static String answerLate(String key, String value, NegotiatedParameters parameters)
+      throws ProtocolException {
+    return switch (key) {
+      case MAX_RECV_DATA_SEGMENT_LENGTH -> {
+        parameters.sendSegmentBytes(segmentLength(value));
+        yield "";
+      }
+      case "InitiatorAlias" -> "";
+      default -> LOGIN_ONLY.contains(key) ? "Reject" : "NotUnderstood";
+    };
+  }
+
+  private static int segmentLength(String value) throws ProtocolException {
+    return number(MAX_RECV_DATA_SEGMENT_LENGTH, value, 512, MAX_24_BIT);
+  }
+
   NegotiatedParameters result() {
-    // RFC 7143 13.14: FirstBurstLength must not exceed MaxBurstLength.
+    // Agreed on before MaxBurstLength, it may be larger, which is what its sender keeps to then.
+    boolean agreed = answered.contains(FIRST_BURST_LENGTH);
     return new NegotiatedParameters(
         headerDigest,
         dataDigest,
@@ -61,7 +122,7 @@ final class Negotiation {
         immediateData,
         sendSegmentBytes,
         maxBurstBytes,
-        Math.min(firstBurstBytes, maxBurstBytes));
+        agreed ? firstBurstBytes : Math.min(firstBurstBytes, maxBurstBytes));
   }
 
   /** The answer to a key, or nothing for one that is only declared. */
@@ -85,16 +146,17 @@ final class Negotiation {
         immediateData = yes(key, value);
         yield immediateData ? "Yes" : "No";
       }
-      case "MaxRecvDataSegmentLength" -> {
-        sendSegmentBytes = number(key, value, 512, MAX_24_BIT);
+      case MAX_RECV_DATA_SEGMENT_LENGTH -> {
+        sendSegmentBytes = segmentLength(value);
         yield "";
       }
-      case "MaxBurstLength" -> {
+      case MAX_BURST_LENGTH -> {
         maxBurstBytes = Math.min(number(key, value, 512, MAX_24_BIT), BufferPool.MAX_SEGMENT_BYTES);
         yield Integer.toString(maxBurstBytes);
       }
-      case "FirstBurstLength" -> {
-        firstBurstBytes = Math.min(number(key, value, 512, MAX_24_BIT), OFFERED_FIRST_BURST_BYTES);
+      case FIRST_BURST_LENGTH -> {
+        int limit = Math.min(OFFERED_FIRST_BURST_BYTES, maxBurstBytes);
+        firstBurstBytes = Math.min(number(key, value, 512, MAX_24_BIT), limit);
         yield Integer.toString(firstBurstBytes);
       }
       case "MaxConnections" -> atMost(key, value, 1, 65535, 1);

@@ -6,8 +6,8 @@ import java.nio.ByteBuffer;
 import java.util.Map;
 
 /**
- * Text requests in the full feature phase (RFC 7143 11.10, 11.11): SendTargets, in answers that may
- * take several PDUs. Owned by the connection thread.
+ * Text requests in the full feature phase (RFC 7143 11.10, 11.11): SendTargets and what may still
+ * be negotiated, in answers that may take several PDUs. Owned by the connection thread.
  */
 final class TextExchange {
   private final Session session;
@@ -51,6 +51,7 @@ final class TextExchange {
       // A new negotiation resets the old one: RFC 7143 11.10.4.
       answer = new byte[0];
       answered = 0;
+      request.reset();
     }
     request.append(reader.buffer().clear(), reader.dataOffset(), reader.dataLength());
     boolean more = (header.flags() & Bhs.CONTINUE_BIT) != 0;
@@ -93,15 +94,19 @@ final class TextExchange {
     return data;
   }
 
-  private byte[] answer(Map<String, String> keys) {
+  private byte[] answer(Map<String, String> keys) throws ProtocolException {
     ByteArrayOutputStream text = new ByteArrayOutputStream();
-    keys.forEach((key, value) -> {
+    for (Map.Entry<String, String> entry : keys.entrySet()) {
+      String key = entry.getKey();
       if (key.equals("SendTargets")) {
-        sendTargets(text, value);
-      } else {
-        TextKeys.write(text, key, "NotUnderstood");
+        sendTargets(text, entry.getValue());
+        continue;
       }
-    });
+      String late = Negotiation.answerLate(key, entry.getValue(), session.parameters());
+      if (!late.isEmpty()) {
+        TextKeys.write(text, key, late);
+      }
+    }
     return text.toByteArray();
   }
 

@@ -35,6 +35,11 @@ final class TextKeys {
     pending.write(bytes, 0, lengthBytes);
   }
 
+  /** Forgets a request that was given up before it was complete. */
+  void reset() {
+    pending.reset();
+  }
+
   /** The pairs of the complete request, in the order in which they came; starts anew. */
   Map<String, String> take() throws ProtocolException {
     byte[] text = pending.toByteArray();

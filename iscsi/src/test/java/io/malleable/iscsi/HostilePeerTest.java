@@ -125,6 +125,26 @@ class HostilePeerTest {
   }
 
   @Test
+  void textKeysWithoutEndAfterLoginAreCutOff() throws IOException {
+    try (RawInitiator initiator = attacker()) {
+      byte[] endless = new byte[4096];
+      Arrays.fill(endless, (byte) 'k');
+      int tag = -1;
+      for (int i = 0; i < 5; i++) {
+        ByteBuffer request = ByteBuffer.allocate(48).put(0, (byte) 0x04).put(1, (byte) 0x40);
+        request.putInt(16, 9).putInt(20, tag).putInt(24, initiator.cmdSn++);
+        initiator.send(request, endless);
+        if (i < 4) {
+          Pdu more = initiator.receive();
+          assertEquals(0x24, more.opcode());
+          tag = more.header().getInt(20);
+        }
+      }
+      assertTrue(initiator.isCutOff());
+    }
+  }
+
+  @Test
   void tooManyTextKeysAreCutOff() throws IOException {
     try (RawInitiator initiator = new RawInitiator(server.address())) {
       Map<String, String> keys = new LinkedHashMap<>();

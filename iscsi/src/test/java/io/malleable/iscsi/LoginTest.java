@@ -1,5 +1,6 @@
 package io.malleable.iscsi;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -99,8 +100,8 @@ class LoginTest {
       }
       assertEquals(ANSWER, answers);
       assertEquals(
-          new NegotiatedParameters(true, false, false, true, 65536, 262144, 131072),
-          negotiation.result());
+          new NegotiatedParameters(true, false, false, true, 65536, 262144, 131072).toString(),
+          negotiation.result().toString());
     }
   }
 
@@ -124,6 +125,115 @@ class LoginTest {
     Negotiation negotiation = new Negotiation(true);
     assertFalse(negotiation.answer(Map.of("ImmediateData", "Yes")).isEmpty());
     assertThrows(ProtocolException.class, () -> negotiation.answer(Map.of("ImmediateData", "No")));
+  }
+
+  @Test
+  void everyKeyIsAnsweredAlikeInWhateverOrderAndPiecesTheyAreSent() throws IOException {
+    Random random = new Random(7143);
+    byte[] data = new byte[40 * 512];
+    random.nextBytes(data);
+    try (TestServer server = TestServer.serving(new MemoryUnit(1 << 20))) {
+      for (int round = 0; round < 20; round++) {
+        List<Map.Entry<String, String>> shuffled = new ArrayList<>(OFFER.entrySet());
+        // The digests of this initiator are set by what one request brings.
+        shuffled.removeIf(entry -> entry.getKey().equals("HeaderDigest"));
+        Collections.shuffle(shuffled, random);
+        shuffled.add(0, Map.entry("TargetName", TestServer.TARGET));
+        shuffled.add(random.nextInt(2), Map.entry("InitiatorName", TestServer.INITIATOR));
+        try (RawInitiator initiator = new RawInitiator(server.address())) {
+          Map<String, String> answers = new LinkedHashMap<>();
+          int requests = 1 + random.nextInt(5);
+          int first = 2 + random.nextInt(4);
+          for (int i = 0; i < requests; i++) {
+            Map<String, String> part = new LinkedHashMap<>();
+            int from = i == 0 ? 0 : first + (shuffled.size() - first) * (i - 1) / requests;
+            int to =
+                i == requests - 1
+                    ? shuffled.size()
+                    : first + (shuffled.size() - first) * i / requests;
+            shuffled.subList(from, to).forEach(e -> part.put(e.getKey(), e.getValue()));
+            byte[] text = RawInitiator.text(part);
+            int sent = 0;
+            while (text.length - sent > 1 && random.nextInt(3) > 0) {
+              int length = 1 + random.nextInt(text.length - sent - 1);
+              byte[] piece = Arrays.copyOfRange(text, sent, sent + length);
+              assertEquals(0, initiator.loginRequest(0x44, piece).data().length);
+              sent += length;
+            }
+            int flags = i == requests - 1 ? OPERATIONAL_TO_FULL : 0x04;
+            Pdu answer = initiator.loginRequest(flags, Arrays.copyOfRange(text, sent, text.length));
+            assertEquals(0, answer.loginStatus());
+            answers.putAll(TextKeys.parse(answer.data()));
+          }
+          Map<String, String> expected = new LinkedHashMap<>(ANSWER);
+          expected.remove("HeaderDigest");
+          expected.put("TargetPortalGroupTag", "1");
+          assertEquals(expected, answers);
+          initiator.ready();
+          assertEquals(0, initiator.write(1, data, 512).scsiStatus());
+          assertArrayEquals(data, initiator.read(1, 40, 512));
+          assertEquals(0x26, initiator.logout().opcode());
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "ImmediateData, Maybe",
+    "MaxBurstLength, 511",
+    "ErrorRecoveryLevel, many",
+    "InitiatorName, iqn.2026-11.io.malleable.node:again"
+  })
+  void aWrongValueAndAKeyThatComesTwiceAreToldToTheInitiator(String key, String value)
+      throws IOException {
+    try (TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+        RawInitiator initiator = new RawInitiator(server.address())) {
+      String text =
+          "InitiatorName="
+              + TestServer.INITIATOR
+              + "\0TargetName="
+              + TestServer.TARGET
+              + "\0"
+              + key
+              + "="
+              + value
+              + "\0";
+      Pdu answer =
+          initiator.loginRequest(OPERATIONAL_TO_FULL, text.getBytes(StandardCharsets.UTF_8));
+      assertEquals(0x23, answer.opcode());
+      assertEquals(0x0200, answer.loginStatus());
+      assertTrue(initiator.isCutOff());
+    }
+  }
+
+  @Test
+  void aKeyThatComesAgainInALaterRequestIsToldToTheInitiator() throws IOException {
+    try (TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+        RawInitiator initiator = new RawInitiator(server.address())) {
+      Map<String, String> keys = new LinkedHashMap<>();
+      keys.put("InitiatorName", TestServer.INITIATOR);
+      keys.put("TargetName", TestServer.TARGET);
+      keys.put("ImmediateData", "Yes");
+      assertEquals(0, initiator.loginRequest(0x04, RawInitiator.text(keys)).loginStatus());
+      byte[] again = RawInitiator.text(Map.of("ImmediateData", "No"));
+      assertEquals(0x0200, initiator.loginRequest(0x04, again).loginStatus());
+      assertTrue(initiator.isCutOff());
+    }
+  }
+
+  @Test
+  void theFirstBurstIsNeverAnsweredLargerThanTheLongest() throws ProtocolException {
+    Map<String, String> offer = new LinkedHashMap<>();
+    offer.put("FirstBurstLength", "65536");
+    offer.put("MaxBurstLength", "16384");
+    Negotiation negotiation = new Negotiation(true);
+    Map<String, String> answers = negotiation.answer(offer);
+    assertEquals("16384", answers.get("FirstBurstLength"));
+    assertEquals(16384, negotiation.result().firstBurstBytes());
+    Negotiation silent = new Negotiation(true);
+    assertEquals("16384", silent.answer(Map.of("MaxBurstLength", "16384")).get("MaxBurstLength"));
+    assertEquals(16384, silent.result().firstBurstBytes(), "the default gives way as well");
   }
 
   @Test

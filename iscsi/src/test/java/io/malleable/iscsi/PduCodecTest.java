@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 
 /** PDUs byte by byte (RFC 7143 11): what we read from golden bytes and what we write. */
 class PduCodecTest {
-  private static final NegotiatedParameters PLAIN = NegotiatedParameters.DEFAULTS;
+  private static final NegotiatedParameters PLAIN = NegotiatedParameters.defaults();
   private static final NegotiatedParameters DIGESTS =
       new NegotiatedParameters(true, true, true, true, 8192, 262144, 65536);
 

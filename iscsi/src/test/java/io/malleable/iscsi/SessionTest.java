@@ -369,6 +369,45 @@ class SessionTest {
     }
   }
 
+  private static Map<String, String> text(RawInitiator initiator, int flags, int tag, String keys)
+      throws IOException {
+    ByteBuffer request = ByteBuffer.allocate(48).put(0, (byte) 0x04).put(1, (byte) flags);
+    request.putInt(16, 9).putInt(20, tag).putInt(24, initiator.cmdSn++);
+    initiator.send(request, keys.getBytes(StandardCharsets.UTF_8));
+    Pdu answer = initiator.receive();
+    assertEquals(0x24, answer.opcode());
+    return TextKeys.parse(answer.data());
+  }
+
+  @Test
+  void inTheFullFeaturePhaseEachKeyIsAnsweredByItsUse() throws Exception {
+    try (TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      Map<String, String> answers =
+          text(
+              initiator,
+              0x80,
+              -1,
+              "InitiatorAlias=me\0MaxRecvDataSegmentLength=1024\0MaxBurstLength=512\0X-a=b\0");
+      assertEquals(Map.of("MaxBurstLength", "Reject", "X-a", "NotUnderstood"), answers);
+      initiator.send(initiator.command(0xc0, 4096, RawInitiator.read10(0, 8)), new byte[0]);
+      for (int offset = 0; offset < 4096; offset += 1024) {
+        Pdu data = initiator.receive();
+        assertEquals(1024, data.data().length, "the segment that was declared now");
+        assertEquals(offset, data.header().getInt(40));
+      }
+    }
+  }
+
+  @Test
+  void aTextRequestThatWasGivenUpLeavesNothingBehind() throws Exception {
+    try (TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      assertEquals(Map.of(), text(initiator, 0x40, -1, "X-aband"));
+      assertEquals(Map.of("X-new", "NotUnderstood"), text(initiator, 0x80, -1, "X-new=1\0"));
+    }
+  }
+
   @Test
   void reservationsThatAskForItOutliveTheServer(@TempDir Path directory) throws Exception {
     MemoryUnit unit = new MemoryUnit(1 << 20);
