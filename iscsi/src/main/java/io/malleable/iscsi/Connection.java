@@ -4,11 +4,12 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
-import java.net.SocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
@@ -20,6 +21,9 @@ final class Connection implements Runnable, SessionEvents {
   private static final System.Logger LOG = System.getLogger(Connection.class.getName());
   private static final int LOGOUT_REQUESTED = 1;
 
+  private static final AtomicLong NUMBERS = new AtomicLong();
+
+  private final long number = NUMBERS.incrementAndGet();
   private final IscsiServer server;
   private final SocketChannel channel;
   private final Portal portal;
@@ -41,6 +45,12 @@ final class Connection implements Runnable, SessionEvents {
   private CommandWindow window = new CommandWindow(0, 1);
   private volatile @Nullable Session session;
 
+  /** The last Login Response has left, and what was agreed on holds. */
+  private volatile boolean fullFeature;
+
+  /** Seconds that the initiator has to log out, or 0 while it may stay. */
+  private final AtomicInteger logoutSeconds = new AtomicInteger();
+
   Connection(IscsiServer server, SocketChannel channel, Portal portal) throws IOException {
     this.server = server;
     this.channel = channel;
@@ -58,8 +68,17 @@ final class Connection implements Runnable, SessionEvents {
     return localAddress;
   }
 
-  SocketAddress remoteAddress() {
+  InetSocketAddress remoteAddress() {
     return remoteAddress;
+  }
+
+  /** Neither logged in nor about to end. */
+  boolean loggingIn() {
+    return session == null && endCause.get() == null;
+  }
+
+  boolean olderThan(Connection other) {
+    return number < other.number;
   }
 
   Portal portal() {
@@ -123,6 +142,8 @@ final class Connection implements Runnable, SessionEvents {
     reader.fullFeaturePhase(BufferPool.MAX_SEGMENT_BYTES, parameters);
     out.fullFeaturePhase(parameters);
     outbound.fullFeaturePhase(parameters);
+    fullFeature = true;
+    sendLogoutRequest();
     Workers workers = new Workers(this, outbound, server.pool(), window, parameters);
     FullFeaturePhase phase =
         new FullFeaturePhase(
@@ -274,8 +295,8 @@ final class Connection implements Runnable, SessionEvents {
       if (opened != null && opened.target() == null) {
         // A discovery session takes no pings (RFC 7143 4.3); it has no reason to stay either.
         cut(new SessionEnd(SessionEnd.Cause.TIMEOUT, "discovery session without a request"));
-      } else {
-        server.sendLater(this::ping);
+      } else if (!server.sendLater(this::ping)) {
+        watch.pingSkipped();
       }
     }
   }
@@ -286,23 +307,41 @@ final class Connection implements Runnable, SessionEvents {
     header.put(Bhs.FLAGS_OFFSET, (byte) Bhs.FINAL_BIT);
     header.putInt(Bhs.INITIATOR_TASK_TAG_OFFSET, Bhs.RESERVED_TAG);
     header.putInt(Bhs.TARGET_TRANSFER_TAG_OFFSET, 1);
-    send(header, Outbound.STAT_SN_NEXT);
+    try {
+      if (outbound.sendIfIdle(header, Outbound.STAT_SN_NEXT)) {
+        watch.pingSent(System.nanoTime());
+      } else {
+        watch.pingSkipped();
+      }
+    } catch (IOException e) {
+      cut(new SessionEnd(SessionEnd.Cause.CONNECTION_LOST, String.valueOf(e.getMessage())));
+    }
   }
 
-  /** Asks the initiator to log out (RFC 7143 11.9, event 1). */
+  /**
+   * Asks the initiator to log out (RFC 7143 11.9, event 1), as soon as its login is over. Waits for
+   * what is being sent.
+   *
+   * @param seconds from 1
+   */
   void requestLogout(int seconds) {
+    logoutSeconds.set(seconds);
+    sendLogoutRequest();
+  }
+
+  private void sendLogoutRequest() {
+    int seconds = fullFeature ? logoutSeconds.getAndSet(0) : 0;
+    if (seconds == 0) {
+      return;
+    }
     ByteBuffer header = ByteBuffer.allocateDirect(Bhs.LENGTH_BYTES + 4);
     header.put(Bhs.OPCODE_OFFSET, (byte) Opcode.ASYNC_MESSAGE);
     header.put(Bhs.FLAGS_OFFSET, (byte) Bhs.FINAL_BIT);
     header.putInt(Bhs.INITIATOR_TASK_TAG_OFFSET, Bhs.RESERVED_TAG);
     header.put(36, (byte) LOGOUT_REQUESTED);
     header.putShort(42, (short) seconds);
-    send(header, Outbound.STAT_SN_USED);
-  }
-
-  private void send(ByteBuffer header, int statSnKind) {
     try {
-      outbound.sendIfIdle(header, statSnKind);
+      outbound.send(header, Outbound.STAT_SN_USED);
     } catch (IOException e) {
       cut(new SessionEnd(SessionEnd.Cause.CONNECTION_LOST, String.valueOf(e.getMessage())));
     }

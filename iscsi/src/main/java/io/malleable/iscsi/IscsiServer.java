@@ -170,7 +170,7 @@ public final class IscsiServer implements AutoCloseable {
   }
 
   private void accept(SocketChannel channel, Portal portal) throws IOException {
-    if (connections.size() >= config.maxConnections()) {
+    if (connections.size() >= config.maxConnections() && !HalfOpen.makeRoom(connections)) {
       LOG.log(
           Level.WARNING,
           "connection from {0} refused: {1} are open, which is the limit",
@@ -240,9 +240,10 @@ public final class IscsiServer implements AutoCloseable {
     int seconds = Math.clamp(grace.toSeconds(), 1, 0xffff);
     if (!grace.isZero()) {
       for (Connection connection : connections) {
-        if (connection.session() != null) {
-          sendLater(() -> connection.requestLogout(seconds));
-        }
+        // One thread each: a peer that takes nothing must not keep the word from the others.
+        Thread.ofVirtual()
+            .name("iscsi-logout-request")
+            .start(() -> connection.requestLogout(seconds));
       }
     }
     boolean interrupted = !awaitAll(grace.toNanos());
@@ -366,12 +367,18 @@ public final class IscsiServer implements AutoCloseable {
     connections.remove(connection);
   }
 
-  /** For sends that may block on a stalled peer and must not hold up the timer. */
-  void sendLater(Runnable send) {
+  /**
+   * For sends that may block on a stalled peer and must not hold up the timer.
+   *
+   * @return false when there is no room for it; a later tick tries again
+   */
+  boolean sendLater(Runnable send) {
     try {
       senders.execute(send);
+      return true;
     } catch (RejectedExecutionException e) {
-      LOG.log(Level.DEBUG, "no thread for a ping; the next tick tries again");
+      LOG.log(Level.DEBUG, "no thread for a ping");
+      return false;
     }
   }
 

@@ -7,7 +7,8 @@ import java.util.List;
  * Bounds of a server. Start from {@link #of} and change what must be different.
  *
  * @param portals where to listen
- * @param maxConnections in all, logged in or not
+ * @param maxConnections in all, logged in or not; when all are taken, one that is not logged in is
+ *     cut for the next, of those from the address that has the most of them
  * @param maxSessionsPerTarget for each target
  * @param commandWindow outstanding commands of one session (MaxCmdSN)
  * @param maxBufferBytes direct memory for buffers of busy connections

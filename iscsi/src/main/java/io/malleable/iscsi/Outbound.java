@@ -98,13 +98,25 @@ final class Outbound {
   }
 
   /**
-   * Sends one PDU without data unless the connection is sending already, in which case it is alive
-   * and needs none.
+   * Sends one PDU without data unless the connection is sending already.
+   *
+   * @return whether it was sent
    */
-  void sendIfIdle(ByteBuffer header, int statSnKind) throws IOException {
+  boolean sendIfIdle(ByteBuffer header, int statSnKind) throws IOException {
     if (!lock.tryLock()) {
-      return;
+      return false;
     }
+    try {
+      send(header, statSnKind);
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Sends one PDU without data, after what is being sent. */
+  void send(ByteBuffer header, int statSnKind) throws IOException {
+    lock.lock();
     try {
       header.limit(headerDigest ? Bhs.LENGTH_BYTES + 4 : Bhs.LENGTH_BYTES).position(0);
       send(header, new int[] {statSnKind}, 1);

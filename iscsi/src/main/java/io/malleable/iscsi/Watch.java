@@ -33,7 +33,11 @@ final class Watch {
   private long seenBytes;
   private long quietSinceNanos = startedNanos;
   private boolean pinged;
-  private long pingedAtNanos;
+
+  /** When the ping left, or 0 while it waits for its turn; told by the thread that sends it. */
+  private volatile long pingSentNanos;
+
+  private volatile boolean pingSkipped;
 
   Watch(IscsiServerConfig config, PduReader reader, Outbound outbound) {
     this.loginTimeoutNanos = nanos(config.loginTimeout());
@@ -53,6 +57,16 @@ final class Watch {
 
   void waiting(boolean nowWaiting) {
     waiting = nowWaiting;
+  }
+
+  /** A ping has left: from here on the initiator's answer is due. */
+  void pingSent(long nowNanos) {
+    pingSentNanos = nowNanos | 1;
+  }
+
+  /** A ping was not sent, because the connection was sending just then or no thread was left. */
+  void pingSkipped() {
+    pingSkipped = true;
   }
 
   /**
@@ -86,14 +100,21 @@ final class Watch {
       pinged = false;
       return Verdict.NOTHING;
     }
+    if (pinged && pingSkipped) {
+      quietSinceNanos = nowNanos;
+      pinged = false;
+      return Verdict.NOTHING;
+    }
     if (pinged) {
-      return nowNanos - pingedAtNanos > stallTimeoutNanos
+      long sent = pingSentNanos;
+      return sent != 0 && nowNanos - sent > stallTimeoutNanos
           ? Verdict.timeout("no answer to a ping")
           : Verdict.NOTHING;
     }
     if (nowNanos - quietSinceNanos > pingIntervalNanos) {
       pinged = true;
-      pingedAtNanos = nowNanos;
+      pingSkipped = false;
+      pingSentNanos = 0;
       return Verdict.PING;
     }
     return Verdict.NOTHING;

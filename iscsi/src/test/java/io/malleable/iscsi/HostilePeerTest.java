@@ -2,10 +2,12 @@ package io.malleable.iscsi;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.iscsi.RawInitiator.Pdu;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -52,6 +54,7 @@ class HostilePeerTest {
     assertEquals(0x26, neighbour.logout().opcode());
     neighbour.close();
     server.close();
+    assertEquals(0, server.server().counters().bufferBytes(), "of connections that have ended");
   }
 
   private RawInitiator attacker() throws IOException {
@@ -327,13 +330,107 @@ class HostilePeerTest {
   }
 
   @Test
-  void randomBytesAreCutOff() throws IOException {
+  void whoeverOpensManyConnectionsTakesThePlaceOfHisOwn() throws Exception {
+    InetAddress elsewhere = InetAddress.getByName("127.0.0.2");
+    List<RawInitiator> half = new ArrayList<>();
+    try (RawInitiator node = new RawInitiator(server.address())) {
+      Map<String, String> keys = new LinkedHashMap<>();
+      keys.put("InitiatorName", TestServer.INITIATOR);
+      keys.put("TargetName", TestServer.TARGET);
+      assertEquals(0, node.loginRequest(0x04, RawInitiator.text(keys)).loginStatus());
+      for (int i = 0; i < 40; i++) {
+        half.add(new RawInitiator(server.address(), elsewhere));
+      }
+      // Connections are taken in the order in which they came: all of the above are, before this.
+      try (RawInitiator late = new RawInitiator(server.address())) {
+        late.isid++;
+        assertEquals(0, late.login(TestServer.INITIATOR).loginStatus());
+        late.ready();
+      }
+      assertTrue(half.getFirst().isCutOff());
+      assertEquals(0, node.loginRequest(0x87, new byte[0]).loginStatus());
+      node.ready();
+    } finally {
+      for (RawInitiator initiator : half) {
+        initiator.close();
+      }
+    }
+  }
+
+  private RawInitiator withDigests() throws IOException {
+    return RawInitiator.loggedIn(
+            server, "InitialR2T=No", "HeaderDigest=CRC32C", "DataDigest=CRC32C")
+        .ready();
+  }
+
+  @Test
+  void aHeaderWithADigestThatDoesNotMatchIsCutOff() throws Exception {
+    try (RawInitiator initiator = withDigests()) {
+      // The logical block address of a write: a wrong place if nobody looked.
+      ByteBuffer command = initiator.command(0xa0, 512, RawInitiator.write10(0, 1));
+      initiator.sendDamaged(command, new byte[512], 37);
+      assertTrue(initiator.isCutOff());
+      String end = "end " + TestServer.INITIATOR + ": PROTOCOL_ERROR";
+      assertEquals(end, recorder.skipTo(end));
+    }
+  }
+
+  @Test
+  void immediateDataWithADigestThatDoesNotMatchIsRejectedAndEndsTheSession() throws Exception {
+    byte[] data = new byte[512];
+    Arrays.fill(data, (byte) 0x55);
+    try (RawInitiator initiator = withDigests()) {
+      ByteBuffer command = initiator.command(0xa0, 512, RawInitiator.write10(0, 1));
+      initiator.sendDamaged(command, data, 48 + 4 + 100);
+      assertRejectedForItsData(initiator, 0x01);
+    }
+    assertArrayEquals(new byte[512], neighbour.read(0, 1, 512));
+  }
+
+  @Test
+  void dataOutWithADigestThatDoesNotMatchIsRejectedAndEndsTheSession() throws Exception {
+    byte[] data = new byte[4096];
+    Arrays.fill(data, (byte) 0x55);
+    try (RawInitiator initiator = withDigests()) {
+      ByteBuffer command = initiator.command(0xa0, 4096, RawInitiator.write10(0, 8));
+      initiator.send(command, new byte[0]);
+      int transferTag = initiator.receive().header().getInt(20);
+      ByteBuffer dataOut = initiator.dataOut(command.getInt(16), transferTag, 0, 0, true);
+      initiator.sendDamaged(dataOut, data, 48 + 4 + 4095);
+      assertRejectedForItsData(initiator, 0x05);
+    }
+    assertArrayEquals(new byte[4096], neighbour.read(0, 8, 512));
+  }
+
+  private void assertRejectedForItsData(RawInitiator initiator, int opcode) throws Exception {
+    Pdu reject = initiator.receive();
+    assertEquals(0x3f, reject.opcode());
+    assertEquals(0x02, reject.header().get(2), "data digest error");
+    assertEquals(opcode, reject.data()[0]);
+    assertTrue(initiator.isCutOff());
+    String end = "end " + TestServer.INITIATOR + ": PROTOCOL_ERROR";
+    assertEquals(end, recorder.skipTo(end));
+  }
+
+  @Test
+  void randomBytesAreCutOff() throws Exception {
     Random random = new Random(20261122);
     for (int i = 0; i < 50; i++) {
-      try (RawInitiator initiator = i % 2 == 0 ? new RawInitiator(server.address()) : attacker()) {
-        byte[] noise = new byte[random.nextInt(2000)];
+      boolean loggedIn = i % 2 != 0;
+      try (RawInitiator initiator = loggedIn ? attacker() : new RawInitiator(server.address())) {
+        byte[] noise = new byte[1 + random.nextInt(2000)];
         random.nextBytes(noise);
         initiator.sendBytes(noise);
+        // What is left of a PDU will not come: the target need not wait for it.
+        initiator.endOutput();
+        assertTrue(initiator.isCutOff());
+      }
+      if (loggedIn) {
+        String end = recorder.next();
+        while (!end.startsWith("end ")) {
+          end = recorder.next();
+        }
+        assertFalse(end.endsWith("FAILURE"), end);
       }
     }
   }

@@ -1,9 +1,11 @@
 package io.malleable.iscsi;
 
+import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
@@ -64,13 +66,19 @@ final class RawInitiator implements AutoCloseable {
   private final OutputStream out;
   private boolean headerDigest;
   private boolean dataDigest;
+  private int damageAt = -1;
   int cmdSn = 1;
   int expStatSn;
   int nextTag = 1;
   long isid = 0x00023d000001L;
 
   RawInitiator(InetSocketAddress address) throws IOException {
+    this(address, InetAddress.getLoopbackAddress());
+  }
+
+  RawInitiator(InetSocketAddress address, InetAddress from) throws IOException {
     socket = new Socket();
+    socket.bind(new InetSocketAddress(from, 0));
     socket.connect(address, 10_000);
     // A generous deadline: a test that waits for something that never comes must end.
     socket.setSoTimeout(120_000);
@@ -221,16 +229,36 @@ final class RawInitiator implements AutoCloseable {
     header.putInt(4, data.length);
     byte[] bytes = new byte[48];
     header.get(0, bytes);
-    out.write(bytes);
+    ByteArrayOutputStream pdu = new ByteArrayOutputStream();
+    pdu.writeBytes(bytes);
     if (headerDigest) {
-      out.write(crc(bytes));
+      pdu.writeBytes(crc(bytes));
     }
     byte[] padded = Arrays.copyOf(data, (data.length + 3) & ~3);
-    out.write(padded);
+    pdu.writeBytes(padded);
     if (dataDigest && data.length > 0) {
-      out.write(crc(padded));
+      pdu.writeBytes(crc(padded));
     }
-    out.flush();
+    byte[] whole = pdu.toByteArray();
+    if (damageAt >= 0) {
+      whole[damageAt] ^= 1;
+    }
+    sendBytes(whole);
+  }
+
+  /** Like {@link #send}, but what comes at {@code at} of the whole PDU differs in one bit. */
+  void sendDamaged(ByteBuffer header, byte[] data, int at) throws IOException {
+    damageAt = at;
+    try {
+      send(header, data);
+    } finally {
+      damageAt = -1;
+    }
+  }
+
+  /** No more will be sent; what the target sends can still be received. */
+  void endOutput() throws IOException {
+    socket.shutdownOutput();
   }
 
   /** The header as it is, with nothing after it. */

@@ -8,7 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.iscsi.RawInitiator.Pdu;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -264,14 +267,7 @@ class SessionTest {
         RawInitiator deaf = new RawInitiator(server.address())) {
       deaf.isid++;
       deaf.login(TestServer.INITIATOR);
-      CompletableFuture<Void> closed =
-          CompletableFuture.runAsync(() -> {
-            try {
-              server.server().close(Duration.ofSeconds(2));
-            } catch (IOException e) {
-              throw new IllegalStateException(e);
-            }
-          });
+      CompletableFuture<Void> closed = closing(server, Duration.ofSeconds(2));
       Pdu message = polite.receive();
       assertEquals(0x32, message.opcode());
       assertEquals(1, message.header().get(36), "asks for logout");
@@ -293,6 +289,74 @@ class SessionTest {
       assertTrue(initiator.isCutOff());
       String end = "end " + TestServer.INITIATOR + ": LOGOUT";
       assertEquals(end, recorder.skipTo(end));
+    }
+  }
+
+  @Test
+  void aSessionThatIsSendingIsAskedToLogOutAsWell() throws Exception {
+    TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+    try (RawInitiator busy = RawInitiator.loggedIn(server).ready()) {
+      int reads = 64;
+      for (int i = 0; i < reads; i++) {
+        // 64 MiB in all, which no socket buffers take: from the first byte on the target is
+        // sending.
+        busy.send(busy.command(0xc0, 1 << 20, RawInitiator.read10(0, 2048)), new byte[0]);
+      }
+      assertEquals(0x25, busy.receive().opcode());
+      CompletableFuture<Void> closed = closing(server, Duration.ofSeconds(60));
+      awaitClosedPortal(server);
+      int statuses = 0;
+      boolean asked = false;
+      while (statuses < reads || !asked) {
+        Pdu pdu = busy.receive();
+        statuses += pdu.opcode() == 0x25 && (pdu.flags() & 0x01) != 0 ? 1 : 0;
+        asked |= pdu.opcode() == 0x32;
+      }
+      assertEquals(0x26, busy.logout().opcode());
+      closed.get(60, TimeUnit.SECONDS);
+    }
+  }
+
+  private static CompletableFuture<Void> closing(TestServer server, Duration grace) {
+    return CompletableFuture.runAsync(() -> {
+      try {
+        server.server().close(grace);
+      } catch (IOException e) {
+        throw new IllegalStateException(e);
+      }
+    });
+  }
+
+  /** The portals are closed before anybody is asked to log out. */
+  private static void awaitClosedPortal(TestServer server) {
+    try {
+      while (true) {
+        new RawInitiator(server.address()).close();
+      }
+    } catch (IOException refused) {
+      return;
+    }
+  }
+
+  @Test
+  void theRequestToLogOutComesAfterTheLastLoginResponse() throws Exception {
+    try (TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+        ServerSocketChannel listener = ServerSocketChannel.open()) {
+      listener.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+      InetSocketAddress address = (InetSocketAddress) listener.getLocalAddress();
+      try (RawInitiator initiator = new RawInitiator(address)) {
+        Connection connection =
+            new Connection(server.server(), listener.accept(), new Portal(address, 1));
+        connection.requestLogout(7);
+        Thread thread = new Thread(connection);
+        thread.start();
+        assertEquals(0x23, initiator.login(TestServer.INITIATOR, "HeaderDigest=CRC32C").opcode());
+        Pdu message = initiator.receive();
+        assertEquals(0x32, message.opcode());
+        assertEquals(7, message.header().getShort(42));
+        assertEquals(0x26, initiator.logout().opcode());
+        thread.join();
+      }
     }
   }
 
