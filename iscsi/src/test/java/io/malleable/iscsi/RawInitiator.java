@@ -190,6 +190,16 @@ final class RawInitiator implements AutoCloseable {
     }
   }
 
+  /** What a command returns in one PDU; the status must be good. */
+  byte[] parameterData(byte[] cdb, int allocationBytes) throws IOException {
+    send(command(0xc0, allocationBytes, cdb), new byte[0]);
+    Pdu pdu = receive();
+    if (pdu.opcode() != 0x25 || (pdu.flags() & 0x01) == 0 || pdu.scsiStatus() != 0) {
+      throw new IOException("opcode " + pdu.opcode() + ", status " + pdu.scsiStatus());
+    }
+    return pdu.data();
+  }
+
   /** Writes with immediate data. */
   Pdu write(int lba, byte[] data, int blockBytes) throws IOException {
     send(command(0xa0, data.length, write10(lba, data.length / blockBytes)), data);

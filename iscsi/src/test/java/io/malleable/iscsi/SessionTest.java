@@ -498,7 +498,7 @@ class SessionTest {
     }
   }
 
-  private static Pdu reserveOut(
+  static Pdu reserveOut(
       RawInitiator initiator, int action, int type, long key, long newKey, int persist)
       throws IOException {
     byte[] cdb = new byte[16];
