@@ -22,7 +22,7 @@ final class LocalStoreCheck implements StoreCheck {
           "Name the data directory of a server with an embedded store: --data DIR.");
     }
     try (DataDirectory _ = DataDirectory.open(data);
-        LocalVolumeStore store = LocalVolumeStore.open(volumes)) {
+        LocalVolumeStore store = LocalVolumeStore.openForReading(volumes)) {
       VerifyReport report = store.verify(watched(progress));
       List<String> damages = report.damages().stream().map(LocalStoreCheck::describe).toList();
       return new Report(report.checkedBytes(), report.uncheckedBytes(), damages);

@@ -44,8 +44,10 @@ final class ActiveVolume {
 
   private record Switch(LayerWriter frozen, VolumeRecord record) {}
 
-  ActiveVolume(VolumeRecord volume, Layer layer, StoreFiles files, SpaceGuard space) {
+  ActiveVolume(
+      VolumeRecord volume, Layer layer, StoreFiles files, SpaceGuard space, boolean intentLeft) {
     this.id = volume.id();
+    this.intentLeft = intentLeft;
     this.files = files;
     this.space = space;
     this.state =
@@ -298,6 +300,11 @@ final class ActiveVolume {
   boolean standsOn(Layer layer) {
     ChainView below = state.chain.below();
     return below != null && below.contains(layer);
+  }
+
+  /** Whether the intent of an atomic write that failed may still be there. */
+  boolean intentLeft() {
+    return intentLeft;
   }
 
   int addUser() {

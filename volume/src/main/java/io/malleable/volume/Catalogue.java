@@ -30,7 +30,7 @@ final class Catalogue {
    */
   private final Map<UUID, Set<UUID>> unpublished = new HashMap<>();
 
-  /** Volumes whose record cannot be read. */
+  /** Volumes that cannot be used, because of their records or because of files beside them. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
 
   private final Queue<String> garbage = new ArrayDeque<>();
@@ -40,92 +40,168 @@ final class Catalogue {
     this.layers = new LayerTable(files);
   }
 
-  /** Reads what is there and removes what unfinished work left behind. */
-  static Catalogue load(StoreFiles files) throws IOException {
-    files.createDirectory(StoreLayout.VOLUMES);
-    files.createDirectory(StoreLayout.LAYERS);
+  /**
+   * Reads what is there and, unless it is only looked at, removes what unfinished work left behind.
+   * A file that cannot be read makes only those volumes unusable that need it.
+   */
+  static Catalogue load(StoreFiles files, LocalVolumeStore.Access access) throws IOException {
+    boolean changing = access == LocalVolumeStore.Access.MAINTAIN;
+    if (changing) {
+      files.createDirectory(StoreLayout.VOLUMES);
+      files.createDirectory(StoreLayout.LAYERS);
+    }
     Catalogue catalogue = new Catalogue(files);
-    catalogue.loadVolumes();
-    boolean complete = catalogue.loadLayers();
+    Leftovers leftovers = new Leftovers();
+    catalogue.loadVolumes(leftovers);
+    boolean complete = catalogue.loadLayers(leftovers);
+    if (changing) {
+      leftovers.outdated.forEach(catalogue::removeOutdated);
+    }
     for (VolumeRecord volume : catalogue.records.values()) {
       if (catalogue.layers.exists(volume.layer())) {
         catalogue.layers.addVolume(volume.layer());
       }
     }
-    if (complete && catalogue.damaged.isEmpty()) {
+    if (changing && complete && catalogue.damaged.isEmpty()) {
       catalogue.deleteLater(catalogue.layers.collectAll());
     } else {
-      LOG.log(Level.WARNING, "the store has damaged files: unused layers are kept");
+      catalogue.layers.keep(complete);
+    }
+    if (changing) {
+      leftovers.unfinished.forEach(catalogue::deleteUnfinished);
+      catalogue.deleteLater(leftovers.unneeded);
     }
     return catalogue;
   }
 
-  private void loadVolumes() throws IOException {
+  /**
+   * Files that are of no use any more.
+   *
+   * @param unfinished their names may be wanted again at any time
+   * @param unneeded those of layers
+   * @param outdated by name, each with the disk that must not be used as long as it is there
+   */
+  private record Leftovers(
+      List<String> unfinished, List<String> unneeded, Map<String, UUID> outdated) {
+    Leftovers() {
+      this(new ArrayList<>(), new ArrayList<>(), new HashMap<>());
+    }
+
+    void add(String directory, String name) {
+      if (name.endsWith(StoreLayout.TEMPORARY)) {
+        unfinished.add(directory + "/" + name);
+      } else {
+        LOG.log(Level.WARNING, "left alone, not a file of this store: {0}/{1}", directory, name);
+      }
+    }
+  }
+
+  /** What stays takes space until the next start, or until it is overwritten. */
+  private void deleteUnfinished(String name) {
+    try {
+      files.delete(name);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot delete the unfinished " + name, e);
+    }
+  }
+
+  private void removeOutdated(String name, UUID disk) {
+    try {
+      files.delete(name);
+      files.syncDirectory(StoreLayout.directoryOf(name));
+    } catch (IOException e) {
+      addDamaged(disk, new IOException("cannot delete the outdated " + name, e));
+      records.remove(disk);
+    }
+  }
+
+  private void loadVolumes(Leftovers leftovers) throws IOException {
     for (String name : files.list(StoreLayout.VOLUMES)) {
-      UUID id = idOrNull(name);
+      UUID id = StoreLayout.idOrNull(name);
       if (id == null) {
-        removeLeftover(StoreLayout.VOLUMES, name);
+        leftovers.add(StoreLayout.VOLUMES, name);
         continue;
       }
       try {
         records.put(id, VolumeRecord.read(files, id));
-      } catch (VolumeException e) {
-        LOG.log(Level.ERROR, "volume " + id + " cannot be used", e);
-        damaged.put(id, e);
+      } catch (IOException e) {
+        addDamaged(id, e);
       }
     }
   }
 
-  /** Whether every layer that somebody needs could be read. */
-  private boolean loadLayers() throws IOException {
+  private void addDamaged(UUID volume, IOException e) {
+    LOG.log(Level.ERROR, "volume " + volume + " cannot be used", e);
+    damaged.put(volume, damage(e));
+  }
+
+  /** Why something cannot be used. */
+  private static VolumeException damage(IOException e) {
+    return e instanceof VolumeException known
+        ? known
+        : new VolumeException(Reason.UNAVAILABLE, "it cannot be read: " + e.getMessage(), e);
+  }
+
+  /** Whether every layer that a volume stands on could be read. */
+  private boolean loadLayers(Leftovers leftovers) throws IOException {
     Map<UUID, Optional<UUID>> parents = new HashMap<>();
     Map<UUID, VolumeException> unreadable = new HashMap<>();
     List<String> names = files.list(StoreLayout.LAYERS);
     for (String name : names) {
-      UUID id = idOrNull(stem(name));
+      UUID id = StoreLayout.idOrNull(stem(name));
       if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
-        removeLeftover(StoreLayout.LAYERS, name);
+        leftovers.add(StoreLayout.LAYERS, name);
       } else if (name.endsWith(StoreLayout.MAP)) {
         try {
           parents.put(id, MapLog.Header.read(files, id).parent());
-        } catch (VolumeException e) {
-          unreadable.put(id, e);
+        } catch (IOException e) {
+          unreadable.put(id, damage(e));
         }
       }
     }
-    layers.load(parents);
-    Set<UUID> needed = new HashSet<>();
-    parents.values().forEach(parent -> parent.ifPresent(needed::add));
-    records.values().forEach(volume -> needed.add(volume.layer()));
-    // A layer that nobody names is one whose creation a crash cut off.
-    boolean complete = true;
-    for (Map.Entry<UUID, VolumeException> layer : unreadable.entrySet()) {
-      if (needed.contains(layer.getKey())) {
-        LOG.log(Level.ERROR, "layer " + layer.getKey() + " cannot be used", layer.getValue());
-        complete = false;
-      }
+    layers.load(parents, unreadable);
+    Set<UUID> missing = missing(parents);
+    for (UUID layer : missing) {
+      LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
     }
     for (String name : names) {
-      UUID id = idOrNull(stem(name));
+      UUID id = StoreLayout.idOrNull(stem(name));
       if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
         continue;
       }
       if (parents.containsKey(id)) {
-        loadExtra(id, name);
-      } else if (complete && damaged.isEmpty()) {
-        files.delete(StoreLayout.LAYERS + "/" + name);
+        loadExtra(id, name, leftovers);
+      } else if (missing.isEmpty() && damaged.isEmpty()) {
+        // Its creation, or its deletion, was cut off.
+        leftovers.unneeded.add(StoreLayout.LAYERS + "/" + name);
       }
     }
-    return complete;
+    return missing.isEmpty();
   }
 
-  private void loadExtra(UUID layer, String name) throws IOException {
+  /** Layers that volumes stand on, directly or not, and whose maps are absent or unreadable. */
+  private Set<UUID> missing(Map<UUID, Optional<UUID>> parents) {
+    Set<UUID> missing = new HashSet<>();
+    Set<UUID> seen = new HashSet<>();
+    for (VolumeRecord volume : records.values()) {
+      Optional<UUID> layer = Optional.of(volume.layer());
+      while (layer.isPresent() && seen.add(layer.get())) {
+        if (!parents.containsKey(layer.get())) {
+          missing.add(layer.get());
+        }
+        layer = parents.getOrDefault(layer.get(), Optional.empty());
+      }
+    }
+    return missing;
+  }
+
+  private void loadExtra(UUID layer, String name, Leftovers leftovers) {
     boolean sums = name.endsWith(StoreLayout.SUMS);
     boolean pack = name.endsWith(StoreLayout.PACK);
-    if ((sums || pack) && diskOn(layer).isPresent()) {
+    Optional<UUID> disk = sums || pack ? diskOn(layer) : Optional.empty();
+    if (disk.isPresent()) {
       // Made while the layer passed for frozen: not of what is written to it from now on.
-      files.delete(StoreLayout.LAYERS + "/" + name);
-      files.syncDirectory(StoreLayout.LAYERS);
+      leftovers.outdated.put(StoreLayout.LAYERS + "/" + name, disk.get());
     } else if (sums) {
       layers.addSums(layer);
     } else if (pack) {
@@ -133,26 +209,9 @@ final class Catalogue {
     }
   }
 
-  private void removeLeftover(String directory, String name) throws IOException {
-    if (name.endsWith(StoreLayout.TEMPORARY)) {
-      files.delete(directory + "/" + name);
-    } else {
-      LOG.log(Level.WARNING, "left alone, not a file of this store: {0}/{1}", directory, name);
-    }
-  }
-
   private static String stem(String name) {
     int dot = name.indexOf('.');
     return dot < 0 ? name : name.substring(0, dot);
-  }
-
-  private static @Nullable UUID idOrNull(String name) {
-    try {
-      UUID id = UUID.fromString(name);
-      return id.toString().equals(name) ? id : null;
-    } catch (IllegalArgumentException e) {
-      return null;
-    }
   }
 
   LayerTable layers() {
@@ -191,6 +250,20 @@ final class Catalogue {
 
   Map<UUID, VolumeException> damagedVolumes() {
     return Map.copyOf(damaged);
+  }
+
+  /**
+   * Removes a volume that cannot be used, if it is one. Which layers it stood on is not known: they
+   * go after the next start.
+   */
+  boolean removeDamaged(UUID id) throws IOException {
+    if (!damaged.containsKey(id)) {
+      return false;
+    }
+    files.delete(StoreLayout.volume(id));
+    files.syncDirectory(StoreLayout.VOLUMES);
+    damaged.remove(id);
+    return true;
   }
 
   /** Volumes whose content depends on the layer. */
@@ -347,26 +420,9 @@ final class Catalogue {
   long allocatedBytes(VolumeRecord volume) throws IOException {
     long sum = 0;
     for (UUID layer : layers.exclusiveTo(volume.layer())) {
-      sum += layerBytes(layer);
+      sum += layers.allocatedBytes(layer);
     }
     return sum;
-  }
-
-  long layerBytes(UUID layer) throws IOException {
-    try (StoreFile data = files.open(StoreLayout.data(layer));
-        StoreFile map = files.open(StoreLayout.map(layer))) {
-      return data.allocatedBytes() + map.allocatedBytes() + packBytes(layer);
-    }
-  }
-
-  private long packBytes(UUID layer) throws IOException {
-    String name = StoreLayout.pack(layer);
-    if (!layers.packs().has(layer) || !files.exists(name)) {
-      return 0;
-    }
-    try (StoreFile pack = files.open(name)) {
-      return pack.allocatedBytes();
-    }
   }
 
   VolumeInfo info(VolumeRecord volume) throws IOException {

@@ -116,7 +116,7 @@ public final class ImageImporter {
 
   private void requireSpace(Path file, int copies) throws IOException {
     long needed = copies * Posix.allocatedBytes(file);
-    long available = store.capacity().availableBytes();
+    long available = store.availableBytes();
     if (needed > available) {
       throw tooLarge(file, "it needs %d bytes, %d are left".formatted(needed, available));
     }
@@ -151,7 +151,7 @@ public final class ImageImporter {
           ImageFormat.RAW,
           percent -> {
             conversion.reach(percent / 100);
-            if (store.capacity().availableBytes() == 0) {
+            if (store.availableBytes() == 0) {
               throw tooLarge(file, "its content is larger than the file");
             }
           });

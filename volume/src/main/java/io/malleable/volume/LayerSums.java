@@ -111,6 +111,13 @@ final class LayerSums {
         throw new VolumeException(Reason.CORRUPT, name + ": checksum of the index is wrong");
       }
       Pages pages = new Pages(index.flip().limit(end).asLongBuffer(), name);
+      long expectedBytes = recordPosition(count, count);
+      if (file.sizeBytes() < expectedBytes) {
+        throw new VolumeException(
+            Reason.CORRUPT,
+            "%s is cut off: %d bytes, expected %d"
+                .formatted(name, file.sizeBytes(), expectedBytes));
+      }
       return new LayerSums(layer, file, pages);
     } catch (IOException | RuntimeException e) {
       file.close();

@@ -4,6 +4,7 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.nio.file.NoSuchFileException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -26,6 +27,9 @@ final class LayerTable {
 
   /** Nobody stands on these any more; their files go when the last user is gone. */
   private final Map<UUID, Node> doomed = new HashMap<>();
+
+  /** Those whose maps cannot be read, and why. */
+  private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
   /** Closed with the table: a read may be using them. */
   private final List<LayerSums> retired = new ArrayList<>();
@@ -52,26 +56,41 @@ final class LayerTable {
 
     boolean hasSums;
 
+    /** Why its checksums cannot be read. */
+    @Nullable IOException sumsDamage;
+
     Node(UUID id) {
       this.id = id;
     }
   }
 
   /** At start: the layers found on disk. */
-  void load(Map<UUID, Optional<UUID>> parents) throws IOException {
+  void load(Map<UUID, Optional<UUID>> parents, Map<UUID, VolumeException> damaged) {
+    unreadable.putAll(damaged);
     for (UUID id : parents.keySet()) {
       nodes.put(id, new Node(id));
     }
-    for (Map.Entry<UUID, Optional<UUID>> entry : parents.entrySet()) {
-      Optional<UUID> parent = entry.getValue();
-      if (parent.isPresent()) {
-        Node below = nodes.get(parent.get());
-        if (below == null) {
-          // Found missing when a volume needs it; kept, as nobody can say what it was.
-          continue;
-        }
-        nodeOf(entry.getKey()).below = below;
+    parents.forEach((id, parent) -> {
+      Node node = nodes.get(id);
+      // One that is missing is told when a volume needs it.
+      Node below = parent.map(nodes::get).orElse(null);
+      if (node != null && below != null) {
+        node.below = below;
         below.children++;
+      }
+    });
+  }
+
+  /**
+   * As long as something is damaged, what stands on nothing that is known may be what a damaged
+   * file names: it is neither deleted nor merged until the next start.
+   *
+   * @param allMaps whether all maps could be read; otherwise not even what others stand on is known
+   */
+  void keep(boolean allMaps) {
+    for (Node node : nodes.values()) {
+      if (!allMaps || node.volumes == 0) {
+        node.volumes++;
       }
     }
   }
@@ -83,9 +102,20 @@ final class LayerTable {
   private Node nodeOf(UUID id) throws VolumeException {
     Node node = nodes.get(id);
     if (node == null) {
-      throw new VolumeException(Reason.CORRUPT, "layer " + id + " is missing");
+      throw absence(id);
     }
     return node;
+  }
+
+  /** Why there is no such layer. */
+  VolumeException absence(UUID id) {
+    VolumeException damage = unreadable.get(id);
+    return damage == null
+        ? new VolumeException(Reason.CORRUPT, "layer " + id + " is missing")
+        : new VolumeException(
+            damage.reason(),
+            "layer %s cannot be used: %s".formatted(id, damage.getMessage()),
+            damage);
   }
 
   /** An empty layer, durable when this returns. Nobody stands on it yet. */
@@ -121,8 +151,13 @@ final class LayerTable {
    *
    * @return names of the files that nobody needs any more, for the caller to delete
    */
-  List<String> removeVolume(UUID id) throws VolumeException {
-    nodeOf(id).volumes--;
+  List<String> removeVolume(UUID id) {
+    Node node = nodes.get(id);
+    if (node == null) {
+      // A volume whose layer is damaged can be deleted like any other.
+      return List.of();
+    }
+    node.volumes--;
     return collect(id);
   }
 
@@ -205,8 +240,19 @@ final class LayerTable {
   private void requireGround(UUID id) throws IOException {
     Optional<UUID> parent = MapLog.Header.read(files, id).parent();
     if (parent.isPresent()) {
+      VolumeException absence = absence(parent.get());
       throw new VolumeException(
-          Reason.CORRUPT, "layer %s needs layer %s, which is missing".formatted(id, parent.get()));
+          absence.reason(),
+          "layer %s stands on another: %s".formatted(id, absence.getMessage()),
+          absence);
+    }
+  }
+
+  /** A missing data file is found at the first read otherwise, of an empty layer never. */
+  void requireData(UUID id) throws IOException {
+    String name = StoreLayout.data(id);
+    if (!files.exists(name)) {
+      throw new VolumeException(Reason.CORRUPT, name + " is missing");
     }
   }
 
@@ -215,7 +261,7 @@ final class LayerTable {
     MapLog log = MapLog.open(files, node.id, map);
     Layer layer = new Layer(node.id, map, files.open(StoreLayout.data(node.id)), log, below);
     if (node.hasSums) {
-      openSums(layer);
+      openSums(node, layer);
     }
     layer.setPack(packs.open(node.id));
     return layer;
@@ -254,12 +300,16 @@ final class LayerTable {
     }
   }
 
-  private void openSums(Layer layer) {
+  private void openSums(Node node, Layer layer) {
     try {
       layer.setSums(LayerSums.open(files, layer));
+      node.sumsDamage = null;
     } catch (IOException e) {
-      // Damaged checksums do not make the data unreadable; a scrub names them.
+      // The data is readable without them. The next maintenance computes them anew; until then a
+      // scrub names them.
       LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", e);
+      node.hasSums = false;
+      node.sumsDamage = e;
     }
   }
 
@@ -269,9 +319,15 @@ final class LayerTable {
     if (node != null) {
       node.hasSums = true;
       if (node.open != null) {
-        openSums(node.open);
+        openSums(node, node.open);
       }
     }
+  }
+
+  /** Why the checksums of an open layer cannot be read, though they are there. */
+  @Nullable IOException sumsDamage(UUID id) {
+    Node node = nodes.get(id);
+    return node == null ? null : node.sumsDamage;
   }
 
   boolean hasSums(UUID id) {
@@ -286,6 +342,7 @@ final class LayerTable {
     // the next start would take them for those of the changed layer.
     files.delete(StoreLayout.sums(layer.id));
     files.syncDirectory(StoreLayout.LAYERS);
+    node.sumsDamage = null;
     if (node.hasSums) {
       node.hasSums = false;
       LayerSums sums = layer.sums();
@@ -397,6 +454,27 @@ final class LayerTable {
 
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
+  }
+
+  /** What the layer's files occupy; of those that are absent, nothing. */
+  long allocatedBytes(UUID id) throws IOException {
+    return allocatedBytes(files, id);
+  }
+
+  /** The same, for any thread. */
+  static long allocatedBytes(StoreFiles files, UUID id) throws IOException {
+    return allocatedBytes(files, StoreLayout.data(id))
+        + allocatedBytes(files, StoreLayout.map(id))
+        + allocatedBytes(files, StoreLayout.pack(id));
+  }
+
+  private static long allocatedBytes(StoreFiles files, String name) throws IOException {
+    try (StoreFile file = files.open(name)) {
+      return file.allocatedBytes();
+    } catch (NoSuchFileException e) {
+      // Just deleted, never made, or lost: a scrub tells the last from the others.
+      return 0;
+    }
   }
 
   boolean standsOn(UUID upper, UUID lower) {

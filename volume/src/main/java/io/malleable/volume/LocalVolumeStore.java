@@ -9,6 +9,7 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -57,6 +58,12 @@ public final class LocalVolumeStore implements VolumeStore {
   private final Set<LocalVolume> handles = new HashSet<>();
   private boolean closed;
 
+  /** Atomic writes that could not be finished when the store was opened, by volume. */
+  private Map<UUID, IOException> unfinishedWrites = new HashMap<>();
+
+  /** Volumes that were closed before the intent of an atomic write that failed was forgotten. */
+  private final Set<UUID> leftIntents = new HashSet<>();
+
   private final Condition letGo = lock.newCondition();
   private final Condition workToDo = lock.newCondition();
   private boolean maintenanceDue = true;
@@ -85,6 +92,12 @@ public final class LocalVolumeStore implements VolumeStore {
     }
   }
 
+  /** What a store is opened for. */
+  enum Access {
+    MAINTAIN,
+    READ
+  }
+
   private LocalVolumeStore(
       StoreFiles files, Settings settings, Catalogue catalogue, @Nullable FileChannel lockChannel) {
     this.files = files;
@@ -111,9 +124,7 @@ public final class LocalVolumeStore implements VolumeStore {
     FileChannel channel = lock(directory);
     try {
       StoreFiles files = new LocalFiles(directory);
-      LocalVolumeStore store =
-          new LocalVolumeStore(files, settings, Catalogue.load(files), channel);
-      WriteIntent.replayAll(files, store);
+      LocalVolumeStore store = open(files, settings, channel);
       store.maintainer =
           Thread.ofPlatform().daemon().name("volume-maintenance").start(store::maintainInTurn);
       return store;
@@ -125,9 +136,33 @@ public final class LocalVolumeStore implements VolumeStore {
 
   /** For tests: without a lock, on any files, with maintenance only when called for. */
   static LocalVolumeStore open(StoreFiles files, Settings settings) throws IOException {
-    LocalVolumeStore store = new LocalVolumeStore(files, settings, Catalogue.load(files), null);
-    WriteIntent.replayAll(files, store);
+    return open(files, settings, null);
+  }
+
+  private static LocalVolumeStore open(
+      StoreFiles files, Settings settings, @Nullable FileChannel lockChannel) throws IOException {
+    Catalogue catalogue = Catalogue.load(files, Access.MAINTAIN);
+    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, lockChannel);
+    store.unfinishedWrites = WriteIntent.replayAll(files, store);
     return store;
+  }
+
+  /**
+   * Opens a store that exists to read it, above all to {@link #verify} it: nothing in it changes,
+   * not even what the next start would remove or finish. What would change it is refused.
+   *
+   * @throws VolumeException {@code UNAVAILABLE} when another process has it open
+   */
+  public static LocalVolumeStore openForReading(Path directory) throws IOException {
+    FileChannel channel = lock(directory);
+    try {
+      StoreFiles files = new ReadOnlyFiles(new LocalFiles(directory));
+      Catalogue catalogue = Catalogue.load(files, Access.READ);
+      return new LocalVolumeStore(files, Settings.defaults(), catalogue, channel);
+    } catch (IOException | RuntimeException e) {
+      channel.close();
+      throw e;
+    }
   }
 
   private static FileChannel lock(Path directory) throws IOException {
@@ -312,6 +347,7 @@ public final class LocalVolumeStore implements VolumeStore {
                 .formatted(snapshot, disk));
       }
       refuseSealed(volume);
+      forgetIntent(disk);
       UUID fresh = UUID.randomUUID();
       catalogue.layers().create(fresh, Optional.of(origin.layer()));
       VolumeRecord after =
@@ -421,15 +457,19 @@ public final class LocalVolumeStore implements VolumeStore {
     Held held = hold();
     try (held) {
       refuseInUse(id);
-      Optional<VolumeRecord> volume = catalogue.find(id);
-      if (volume.isEmpty()) {
-        return;
-      }
       List<UUID> clones = catalogue.cloned(id);
       if (!clones.isEmpty()) {
         throw new VolumeException(
             Reason.HAS_DEPENDANTS,
             "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
+      }
+      forgetIntent(id);
+      if (catalogue.removeDamaged(id)) {
+        return;
+      }
+      Optional<VolumeRecord> volume = catalogue.find(id);
+      if (volume.isEmpty()) {
+        return;
       }
       garbage = catalogue.remove(volume.get());
       mergeSoon();
@@ -486,15 +526,22 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public Capacity capacity() throws IOException {
+    List<UUID> layers;
     Held held = hold();
     try (held) {
-      long allocated = 0;
-      for (UUID layer : catalogue.layers().all()) {
-        allocated += catalogue.layerBytes(layer);
-      }
-      long available = Math.max(0, files.availableBytes() - space.reserveBytes());
-      return new Capacity(files.totalBytes(), available, allocated);
+      layers = catalogue.layers().all();
     }
+    // Without the lock: there may be thousands of files to ask about.
+    long allocated = 0;
+    for (UUID layer : layers) {
+      allocated += LayerTable.allocatedBytes(files, layer);
+    }
+    return new Capacity(files.totalBytes(), availableBytes(), allocated);
+  }
+
+  @Override
+  public long availableBytes() throws IOException {
+    return Math.max(0, files.availableBytes() - space.reserveBytes());
   }
 
   @Override
@@ -565,14 +612,36 @@ public final class LocalVolumeStore implements VolumeStore {
   private ActiveVolume activate(UUID id) throws IOException {
     ActiveVolume open = active.get(id);
     if (open == null) {
+      refuseUnfinished(id);
       catalogue.publishIfNeeded(id);
       VolumeRecord volume = catalogue.get(id);
       Layer layer = catalogue.layers().acquire(volume.layer());
-      open = new ActiveVolume(volume, layer, files, space);
+      open = new ActiveVolume(volume, layer, files, space, leftIntents.remove(id));
       active.put(id, open);
     }
     open.addUser();
     return open;
+  }
+
+  /** Finished at a later start, the write would undo what is written in the meantime. */
+  private void refuseUnfinished(UUID id) throws VolumeException {
+    IOException cause = unfinishedWrites.get(id);
+    if (cause != null) {
+      throw new VolumeException(
+          Reason.UNAVAILABLE,
+          "volume %s has a write that could not be finished: %s; start the server again when the storage works"
+              .formatted(id, cause.getMessage()),
+          cause);
+    }
+  }
+
+  /** Before the volume gets another content, which an intent would undo. */
+  private void forgetIntent(UUID id) throws IOException {
+    if (leftIntents.contains(id) || unfinishedWrites.containsKey(id)) {
+      WriteIntent.forget(files, id);
+      leftIntents.remove(id);
+      unfinishedWrites.remove(id);
+    }
   }
 
   private void deactivate(ActiveVolume volume) throws IOException {
@@ -580,6 +649,9 @@ public final class LocalVolumeStore implements VolumeStore {
     try {
       if (volume.removeUser() == 0) {
         active.remove(volume.id());
+        if (volume.intentLeft()) {
+          leftIntents.add(volume.id());
+        }
         // Not a reason for maintenance by itself: that uses volumes too, and would never end.
         letGo.signalAll();
         List<String> garbage = catalogue.layers().release(volume.nearest());
@@ -653,6 +725,16 @@ public final class LocalVolumeStore implements VolumeStore {
   void deactivateForMaintenance(ActiveVolume volume) throws IOException {
     volume.setMaintained(false);
     deactivate(volume);
+  }
+
+  /** Intents that cannot be read, by volume. */
+  Map<UUID, IOException> damagedIntents() throws IOException {
+    try {
+      return WriteIntent.damaged(files);
+    } catch (NoSuchFileException e) {
+      // No directory for them either: opened for reading, and never for more.
+      return Map.of();
+    }
   }
 
   /** Under the lock: open volumes stop reading from the layer. */

@@ -297,7 +297,7 @@ final class Maintenance {
       if (!layers.hasSums(id) && !merging.contains(id) && !failedSums.contains(id)) {
         try {
           return layers.acquire(id);
-        } catch (VolumeException e) {
+        } catch (IOException e) {
           failedSums.add(id);
           LOG.log(Level.ERROR, "layer " + id + " cannot be used", e);
         }

@@ -3,6 +3,7 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -24,6 +25,9 @@ final class PackTable {
   private final StoreFiles files;
   private final Map<UUID, UUID> floors = new HashMap<>();
 
+  /** Packs that are there and cannot be read. */
+  private final Map<UUID, IOException> damages = new HashMap<>();
+
   PackTable(StoreFiles files) {
     this.files = files;
   }
@@ -34,26 +38,33 @@ final class PackTable {
       floors.put(layer, Pack.floorOf(files, layer));
     } catch (IOException e) {
       LOG.log(Level.WARNING, "dropped the pack of layer " + layer + ", which is only a copy", e);
-      drop(layer);
+      drop(layer, e);
     }
   }
 
-  private void drop(UUID layer) {
+  private void drop(UUID layer, IOException damage) {
     try {
       files.delete(StoreLayout.pack(layer));
     } catch (IOException e) {
       LOG.log(Level.WARNING, "cannot delete the pack of layer " + layer + "; it is not used", e);
+      damages.put(layer, damage);
       floors.put(layer, NO_FLOOR);
     }
   }
 
   /** Before the first byte of a pack is written. */
   void expect(UUID layer, UUID floor) {
+    damages.remove(layer);
     floors.put(layer, floor);
   }
 
   List<UUID> all() {
     return List.copyOf(floors.keySet());
+  }
+
+  /** Why the layer's pack cannot be read, though it is there. */
+  @Nullable IOException damage(UUID layer) {
+    return damages.get(layer);
   }
 
   boolean has(UUID layer) {
@@ -67,8 +78,11 @@ final class PackTable {
     }
     try {
       return Pack.open(files, layer);
+    } catch (NoSuchFileException e) {
+      return null;
     } catch (IOException e) {
       LOG.log(Level.WARNING, "layer " + layer + " is read without its pack", e);
+      damages.put(layer, e);
       return null;
     }
   }
@@ -88,12 +102,13 @@ final class PackTable {
   void delete(UUID layer) throws IOException {
     if (floors.containsKey(layer)) {
       files.delete(StoreLayout.pack(layer));
-      floors.remove(layer);
+      forget(layer);
     }
   }
 
   /** The file goes with the layer's others. */
   void forget(UUID layer) {
+    damages.remove(layer);
     floors.remove(layer);
   }
 }

@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /**
@@ -23,6 +24,7 @@ final class Posix {
   /** {@code lseek} found nothing behind the offset: the rest of the file is a hole. */
   static final int ENXIO = 6;
 
+  private static final int ENOENT = 2;
   private static final int O_RDONLY = 0;
   private static final int O_RDWR = 2;
   private static final int O_CLOEXEC = 0x80000;
@@ -181,6 +183,9 @@ final class Posix {
 
   private static IOException failure(String verb, Path path, MemorySegment state) throws Throwable {
     int errno = (int) ERRNO.get(state, 0L);
+    if (errno == ENOENT) {
+      return new NoSuchFileException(path.toString());
+    }
     MemorySegment text = (MemorySegment) STRERROR.invokeExact(errno);
     return new IOException(
         "cannot " + verb + " " + path + ": " + text.reinterpret(Short.MAX_VALUE).getString(0));

@@ -4,8 +4,11 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -18,7 +21,10 @@ final class Scrub {
 
   private final LocalVolumeStore store;
   private final TransferProgress progress;
-  private final List<VerifyReport.Damage> damages = new ArrayList<>();
+
+  /** What it is, and the volumes that depend on it. */
+  private final Map<String, Set<UUID>> damages = new LinkedHashMap<>();
+
   private final ByteBuffer buffer = ByteBuffer.allocateDirect(CHUNK_BLOCKS << BlockMap.BLOCK_SHIFT);
   private long checkedBytes;
   private long uncheckedBytes;
@@ -30,15 +36,10 @@ final class Scrub {
   }
 
   VerifyReport run() throws IOException {
-    store.withCatalogue(catalogue -> {
-      for (Map.Entry<UUID, VolumeException> damage : catalogue.damagedVolumes().entrySet()) {
-        damages.add(
-            new VerifyReport.Damage(
-                String.valueOf(damage.getValue().getMessage()), List.of(damage.getKey())));
-      }
-      return null;
-    });
-    List<UUID> layers = store.withCatalogue(catalogue -> catalogue.layers().all());
+    store
+        .damagedIntents()
+        .forEach((id, damage) -> add(String.valueOf(damage.getMessage()), List.of(id)));
+    List<UUID> layers = store.withCatalogue(this::begin);
     totalBytes = store.capacity().allocatedBytes();
     for (UUID id : layers) {
       Layer layer = store.withCatalogue(catalogue -> acquire(catalogue, id));
@@ -53,21 +54,56 @@ final class Scrub {
         }
       }
     }
-    return new VerifyReport(checkedBytes, uncheckedBytes, damages);
+    List<VerifyReport.Damage> found = new ArrayList<>();
+    damages.forEach(
+        (what, volumes) -> found.add(new VerifyReport.Damage(what, List.copyOf(volumes))));
+    return new VerifyReport(checkedBytes, uncheckedBytes, found);
+  }
+
+  /** What cannot be used at all; returns the layers that can be tried. */
+  private List<UUID> begin(Catalogue catalogue) {
+    catalogue
+        .damagedVolumes()
+        .forEach(
+            (id, damage) -> add("volume %s: %s".formatted(id, damage.getMessage()), List.of(id)));
+    for (VolumeRecord volume : catalogue.all()) {
+      if (!catalogue.layers().exists(volume.layer())) {
+        add(
+            String.valueOf(catalogue.layers().absence(volume.layer()).getMessage()),
+            List.of(volume.id()));
+      }
+    }
+    return catalogue.layers().all();
+  }
+
+  /** The same damage is found once for each layer above it. */
+  private void add(String what, List<UUID> volumes) {
+    damages.computeIfAbsent(what, key -> new LinkedHashSet<>()).addAll(volumes);
   }
 
   private @Nullable Layer acquire(Catalogue catalogue, UUID id) throws IOException {
-    if (!catalogue.layers().exists(id)) {
+    LayerTable layers = catalogue.layers();
+    if (!layers.exists(id)) {
       // Deleted since the list was made.
       return null;
     }
+    Layer layer;
     try {
-      return catalogue.layers().acquire(id);
-    } catch (VolumeException e) {
-      damages.add(
-          new VerifyReport.Damage(String.valueOf(e.getMessage()), catalogue.volumesOver(id)));
+      layers.requireData(id);
+      layer = layers.acquire(id);
+    } catch (IOException e) {
+      add(String.valueOf(e.getMessage()), catalogue.volumesOver(id));
       return null;
     }
+    IOException sums = layers.sumsDamage(id);
+    if (sums != null) {
+      add(sums.getMessage() + "; the layer's data is read without checks", List.of());
+    }
+    IOException pack = layers.packs().damage(id);
+    if (pack != null) {
+      add(String.valueOf(pack.getMessage()), List.of());
+    }
+    return layer;
   }
 
   private void scrub(Layer layer) throws IOException {
@@ -137,7 +173,7 @@ final class Scrub {
         // Replaced by another one meanwhile.
         return;
       } catch (IOException e) {
-        damages.add(new VerifyReport.Damage(String.valueOf(e.getMessage()), List.of()));
+        add(String.valueOf(e.getMessage()), List.of());
         found++;
       }
     }
@@ -145,7 +181,7 @@ final class Scrub {
 
   private int report(Layer layer, IOException e) throws IOException {
     List<UUID> volumes = store.withCatalogue(catalogue -> catalogue.volumesOver(layer.id));
-    damages.add(new VerifyReport.Damage(String.valueOf(e.getMessage()), volumes));
+    add(String.valueOf(e.getMessage()), volumes);
     return 1;
   }
 }

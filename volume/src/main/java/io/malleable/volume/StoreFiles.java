@@ -20,7 +20,10 @@ interface StoreFiles {
   /** Creates an empty file, replacing what was there. */
   StoreFile create(String name) throws IOException;
 
-  /** Opens a file that exists; the file is touched at the first read or write, not before. */
+  /**
+   * Opens a file that exists; the file is touched at the first read or write, not before. When it
+   * does not exist, this or the first use throws {@code NoSuchFileException}.
+   */
   StoreFile open(String name) throws IOException;
 
   /** Replaces {@code to} in one step. */

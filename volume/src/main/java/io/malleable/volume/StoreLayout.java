@@ -2,6 +2,7 @@ package io.malleable.volume;
 
 import java.io.IOException;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /** Where the files of a local store lie. */
 final class StoreLayout {
@@ -38,6 +39,16 @@ final class StoreLayout {
 
   static String intent(UUID volume) {
     return INTENTS + "/" + volume;
+  }
+
+  /** The id that a file's name is, written as we write ids; null when it is none. */
+  static @Nullable UUID idOrNull(String name) {
+    try {
+      UUID id = UUID.fromString(name);
+      return id.toString().equals(name) ? id : null;
+    } catch (IllegalArgumentException e) {
+      return null;
+    }
   }
 
   static String directoryOf(String name) {

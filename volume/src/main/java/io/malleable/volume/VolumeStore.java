@@ -70,6 +70,11 @@ public interface VolumeStore extends AutoCloseable {
 
   Capacity capacity() throws IOException;
 
+  /** What can still be written, as in {@link #capacity}; for callers that ask often. */
+  default long availableBytes() throws IOException {
+    return capacity().availableBytes();
+  }
+
   /** Flushes and closes every open volume, and the store. */
   @Override
   void close() throws IOException;

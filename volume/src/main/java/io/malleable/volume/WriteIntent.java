@@ -1,9 +1,14 @@
 package io.malleable.volume;
 
+import io.malleable.volume.VolumeException.Reason;
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.file.NoSuchFileException;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 
@@ -43,27 +48,88 @@ final class WriteIntent {
     files.syncDirectory(StoreLayout.INTENTS);
   }
 
-  /** Finishes the writes that a crash cut off. */
-  static void replayAll(StoreFiles files, LocalVolumeStore store) throws IOException {
+  /**
+   * Finishes the writes that a crash cut off.
+   *
+   * @return volumes whose write could not be finished: a later replay would undo what is written to
+   *     them until then
+   */
+  static Map<UUID, IOException> replayAll(StoreFiles files, LocalVolumeStore store)
+      throws IOException {
     files.createDirectory(StoreLayout.INTENTS);
+    Map<UUID, IOException> unfinished = new HashMap<>();
     for (String name : files.list(StoreLayout.INTENTS)) {
-      if (name.endsWith(StoreLayout.TEMPORARY)) {
+      UUID volume = StoreLayout.idOrNull(name);
+      if (volume != null) {
+        replay(files, store, volume, unfinished);
+      } else if (name.endsWith(StoreLayout.TEMPORARY)) {
         files.delete(StoreLayout.INTENTS + "/" + name);
       } else {
-        UUID volume = UUID.fromString(name);
-        try {
-          replay(files, store, volume);
-          forget(files, volume);
-        } catch (VolumeException e) {
-          // Kept, because it may be the only copy of what the guest was told is written.
-          LOG.log(Level.ERROR, "the write kept for volume " + volume + " cannot be finished", e);
-        }
+        LOG.log(Level.WARNING, "left alone, not a file of this store: intents/{0}", name);
+      }
+    }
+    return unfinished;
+  }
+
+  private static void replay(
+      StoreFiles files, LocalVolumeStore store, UUID volume, Map<UUID, IOException> unfinished) {
+    try {
+      Content content = read(files, volume);
+      try {
+        finish(files, store, volume, content);
+      } catch (IOException e) {
+        unfinished.put(volume, e);
+        throw e;
+      }
+    } catch (IOException e) {
+      // Kept, because it may be the only copy of what is half written.
+      LOG.log(Level.ERROR, "the write kept for volume " + volume + " cannot be finished", e);
+      boolean lost = e instanceof VolumeException known && known.reason() == Reason.CORRUPT;
+      if (!lost) {
+        unfinished.put(volume, e);
       }
     }
   }
 
-  private static void replay(StoreFiles files, LocalVolumeStore store, UUID volume)
+  private static void finish(StoreFiles files, LocalVolumeStore store, UUID volume, Content content)
       throws IOException {
+    Optional<VolumeInfo> disk = store.find(volume).filter(info -> !info.sealed());
+    if (disk.isPresent()) {
+      if (content.offsetBytes > disk.get().sizeBytes() - content.data.remaining()) {
+        throw new VolumeException(
+            Reason.CORRUPT,
+            "%s is of a write at byte %d, behind the end of the volume"
+                .formatted(StoreLayout.intent(volume), content.offsetBytes));
+      }
+      try (Volume opened = store.open(volume)) {
+        opened.write(content.offsetBytes, content.data);
+      }
+    }
+    forget(files, volume);
+  }
+
+  /** The intents that cannot be read, by volume. */
+  static Map<UUID, IOException> damaged(StoreFiles files) throws IOException {
+    Map<UUID, IOException> found = new HashMap<>();
+    for (String name : files.list(StoreLayout.INTENTS)) {
+      UUID volume = StoreLayout.idOrNull(name);
+      if (volume != null) {
+        try {
+          read(files, volume);
+        } catch (IOException e) {
+          boolean finishedMeanwhile = e instanceof NoSuchFileException;
+          if (!finishedMeanwhile) {
+            found.put(volume, e);
+          }
+        }
+      }
+    }
+    return found;
+  }
+
+  private record Content(long offsetBytes, ByteBuffer data) {}
+
+  private static Content read(StoreFiles files, UUID volume) throws IOException {
     String name = StoreLayout.intent(volume);
     try (StoreFile file = files.open(name)) {
       ByteBuffer header = Formats.read(file, name, MAGIC, HEADER_BYTES);
@@ -71,26 +137,26 @@ final class WriteIntent {
       long offsetBytes = header.getLong();
       ByteBuffer data = ByteBuffer.allocateDirect(checkedLength(name, header.getInt()));
       int expectedCrc = header.getInt();
-      file.read(HEADER_BYTES, data);
+      try {
+        file.read(HEADER_BYTES, data);
+      } catch (EOFException e) {
+        throw new VolumeException(Reason.CORRUPT, name + " is cut off", e);
+      }
       int actualCrc = Formats.crc(data.flip(), 0, data.limit());
       if (!id.equals(volume) || actualCrc != expectedCrc) {
         throw new VolumeException(
-            VolumeException.Reason.CORRUPT,
+            Reason.CORRUPT,
             "%s: checksum of the data is %08x, expected %08x, for volume %s"
                 .formatted(name, actualCrc, expectedCrc, id));
       }
-      if (store.find(volume).filter(info -> !info.sealed()).isPresent()) {
-        try (Volume opened = store.open(volume)) {
-          opened.write(offsetBytes, data);
-        }
-      }
+      return new Content(offsetBytes, data);
     }
   }
 
   private static int checkedLength(String name, int lengthBytes) throws VolumeException {
     if (lengthBytes <= 0 || lengthBytes > MAX_BYTES) {
       throw new VolumeException(
-          VolumeException.Reason.CORRUPT,
+          Reason.CORRUPT,
           "%s keeps %d bytes, expected 1 to %d".formatted(name, lengthBytes, MAX_BYTES));
     }
     return lengthBytes;

@@ -45,7 +45,7 @@ class ChainMemoryTest {
       parent = Optional.of(id);
     }
     LayerTable table = new LayerTable(files);
-    table.load(parents);
+    table.load(parents, Map.of());
     for (UUID id : parents.keySet()) {
       table.addSums(id);
     }

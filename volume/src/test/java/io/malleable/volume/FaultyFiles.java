@@ -1,9 +1,9 @@
 package io.malleable.volume;
 
 import java.io.EOFException;
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -177,7 +177,7 @@ final class FaultyFiles implements StoreFiles {
   private Directory directory(String name) throws IOException {
     Directory directory = directories.get(StoreLayout.directoryOf(name + "/"));
     if (directory == null) {
-      throw new FileNotFoundException(name);
+      throw new NoSuchFileException(name);
     }
     return directory;
   }
@@ -219,7 +219,7 @@ final class FaultyFiles implements StoreFiles {
   public StoreFile open(String name) throws IOException {
     Inode inode = parent(name).entries.get(leaf(name));
     if (inode == null) {
-      throw new FileNotFoundException(name);
+      throw new NoSuchFileException(name);
     }
     return new OpenFile(inode);
   }
