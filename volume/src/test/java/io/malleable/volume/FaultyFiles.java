@@ -33,6 +33,7 @@ final class FaultyFiles implements StoreFiles {
   private long faultAt = Long.MAX_VALUE;
   private Fault fault = Fault.POWER_CUT;
   private boolean dead;
+  private String faultedCall = "";
 
   private static final class Inode {
     final Bytes cached = new Bytes();
@@ -108,6 +109,34 @@ final class FaultyFiles implements StoreFiles {
     return dead;
   }
 
+  /** Which call the fault came at: its verb, then the file's name if it has one. */
+  String faultedCall() {
+    return faultedCall;
+  }
+
+  /** The same files, each as it would be read now, and all of it durable. */
+  FaultyFiles copy() {
+    FaultyFiles next = new FaultyFiles();
+    Map<Inode, Inode> copies = new HashMap<>();
+    directories.forEach((name, directory) -> {
+      Directory copy = new Directory();
+      directory.entries.forEach((file, inode) -> {
+        Inode same = copies.computeIfAbsent(inode, FaultyFiles::synced);
+        copy.entries.put(file, same);
+        copy.durable.put(file, same);
+      });
+      next.directories.put(name, copy);
+    });
+    return next;
+  }
+
+  private static Inode synced(Inode inode) {
+    Inode same = new Inode();
+    same.durable.put(0, inode.cached.copy());
+    same.cached.put(0, inode.cached.copy());
+    return same;
+  }
+
   /** What a machine finds when the power is back. */
   FaultyFiles afterPowerCut(Random random) {
     FaultyFiles next = new FaultyFiles();
@@ -148,13 +177,14 @@ final class FaultyFiles implements StoreFiles {
     return this;
   }
 
-  private boolean faultNow() throws IOException {
+  private boolean faultNow(String call) throws IOException {
     if (dead) {
       throw new IOException("the power is off");
     }
     if (calls++ != faultAt) {
       return false;
     }
+    faultedCall = call;
     dead = fault == Fault.POWER_CUT;
     return true;
   }
@@ -168,8 +198,8 @@ final class FaultyFiles implements StoreFiles {
         });
   }
 
-  private void failMaybe() throws IOException {
-    if (faultNow()) {
+  private void failMaybe(String call) throws IOException {
+    if (faultNow(call)) {
       throw error();
     }
   }
@@ -187,12 +217,14 @@ final class FaultyFiles implements StoreFiles {
   }
 
   @Override
-  public void createDirectory(String directory) {
+  public void createDirectory(String directory) throws IOException {
+    failMaybe("createDirectory " + directory);
     directories.computeIfAbsent(directory, name -> new Directory());
   }
 
   @Override
   public List<String> list(String directory) throws IOException {
+    failMaybe("list " + directory);
     return List.copyOf(directory(directory).entries.keySet());
   }
 
@@ -202,31 +234,33 @@ final class FaultyFiles implements StoreFiles {
 
   @Override
   public boolean exists(String name) throws IOException {
+    failMaybe("exists " + name);
     return parent(name).entries.containsKey(leaf(name));
   }
 
   @Override
   public StoreFile create(String name) throws IOException {
-    failMaybe();
+    failMaybe("create " + name);
     Inode inode = new Inode();
     Map<String, @Nullable Inode> change = new HashMap<>();
     change.put(leaf(name), inode);
     parent(name).change(change);
-    return new OpenFile(inode);
+    return new OpenFile(name, inode);
   }
 
   @Override
   public StoreFile open(String name) throws IOException {
+    failMaybe("open " + name);
     Inode inode = parent(name).entries.get(leaf(name));
     if (inode == null) {
       throw new NoSuchFileException(name);
     }
-    return new OpenFile(inode);
+    return new OpenFile(name, inode);
   }
 
   @Override
   public void rename(String from, String to) throws IOException {
-    failMaybe();
+    failMaybe("rename " + from);
     Directory directory = parent(from);
     Map<String, @Nullable Inode> change = new HashMap<>();
     change.put(leaf(from), null);
@@ -236,7 +270,7 @@ final class FaultyFiles implements StoreFiles {
 
   @Override
   public void delete(String name) throws IOException {
-    failMaybe();
+    failMaybe("delete " + name);
     Map<String, @Nullable Inode> change = new HashMap<>();
     change.put(leaf(name), null);
     parent(name).change(change);
@@ -244,7 +278,7 @@ final class FaultyFiles implements StoreFiles {
 
   @Override
   public void syncDirectory(String name) throws IOException {
-    failMaybe();
+    failMaybe("syncDirectory " + name);
     Directory directory = directory(name);
     directory.durable.clear();
     directory.durable.putAll(directory.entries);
@@ -252,25 +286,29 @@ final class FaultyFiles implements StoreFiles {
   }
 
   @Override
-  public long availableBytes() {
+  public long availableBytes() throws IOException {
+    failMaybe("availableBytes");
     return 1L << 40;
   }
 
   @Override
-  public long totalBytes() {
+  public long totalBytes() throws IOException {
+    failMaybe("totalBytes");
     return 1L << 41;
   }
 
   private final class OpenFile implements StoreFile {
+    private final String name;
     private final Inode inode;
 
-    OpenFile(Inode inode) {
+    OpenFile(String name, Inode inode) {
+      this.name = name;
       this.inode = inode;
     }
 
     @Override
     public void read(long positionBytes, ByteBuffer destination) throws IOException {
-      failMaybe();
+      failMaybe("read " + name);
       int position = Math.toIntExact(positionBytes);
       if (position + destination.remaining() > inode.cached.length) {
         throw new EOFException("file ends at " + inode.cached.length);
@@ -280,7 +318,7 @@ final class FaultyFiles implements StoreFiles {
 
     @Override
     public void write(long positionBytes, ByteBuffer source) throws IOException {
-      boolean failing = faultNow();
+      boolean failing = faultNow("write " + name);
       byte[] bytes = new byte[source.remaining()];
       source.get(bytes);
       if (failing && fault != Fault.POWER_CUT) {
@@ -308,7 +346,7 @@ final class FaultyFiles implements StoreFiles {
 
     @Override
     public void sync() throws IOException {
-      if (faultNow()) {
+      if (faultNow("sync " + name)) {
         if (fault != Fault.POWER_CUT) {
           // The pages that could not be written are forgotten, and the next sync succeeds.
           inode.pending.clear();
@@ -320,13 +358,14 @@ final class FaultyFiles implements StoreFiles {
     }
 
     @Override
-    public long sizeBytes() {
+    public long sizeBytes() throws IOException {
+      failMaybe("sizeBytes " + name);
       return inode.cached.length;
     }
 
     @Override
     public void punchHole(long positionBytes, long lengthBytes) throws IOException {
-      failMaybe();
+      failMaybe("punchHole " + name);
       int position = Math.toIntExact(positionBytes);
       int end = (int) Math.min(inode.cached.length, positionBytes + lengthBytes);
       if (end > position) {
@@ -335,11 +374,14 @@ final class FaultyFiles implements StoreFiles {
     }
 
     @Override
-    public long allocatedBytes() {
+    public long allocatedBytes() throws IOException {
+      failMaybe("allocatedBytes " + name);
       return inode.cached.length;
     }
 
     @Override
-    public void close() {}
+    public void close() throws IOException {
+      failMaybe("close " + name);
+    }
   }
 }

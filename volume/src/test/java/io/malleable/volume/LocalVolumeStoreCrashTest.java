@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -131,6 +132,119 @@ class LocalVolumeStoreCrashTest {
     byte[] bytes = new byte[length];
     Arrays.fill(bytes, value);
     return ByteBuffer.wrap(bytes);
+  }
+
+  @Test
+  void afterASecondPowerCutDuringTheRecoveryFlushedDataIsStillThere() throws IOException {
+    for (int i = 0; i < SCENARIOS; i++) {
+      long seed = new Random().nextLong();
+      try {
+        cutPowerInRecovery(seed, new Random(seed).nextLong(callsOf(seed)));
+      } catch (AssertionError | IOException | RuntimeException e) {
+        throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
+      }
+    }
+  }
+
+  private static void cutPowerInRecovery(long seed, long call) throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    files.faultAt(call, Fault.POWER_CUT);
+    ModelRun model = null;
+    try {
+      model = new ModelRun(LocalVolumeStore.open(files, SETTINGS), seed);
+      for (int i = 0; i < STEPS; i++) {
+        model.step();
+      }
+    } catch (IOException e) {
+      assertTrue(files.powerIsOff(), e::toString);
+    }
+    FaultyFiles survivors = files.afterPowerCut(new Random(seed));
+    boolean done = false;
+    for (long second = 0; !done; second++) {
+      FaultyFiles recovering = survivors.copy();
+      recovering.faultAt(second, Fault.POWER_CUT);
+      try {
+        LocalVolumeStore store = LocalVolumeStore.open(recovering, SETTINGS);
+        store.maintain();
+        done = !recovering.powerIsOff();
+      } catch (IOException e) {
+        assertTrue(recovering.powerIsOff(), e::toString);
+      }
+      FaultyFiles again = recovering.afterPowerCut(new Random(seed ^ second));
+      try (VolumeStore reopened = LocalVolumeStore.open(again, SETTINGS)) {
+        if (model != null) {
+          model.use(reopened);
+          model.checkAllAfterPowerCut();
+        }
+      } catch (AssertionError | IOException e) {
+        throw new AssertionError("cut again at " + recovering.faultedCall() + ": " + e, e);
+      }
+    }
+  }
+
+  /** Calls of which one that fails leaves nothing that could be started with. */
+  private static final Set<String> INDISPENSABLE = Set.of("createDirectory", "list");
+
+  @Test
+  void anErrorAtAnyCallFromTheStartOfAFullStoreOnHarmsOnlyTheVolumesThatNeedIt()
+      throws IOException {
+    long seed = new Random().nextLong();
+    FaultyFiles full = new FaultyFiles();
+    VolumeStore store = LocalVolumeStore.open(full, SETTINGS);
+    new ModelRun(store, seed).run(STEPS);
+    store.close();
+    int calls = 0;
+    for (long call = 0; errorAfterStart(seed, call, full.copy()); call++) {
+      calls++;
+    }
+    assertTrue(calls > STEPS, "only " + calls + " calls");
+  }
+
+  /** Returns whether the fault came. */
+  private static boolean errorAfterStart(long seed, long call, FaultyFiles files)
+      throws IOException {
+    FaultyFiles remembered = new FaultyFiles();
+    ModelRun model = new ModelRun(LocalVolumeStore.open(remembered, SETTINGS), seed);
+    model.run(STEPS);
+    files.faultAt(call, Fault.IO_ERROR);
+    try {
+      LocalVolumeStore store;
+      try {
+        store = LocalVolumeStore.open(files, SETTINGS);
+      } catch (IOException e) {
+        String verb = files.faultedCall().split(" ", 2)[0];
+        assertTrue(INDISPENSABLE.contains(verb), "no start because of: " + files.faultedCall());
+        return true;
+      }
+      model.use(store);
+      for (int i = 0; i < STEPS / 2; i++) {
+        try {
+          model.step();
+        } catch (IOException e) {
+          model.history().add("failed: " + e);
+        }
+      }
+      try {
+        store.maintain();
+        store.capacity();
+      } catch (IOException e) {
+        model.history().add("failed: " + e);
+      }
+      model.closeAll();
+      try {
+        store.close();
+      } catch (IOException e) {
+        model.history().add("failed: " + e);
+      }
+      model.use(LocalVolumeStore.open(files.repaired(), SETTINGS));
+      model.checkAll();
+      return !files.faultedCall().isEmpty();
+    } catch (AssertionError | IOException | RuntimeException e) {
+      throw new AssertionError(
+          "seed %dL, fault at call %d, %s: %s after %s"
+              .formatted(seed, call, files.faultedCall(), e, last(model.history())),
+          e);
+    }
   }
 
   private static List<String> last(List<String> history) {

@@ -30,21 +30,59 @@ import org.jspecify.annotations.Nullable;
  */
 final class ModelRun {
   private static final int SECTOR_BYTES = 512;
-  private static final int MAX_SECTORS = 320;
   private static final int MAX_VOLUMES = 12;
+  private static final int MIB_SECTORS = (1 << 20) / SECTOR_BYTES;
+  private static final int CHUNK_SECTORS = 2 * MIB_SECTORS;
+
+  /** How large volumes are, and where in them something happens. */
+  enum Shape {
+    /** Up to 160 KiB, so that operations often meet. */
+    SMALL(320),
+
+    /**
+     * Up to 40 MiB, written to around the edges of what stores divide volumes by: 1 MiB, 4 MiB and
+     * 16 MiB, and now and then over several of them.
+     */
+    SPARSE(40 * MIB_SECTORS);
+
+    private final int maxSectors;
+
+    Shape(int maxSectors) {
+      this.maxSectors = maxSectors;
+    }
+  }
+
+  /** An atomic write that has not been answered. */
+  private record Atomic(UUID disk, int from, int count, long firstTag) {}
 
   private final Random random;
+  private final Shape shape;
   private final Map<UUID, ModelVolume> volumes = new TreeMap<>();
   private final Map<UUID, Volume> open = new HashMap<>();
   private final List<String> history = new ArrayList<>();
-  private final ByteBuffer buffer = ByteBuffer.allocateDirect(2 * MAX_SECTORS * SECTOR_BYTES);
+  private final ByteBuffer buffer;
   private VolumeStore store;
   private long nextTag = 1;
   private boolean failures;
+  private @Nullable Atomic unanswered;
 
   ModelRun(VolumeStore store, long seed) {
+    this(store, seed, Shape.SMALL);
+  }
+
+  ModelRun(VolumeStore store, long seed, Shape shape) {
     this.store = store;
     this.random = new Random(seed);
+    this.shape = shape;
+    this.buffer =
+        ByteBuffer.allocateDirect(Math.min(CHUNK_SECTORS, 2 * shape.maxSectors) * SECTOR_BYTES);
+  }
+
+  /** So many random operations, none of which may fail. */
+  void run(int steps) throws IOException {
+    for (int i = 0; i < steps; i++) {
+      step();
+    }
   }
 
   /** One possible state of a volume. */
@@ -112,8 +150,10 @@ final class ModelRun {
     int dice = random.nextInt(100);
     if (volumes.size() < 2 || dice < 3) {
       create();
-    } else if (dice < 45) {
+    } else if (dice < 43) {
       write();
+    } else if (dice < 45) {
+      writeAtomically();
     } else if (dice < 58) {
       zero();
     } else if (dice < 68) {
@@ -183,7 +223,18 @@ final class ModelRun {
   }
 
   private int newSize() {
-    return 1 + random.nextInt(MAX_SECTORS);
+    return 1 + (nearAnEdge() ? aroundAnEdge() : random.nextInt(shape.maxSectors));
+  }
+
+  private boolean nearAnEdge() {
+    return shape == Shape.SPARSE && random.nextBoolean();
+  }
+
+  /** A sector before, at or behind a multiple of 1 MiB, often also of 4 MiB or 16 MiB. */
+  private int aroundAnEdge() {
+    int unit = MIB_SECTORS << (random.nextInt(3) * 2);
+    int edge = random.nextInt(shape.maxSectors / unit + 1) * unit;
+    return Math.clamp(edge + random.nextInt(-20, 20), 0, shape.maxSectors - 1);
   }
 
   /** A call that makes a new volume. */
@@ -301,11 +352,14 @@ final class ModelRun {
   }
 
   private void resize() throws IOException {
-    ModelVolume disk = pick(v -> !v.sealed && v.now.length < MAX_SECTORS);
+    ModelVolume disk = pick(v -> !v.sealed && v.now.length < shape.maxSectors);
     if (disk == null) {
       return;
     }
-    int sectors = disk.now.length + random.nextInt(20);
+    int sectors =
+        nearAnEdge()
+            ? Math.max(disk.now.length, aroundAnEdge())
+            : disk.now.length + random.nextInt(20);
     ModelVolume after = disk.copyAs(disk.id, sectors);
     disk.older.forEach((sector, tags) -> after.older.put(sector, new HashSet<>(tags)));
     history.add("resize " + disk.id + " to " + sectors);
@@ -358,12 +412,20 @@ final class ModelRun {
   private int[] range(ModelVolume volume) {
     int sectors = volume.now.length;
     int from = random.nextInt(sectors);
-    int length = 1 + random.nextInt(Math.min(sectors, random.nextBoolean() ? 4 : 40));
+    if (nearAnEdge()) {
+      from = Math.min(sectors - 1, aroundAnEdge());
+    }
+    int most = random.nextBoolean() ? 4 : 40;
+    if (shape == Shape.SPARSE && random.nextInt(16) == 0) {
+      most = CHUNK_SECTORS;
+    }
+    int length = 1 + random.nextInt(Math.min(sectors, most));
     if (random.nextBoolean()) {
       from &= ~7;
       length = (length + 7) & ~7;
     }
-    return new int[] {from, Math.min(length, sectors - from)};
+    int limit = buffer.capacity() / SECTOR_BYTES;
+    return new int[] {from, Math.min(Math.min(length, limit), sectors - from)};
   }
 
   private void write() throws IOException {
@@ -374,15 +436,49 @@ final class ModelRun {
     Volume handle = open(disk);
     int[] range = range(disk);
     history.add("write %s %d+%d tags from %d".formatted(disk.id, range[0], range[1], nextTag));
-    buffer.clear().limit(range[1] * SECTOR_BYTES);
+    long first = fillWithTags(range[1]);
+    changes(disk, range, first, () -> handle.write((long) range[0] * SECTOR_BYTES, buffer));
+  }
+
+  /** Fills the buffer with new tags, ready to be written; returns the first one. */
+  private long fillWithTags(int sectors) {
+    buffer.clear();
     long first = nextTag;
-    nextTag += range[1];
-    for (int i = 0; i < range[1]; i++) {
+    nextTag += sectors;
+    for (int i = 0; i < sectors; i++) {
       for (int j = 0; j < SECTOR_BYTES / Long.BYTES; j++) {
         buffer.putLong(first + i);
       }
     }
-    changes(disk, range, first, () -> handle.write((long) range[0] * SECTOR_BYTES, buffer.flip()));
+    buffer.flip();
+    return first;
+  }
+
+  private void writeAtomically() throws IOException {
+    ModelVolume disk = pick(v -> !v.sealed);
+    if (disk == null) {
+      return;
+    }
+    Volume handle = open(disk);
+    int[] range = range(disk);
+    int count = Math.min(range[1], handle.atomicWriteBytes() / SECTOR_BYTES);
+    if (count == 0) {
+      // A store that cannot.
+      return;
+    }
+    history.add(
+        "write atomically %s %d+%d tags from %d".formatted(disk.id, range[0], count, nextTag));
+    long first = fillWithTags(count);
+    unanswered = new Atomic(disk.id, range[0], count, first);
+    changes(
+        disk,
+        new int[] {range[0], count},
+        first,
+        () -> handle.writeAtomically((long) range[0] * SECTOR_BYTES, buffer));
+    unanswered = null;
+    for (int sector = range[0]; sector < range[0] + count; sector++) {
+      disk.older.remove(sector);
+    }
   }
 
   private void zero() throws IOException {
@@ -464,8 +560,22 @@ final class ModelRun {
     wrong.ifPresent(text -> fail(text));
   }
 
-  /** The first sector that is not what it may be. */
   private Optional<String> compare(
+      Volume handle, ModelVolume volume, int from, int count, boolean afterPowerCut)
+      throws IOException {
+    int most = buffer.capacity() / SECTOR_BYTES;
+    for (int at = from; at < from + count; at += most) {
+      int length = Math.min(most, from + count - at);
+      Optional<String> wrong = comparePart(handle, volume, at, length, afterPowerCut);
+      if (wrong.isPresent()) {
+        return wrong;
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** The first sector that is not what it may be. */
+  private Optional<String> comparePart(
       Volume handle, ModelVolume volume, int from, int count, boolean afterPowerCut)
       throws IOException {
     buffer.clear().limit(count * SECTOR_BYTES);
@@ -512,6 +622,35 @@ final class ModelRun {
   void checkAllAfterPowerCut() throws IOException {
     open.clear();
     check(true);
+    checkUnanswered();
+  }
+
+  /** An atomic write that the power cut ended is there as a whole, or not at all. */
+  private void checkUnanswered() throws IOException {
+    Atomic write = unanswered;
+    if (write == null) {
+      return;
+    }
+    ByteBuffer found = ByteBuffer.allocateDirect(write.count * SECTOR_BYTES);
+    try (Volume handle = store.open(write.disk)) {
+      handle.read((long) write.from * SECTOR_BYTES, found);
+    }
+    boolean first = found.getLong(0) == write.firstTag;
+    for (int i = 0; i < write.count; i++) {
+      boolean there = found.getLong(i * SECTOR_BYTES) == write.firstTag + i;
+      assertEquals(first, there, () -> "half of " + write);
+    }
+  }
+
+  /** Closes all handles; what fails is noted. */
+  void closeAll() {
+    for (UUID id : List.copyOf(open.keySet())) {
+      try {
+        close(volume(id));
+      } catch (IOException e) {
+        history.add("failed: " + e);
+      }
+    }
   }
 
   private void check(boolean afterPowerCut) throws IOException {

@@ -481,6 +481,24 @@ abstract class VolumeStoreContract {
     }
   }
 
+  /** The same on volumes that span what stores divide them by, and hold little. */
+  @Test
+  void randomOperationsOnLargeSparseVolumesDoWhatTheModelSays() throws IOException {
+    long seed = new Random().nextLong();
+    ModelRun model = new ModelRun(store, seed, ModelRun.Shape.SPARSE);
+    try {
+      model.run(modelSteps() / 4);
+      model.checkAll();
+      reopenStore();
+      model.use(store);
+      model.checkAll();
+      model.deleteAll();
+      assertTrue(store.list().isEmpty());
+    } catch (AssertionError | IOException | RuntimeException e) {
+      throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
+    }
+  }
+
   /** How many random operations each of several threads does at once. */
   int concurrentSteps() {
     return 400;
