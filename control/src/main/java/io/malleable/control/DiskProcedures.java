@@ -118,8 +118,8 @@ final class DiskProcedures {
     return List.of(
         Step.Action.of(
             "flatten",
-            _ -> {
-              ports.volumes().flatten(id);
+            run -> {
+              ports.volumes().flatten(id, new StepProgress(run));
               return Step.Outcome.done(
                   rows -> rows.disks().update(require(rows, id).withParent(Optional.empty())));
             }));

@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import io.malleable.volume.ImageException;
 import io.malleable.volume.VolumeException;
 import java.io.IOException;
 
@@ -11,6 +12,8 @@ final class Failures {
     return switch (cause) {
       case ControlException known -> known;
       case VolumeException volume -> ofVolume(volume).causedBy(volume);
+      case ImageException image when image.reason() == ImageException.Reason.CANCELLED ->
+          ControlException.of(ErrorCode.ABORTED, "The operation was aborted.").causedBy(image);
       case IOException io ->
           ControlException.of(
                   ErrorCode.IO_FAILED,

@@ -83,8 +83,8 @@ final class ImageCopies {
         steps.add(
             Step.Action.of(
                 "flatten",
-                _ -> {
-                  ports.volumes().flatten(id);
+                run -> {
+                  ports.volumes().flatten(id, new StepProgress(run));
                   return Step.Outcome.done(
                       rows -> rows.images().update(require(rows, id).withoutParent()));
                 }));

@@ -285,6 +285,11 @@ final class Catalogue {
     return unpublished.values().stream().noneMatch(layers -> layers.contains(layer));
   }
 
+  /** Whether a disk writes to the layer, or would after a restart. */
+  boolean mayBeWritten(UUID layer) {
+    return diskOn(layer).isPresent() || !frozenOnDisk(layer);
+  }
+
   /** Layers that no disk writes to, nor would after a restart. */
   List<UUID> frozenLayers() {
     Set<UUID> written = new HashSet<>();

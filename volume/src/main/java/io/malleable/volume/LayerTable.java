@@ -236,6 +236,15 @@ final class LayerTable {
     return layer;
   }
 
+  /** What the layer stands on is all there. */
+  void requireChain(UUID id) throws IOException {
+    Node lowest = nodeOf(id);
+    for (Node below = lowest.below; below != null; below = below.below) {
+      lowest = below;
+    }
+    requireGround(lowest.id);
+  }
+
   /** A layer whose parent is missing must not pass for one that has none. */
   private void requireGround(UUID id) throws IOException {
     Optional<UUID> parent = MapLog.Header.read(files, id).parent();

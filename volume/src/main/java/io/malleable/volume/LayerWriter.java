@@ -280,6 +280,7 @@ final class LayerWriter {
       long end = RunList.firstBlock(run) + RunList.count(run);
       for (long block = RunList.firstBlock(run); block < end; block += ABSORB_BLOCKS) {
         if (stop.getAsBoolean() || grounded) {
+          flush();
           return false;
         }
         if (absorb(below, block, Math.min(end, block + ABSORB_BLOCKS), buffer)) {

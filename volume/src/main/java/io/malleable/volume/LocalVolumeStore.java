@@ -4,7 +4,6 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -44,7 +43,6 @@ public final class LocalVolumeStore implements VolumeStore {
   /** How long a caller waits for maintenance to let go of a volume. */
   private static final long LET_GO_NANOS = Duration.ofSeconds(10).toNanos();
 
-  private static final int COPY_BYTES = 1 << 18;
   private static final int FLATTEN_ATTEMPTS = 4;
 
   private final StoreFiles files;
@@ -391,6 +389,11 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public void flatten(UUID disk) throws IOException {
+    flatten(disk, TransferProgress.NONE);
+  }
+
+  @Override
+  public void flatten(UUID disk, TransferProgress progress) throws IOException {
     ActiveVolume target;
     Held held = hold();
     try (held) {
@@ -398,9 +401,10 @@ public final class LocalVolumeStore implements VolumeStore {
       target = activate(disk);
     }
     try {
+      Flattening flattening = new Flattening(target, space, progress);
       for (int attempt = 0; attempt < FLATTEN_ATTEMPTS; attempt++) {
         Layer top = target.nearest();
-        copyUp(target);
+        flattening.copyUp();
         target.flush();
         Held again = hold();
         try (again) {
@@ -414,26 +418,20 @@ public final class LocalVolumeStore implements VolumeStore {
       throw new VolumeException(
           Reason.IN_USE,
           "disk %s is snapshot faster than it can be flattened; try again".formatted(disk));
+    } catch (IOException e) {
+      keepCopied(target, e);
+      throw e;
     } finally {
       deactivate(target);
     }
   }
 
-  private static void copyUp(ActiveVolume target) throws IOException {
-    ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
-    LayerWriter writer = target.writer();
-    long position = 0;
-    while (position < target.sizeBytes()) {
-      Volume.Extent extent = target.extentAt(position);
-      long end = position + extent.lengthBytes();
-      if (extent.origin() == Volume.Origin.INHERITED) {
-        for (long at = position; at < end; at += COPY_BYTES) {
-          if (!target.copyUp(writer, at >>> BlockMap.BLOCK_SHIFT, buffer)) {
-            return;
-          }
-        }
-      }
-      position = end;
+  /** What was copied but is not in the map would have to be copied once more. */
+  private static void keepCopied(ActiveVolume target, IOException cause) {
+    try {
+      target.flush();
+    } catch (IOException e) {
+      cause.addSuppressed(e);
     }
   }
 
@@ -854,7 +852,7 @@ public final class LocalVolumeStore implements VolumeStore {
    * reading the whole store does; volumes stay usable.
    */
   public VerifyReport verify(TransferProgress progress) throws IOException {
-    return new Scrub(this, progress).run();
+    return new Scrub(this, files, progress).run();
   }
 
   private Held hold() throws VolumeException {

@@ -37,6 +37,12 @@ final class Maintenance {
   /** Ended because somebody wanted the disk. */
   private final Set<LayerTable.Orphan> unfinished = new HashSet<>();
 
+  /**
+   * Upper layers of merges that were begun and not ended: their maps in memory may say more than is
+   * durable.
+   */
+  private final Set<UUID> halfDone = new HashSet<>();
+
   private final AtomicBoolean again = new AtomicBoolean();
 
   private final Set<UUID> failedSums = new HashSet<>();
@@ -121,7 +127,7 @@ final class Maintenance {
       return false;
     }
     try {
-      if (worthAbsorbing(merge.below, merge.above)) {
+      if (halfDone.contains(merge.above.id) || worthAbsorbing(merge.below, merge.above)) {
         absorb(merge);
       } else {
         forgetHidden(merge);
@@ -138,8 +144,10 @@ final class Maintenance {
     if (!store.withCatalogue(catalogue -> prepareToChange(catalogue, merge, merge.above))) {
       return;
     }
+    halfDone.add(merge.above.id);
     if (merge.writer.absorb(merge.below, () -> endWanted(merge))) {
       store.withCatalogue(catalogue -> finishMerge(catalogue, merge));
+      halfDone.remove(merge.above.id);
     } else {
       unfinished.add(merge.orphan);
     }

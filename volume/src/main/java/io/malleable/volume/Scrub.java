@@ -20,6 +20,7 @@ final class Scrub {
   private static final int MAX_DAMAGES = 16;
 
   private final LocalVolumeStore store;
+  private final StoreFiles files;
   private final TransferProgress progress;
 
   /** What it is, and the volumes that depend on it. */
@@ -30,8 +31,9 @@ final class Scrub {
   private long uncheckedBytes;
   private long totalBytes;
 
-  Scrub(LocalVolumeStore store, TransferProgress progress) {
+  Scrub(LocalVolumeStore store, StoreFiles files, TransferProgress progress) {
     this.store = store;
+    this.files = files;
     this.progress = progress;
   }
 
@@ -42,16 +44,10 @@ final class Scrub {
     List<UUID> layers = store.withCatalogue(this::begin);
     totalBytes = store.capacity().allocatedBytes();
     for (UUID id : layers) {
-      Layer layer = store.withCatalogue(catalogue -> acquire(catalogue, id));
-      if (layer != null) {
-        try {
-          scrub(layer);
-        } finally {
-          store.withCatalogue(catalogue -> {
-            catalogue.deleteLater(catalogue.layers().release(layer));
-            return null;
-          });
-        }
+      if (store.withCatalogue(catalogue -> catalogue.mayBeWritten(id))) {
+        scrubWritten(id);
+      } else {
+        scrubFrozen(id);
       }
     }
     List<VerifyReport.Damage> found = new ArrayList<>();
@@ -106,14 +102,61 @@ final class Scrub {
     return layer;
   }
 
-  private void scrub(Layer layer) throws IOException {
-    Pack pack = store.withCatalogue(catalogue -> layer.pack());
-    if (pack != null) {
-      scrub(pack);
+  private void scrubFrozen(UUID id) throws IOException {
+    Layer layer = store.withCatalogue(catalogue -> acquire(catalogue, id));
+    if (layer == null) {
+      return;
     }
-    LayerSums sums = layer.sums();
+    try {
+      Pack pack = store.withCatalogue(catalogue -> layer.pack());
+      if (pack != null) {
+        scrub(pack);
+      }
+      scrub(new Content(id, layer.map, layer.data, layer.sums()));
+    } finally {
+      store.withCatalogue(catalogue -> {
+        catalogue.deleteLater(catalogue.layers().release(layer));
+        return null;
+      });
+    }
+  }
+
+  /**
+   * Of a layer that a disk writes to, what is on disk, without holding it open: after an error its
+   * disk must find there what is durable, and nothing that was only in memory.
+   */
+  private void scrubWritten(UUID id) throws IOException {
+    BlockMap map = new BlockMap();
+    try (StoreFile data = files.open(StoreLayout.data(id))) {
+      store.withCatalogue(catalogue -> {
+        catalogue.layers().requireData(id);
+        catalogue.layers().requireChain(id);
+        return null;
+      });
+      replay(id, map);
+      scrub(new Content(id, map, data, null));
+    } catch (ImageException e) {
+      throw e;
+    } catch (IOException e) {
+      report(id, e);
+    }
+  }
+
+  private void replay(UUID id, BlockMap map) throws IOException {
+    try {
+      MapLog.open(files, id, map).close();
+    } catch (IOException e) {
+      // Once more, because it may just have been replaced by a shorter one.
+      MapLog.open(files, id, map).close();
+    }
+  }
+
+  /** What to read of a layer. */
+  private record Content(UUID layer, BlockMap map, StoreFile data, @Nullable LayerSums sums) {}
+
+  private void scrub(Content content) throws IOException {
     RunList runs = new RunList();
-    layer.map.forEachRun(runs::add);
+    content.map.forEachRun(runs::add);
     int found = 0;
     for (int i = 0; i < runs.size() && found < MAX_DAMAGES; i++) {
       if (RunList.state(runs.run(i)) != BlockMap.DATA) {
@@ -121,7 +164,7 @@ final class Scrub {
       }
       long end = RunList.firstBlock(runs.run(i)) + RunList.count(runs.run(i));
       for (long block = RunList.firstBlock(runs.run(i)); block < end; block += CHUNK_BLOCKS) {
-        found += scrub(layer, sums, block, Math.min(end, block + CHUNK_BLOCKS));
+        found += scrub(content, block, Math.min(end, block + CHUNK_BLOCKS));
         progress.onProgress(Math.min(totalBytes, checkedBytes + uncheckedBytes), totalBytes);
         if (progress.cancelled()) {
           throw new ImageException(
@@ -134,17 +177,17 @@ final class Scrub {
     }
   }
 
-  private int scrub(Layer layer, @Nullable LayerSums sums, long firstBlock, long endBlock)
-      throws IOException {
+  private int scrub(Content content, long firstBlock, long endBlock) throws IOException {
     int found = 0;
     long bytes = (endBlock - firstBlock) << BlockMap.BLOCK_SHIFT;
+    LayerSums sums = content.sums;
     if (sums == null) {
       uncheckedBytes += bytes;
       try {
         buffer.clear().limit((int) bytes);
-        layer.data.read(firstBlock << BlockMap.BLOCK_SHIFT, buffer);
+        content.data.read(firstBlock << BlockMap.BLOCK_SHIFT, buffer);
       } catch (IOException e) {
-        found += report(layer, e);
+        found += report(content.layer, e);
       }
       return found;
     }
@@ -154,8 +197,8 @@ final class Scrub {
         sums.recheck(block);
       } catch (IOException e) {
         // Unless it was just freed, as a layer above hides it.
-        if (layer.stateOf(block) == BlockMap.DATA) {
-          found += report(layer, e);
+        if (content.map.stateOf(block) == BlockMap.DATA) {
+          found += report(content.layer, e);
         }
       }
     }
@@ -179,9 +222,14 @@ final class Scrub {
     }
   }
 
-  private int report(Layer layer, IOException e) throws IOException {
-    List<UUID> volumes = store.withCatalogue(catalogue -> catalogue.volumesOver(layer.id));
-    add(String.valueOf(e.getMessage()), volumes);
-    return 1;
+  /** Returns how many damages that is: none if the layer was deleted meanwhile. */
+  private int report(UUID layer, IOException e) throws IOException {
+    return store.withCatalogue(catalogue -> {
+      if (!catalogue.layers().exists(layer)) {
+        return 0;
+      }
+      add(String.valueOf(e.getMessage()), catalogue.volumesOver(layer));
+      return 1;
+    });
   }
 }

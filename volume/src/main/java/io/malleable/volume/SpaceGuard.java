@@ -29,6 +29,23 @@ final class SpaceGuard {
     return reserveBytes;
   }
 
+  /**
+   * Refuses long work that nobody's machine waits for, rather than let it take the last of what
+   * machines may want to write: it leaves as much as the reserve beyond the reserve.
+   *
+   * @param what begins the message
+   * @param bytes what it takes from now on
+   */
+  void requireBeside(String what, long bytes) throws IOException {
+    long usable = files.availableBytes() - 2 * reserveBytes;
+    if (usable < bytes) {
+      throw new VolumeException(
+          Reason.OUT_OF_SPACE,
+          "%s takes %d bytes, %d are left for it beside what machines may write; delete volumes or add storage"
+              .formatted(what, bytes, Math.max(0, usable)));
+    }
+  }
+
   /** Space that a writer is about to take. */
   synchronized void claim(long bytes) throws IOException {
     long now = nanoTime.getAsLong();

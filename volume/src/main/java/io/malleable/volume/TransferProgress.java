@@ -1,6 +1,6 @@
 package io.malleable.volume;
 
-/** Watches an import or export, and can end it. Called on the thread that does the work. */
+/** Watches long work on data, and can end it. Called on the thread that does the work. */
 public interface TransferProgress {
   /** For callers that neither watch nor cancel. */
   TransferProgress NONE =
@@ -17,6 +17,6 @@ public interface TransferProgress {
   /** At least once per second and per 64 MiB; never goes back. */
   void onProgress(long doneBytes, long totalBytes);
 
-  /** Asked as often; when true, the work ends with {@code CANCELLED} and leaves nothing behind. */
+  /** Asked as often; when true, the work ends with {@code CANCELLED}. */
   boolean cancelled();
 }

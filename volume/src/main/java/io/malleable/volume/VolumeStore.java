@@ -48,9 +48,19 @@ public interface VolumeStore extends AutoCloseable {
 
   /**
    * Copies what the disk shares with its ancestors into the disk itself, which has no parent
-   * afterwards.
+   * afterwards. Refused with {@code OUT_OF_SPACE}, before anything is copied, when it would take
+   * what machines may want to write.
    */
   void flatten(UUID disk) throws IOException;
+
+  /**
+   * The same, watched: the bytes are those to copy. When it ends early, by {@code CANCELLED} or an
+   * error, the disk has its content and its parent as before, and keeps what was copied; called
+   * again, it goes on there. A store that cannot be watched does it without.
+   */
+  default void flatten(UUID disk, TransferProgress progress) throws IOException {
+    flatten(disk);
+  }
 
   /**
    * Frees the volume. Refused while it is open, and while a volume that was cloned from it lives

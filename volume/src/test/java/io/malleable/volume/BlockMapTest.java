@@ -13,6 +13,10 @@ import java.util.IntSummaryStatistics;
 import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 
@@ -84,6 +88,64 @@ class BlockMapTest {
       assertTrue(empty || map.speaksOf(pageIndex), told + ", page " + page);
       assertTrue(
           states.getMin() == states.getMax() || !map.uniform(pageIndex), told + ", page " + page);
+    }
+  }
+
+  /**
+   * Every third block changes all the time, and pages take all their forms, while others read: what
+   * does not change is what it was, one by one and in runs.
+   */
+  @Test
+  void readersSeeWhatDoesNotChangeWhileTheRestChangesItsStateAndForm() throws Exception {
+    int blocks = 3 * BlockMap.PAGE_BLOCKS;
+    BlockMap map = new BlockMap();
+    for (int block = 1; block < blocks; block += 3) {
+      map.set(FIRST_BLOCK + block, 1, BlockMap.DATA);
+      map.set(FIRST_BLOCK + block + 1, 1, BlockMap.ZERO);
+    }
+    AtomicBoolean done = new AtomicBoolean();
+    try (ExecutorService threads = Executors.newFixedThreadPool(2)) {
+      Future<?> reader = threads.submit(() -> readUntil(done, map, blocks));
+      Future<?> checker =
+          threads.submit(() -> {
+            for (int i = 0; !done.get(); i = (i + 7) % blocks) {
+              map.check(FIRST_BLOCK + i);
+            }
+          });
+      try {
+        change(map, blocks);
+      } finally {
+        done.set(true);
+      }
+      reader.get();
+      checker.get();
+    }
+  }
+
+  private static void change(BlockMap map, int blocks) {
+    Random random = new Random(1);
+    for (int round = 0; round < 40; round++) {
+      int state = random.nextInt(3);
+      for (int block = 0; block < blocks; block += 3 * (1 + random.nextInt(4))) {
+        map.set(FIRST_BLOCK + block, 1, state);
+      }
+      map.compact();
+    }
+  }
+
+  private static void readUntil(AtomicBoolean done, BlockMap map, int blocks) {
+    while (!done.get()) {
+      int[] byRuns = new int[blocks];
+      map.forEachRun((first, count, state) -> {
+        int from = (int) (first - FIRST_BLOCK);
+        Arrays.fill(byRuns, from, from + (int) count, state);
+      });
+      for (int block = 0; block < blocks; block++) {
+        if (block % 3 != 0) {
+          assertEquals(block % 3, byRuns[block], "in runs, block " + block);
+          assertEquals(block % 3, map.stateOf(FIRST_BLOCK + block), "block " + block);
+        }
+      }
     }
   }
 

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
@@ -22,8 +23,9 @@ import java.util.concurrent.atomic.AtomicLong;
 /**
  * Random operations by several threads at once on one open disk, beside a history of what each
  * sector was given and when. The first stripes of the disk belong to one thread each, the rest to
- * all. Meanwhile another thread takes snapshots, clones them, writes to the clones, rolls them back
- * and deletes them. Every non-zero value is used once.
+ * all. Meanwhile another thread takes snapshots, clones them, writes to the clones, flattens them,
+ * rolls them back and deletes them, and lets the disk itself grow and flattens it. Every non-zero
+ * value is used once.
  *
  * <p>What must hold, by the times at which calls began and ended:
  *
@@ -274,6 +276,14 @@ final class ConcurrentModelRun {
       assertEquals(
           Reason.IN_USE,
           assertThrows(VolumeException.class, () -> store.rollback(disk, id)).reason());
+      if (random.nextInt(3) == 0) {
+        long grown = store.find(disk).orElseThrow().sizeBytes() + SECTOR_BYTES * 5;
+        assertEquals(grown, store.resize(disk, grown).sizeBytes());
+      }
+      if (random.nextInt(4) == 0) {
+        store.flatten(disk);
+        assertEquals(Optional.empty(), store.find(disk).orElseThrow().parent());
+      }
       useClone(id, content, random);
       assertArrayEquals(content, contentOf(id), "a snapshot has changed");
       if (random.nextInt(3) == 0) {
@@ -314,14 +324,20 @@ final class ConcurrentModelRun {
   private void useClone(UUID snapshot, long[] content, Random random) throws IOException {
     UUID clone = UUID.randomUUID();
     UUID ofClone = UUID.randomUUID();
-    store.clone(clone, snapshot, SIZE_BYTES);
+    long sizeBytes = store.find(snapshot).orElseThrow().sizeBytes();
+    store.clone(clone, snapshot, sizeBytes);
     long[] expected = content.clone();
     try (Volume volume = store.open(clone)) {
       scribble(volume, expected, random);
+      if (random.nextInt(3) == 0) {
+        store.flatten(clone);
+      }
       store.snapshot(ofClone, clone);
       scribble(volume, expected.clone(), random);
+      store.resize(clone, sizeBytes + SECTOR_BYTES);
     }
     store.rollback(clone, ofClone);
+    assertEquals(sizeBytes, store.find(clone).orElseThrow().sizeBytes());
     assertArrayEquals(expected, contentOf(clone), "a clone after its rollback");
     store.delete(ofClone);
     store.delete(clone);
@@ -346,13 +362,17 @@ final class ConcurrentModelRun {
     return buffer.flip();
   }
 
-  /** One value per sector of a volume at rest. */
+  /** One value per sector of a volume at rest; what it grew by is zero. */
   private long[] contentOf(UUID id) throws IOException {
-    ByteBuffer found = ByteBuffer.allocateDirect((int) SIZE_BYTES);
+    ByteBuffer found;
     try (Volume volume = store.open(id)) {
+      found = ByteBuffer.allocateDirect((int) volume.sizeBytes());
       volume.read(0, found);
     }
     found.flip();
+    for (int grown = (int) SIZE_BYTES; grown < found.limit(); grown++) {
+      assertEquals(0, found.get(grown), "bytes behind the old end");
+    }
     long[] content = new long[SECTORS];
     for (int sector = 0; sector < SECTORS; sector++) {
       content[sector] = found.getLong(sector * SECTOR_BYTES);

@@ -33,7 +33,9 @@ final class FaultyFiles implements StoreFiles {
   private long faultAt = Long.MAX_VALUE;
   private Fault fault = Fault.POWER_CUT;
   private boolean dead;
+  private long availableBytes = 1L << 40;
   private String faultedCall = "";
+  private @Nullable String faultAtNext;
 
   private static final class Inode {
     final Bytes cached = new Bytes();
@@ -101,12 +103,23 @@ final class FaultyFiles implements StoreFiles {
     fault = kind;
   }
 
+  /** The next call of this kind and file will fail, as {@link #faultedCall} names it. */
+  void faultAtNext(String call, Fault kind) {
+    faultAt = Long.MAX_VALUE;
+    faultAtNext = call;
+    fault = kind;
+  }
+
   long calls() {
     return calls;
   }
 
   boolean powerIsOff() {
     return dead;
+  }
+
+  void setAvailableBytes(long bytes) {
+    availableBytes = bytes;
   }
 
   /** Which call the fault came at: its verb, then the file's name if it has one. */
@@ -181,9 +194,11 @@ final class FaultyFiles implements StoreFiles {
     if (dead) {
       throw new IOException("the power is off");
     }
-    if (calls++ != faultAt) {
+    boolean chosen = faultAtNext != null && call.startsWith(faultAtNext);
+    if (calls++ != faultAt && !chosen) {
       return false;
     }
+    faultAtNext = null;
     faultedCall = call;
     dead = fault == Fault.POWER_CUT;
     return true;
@@ -288,7 +303,7 @@ final class FaultyFiles implements StoreFiles {
   @Override
   public long availableBytes() throws IOException {
     failMaybe("availableBytes");
-    return 1L << 40;
+    return availableBytes;
   }
 
   @Override

@@ -1,9 +1,12 @@
 package io.malleable.volume;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.FaultyFiles.Fault;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -126,6 +129,117 @@ class LocalVolumeStoreCrashTest {
       }
     }
     return !acknowledged;
+  }
+
+  /**
+   * A disk of two blocks of ones, with a snapshot, whose atomic write of twos was not forgotten.
+   */
+  private static LocalVolumeStore withAnIntentLeft(FaultyFiles files, UUID disk, UUID snapshot)
+      throws IOException {
+    LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS);
+    store.create(disk, 1 << 20);
+    Volume volume = store.open(disk);
+    volume.write(0, filled(8192, (byte) 1));
+    store.snapshot(snapshot, disk);
+    files.faultAtNext("delete intents/", Fault.IO_ERROR);
+    assertThrows(IOException.class, () -> volume.writeAtomically(0, filled(8192, (byte) 2)));
+    assertTrue(files.faultedCall().startsWith("delete"), files.faultedCall());
+    volume.close();
+    return store;
+  }
+
+  private static void assertFilledAfterRestart(FaultyFiles files, UUID disk, int value)
+      throws IOException {
+    for (int seed = 0; seed < 10; seed++) {
+      FaultyFiles survivors = files.afterPowerCut(new Random(seed));
+      try (VolumeStore reopened = LocalVolumeStore.open(survivors, SETTINGS);
+          Volume volume = reopened.open(disk)) {
+        ByteBuffer found = ByteBuffer.allocate(8192);
+        volume.read(0, found);
+        assertEquals(filled(8192, (byte) value), found.flip());
+      }
+    }
+  }
+
+  @Test
+  void anIntentThatCouldNotBeForgottenDoesNotUndoWhatIsWrittenAfterTheDiskWasReopened()
+      throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    UUID disk = UUID.randomUUID();
+    LocalVolumeStore store = withAnIntentLeft(files, disk, UUID.randomUUID());
+    Volume volume = store.open(disk);
+    volume.write(0, filled(8192, (byte) 3));
+    volume.flush();
+    assertFilledAfterRestart(files, disk, 3);
+  }
+
+  @Test
+  void anIntentThatCouldNotBeForgottenDoesNotUndoARollback() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    UUID disk = UUID.randomUUID();
+    UUID snapshot = UUID.randomUUID();
+    LocalVolumeStore store = withAnIntentLeft(files, disk, snapshot);
+    store.rollback(disk, snapshot);
+    assertFilledAfterRestart(files, disk, 1);
+  }
+
+  @Test
+  void aWriteThatCannotBeFinishedAtTheStartKeepsItsDiskClosedUntilItIs() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    UUID disk = UUID.randomUUID();
+    LocalVolumeStore store = withAnIntentLeft(files, disk, UUID.randomUUID());
+    store.close();
+    files.faultAtNext("sync layers/", Fault.IO_ERROR);
+    LocalVolumeStore restarted = LocalVolumeStore.open(files, SETTINGS);
+    VolumeException refusal = assertThrows(VolumeException.class, () -> restarted.open(disk));
+    assertEquals(VolumeException.Reason.UNAVAILABLE, refusal.reason());
+    restarted.close();
+    assertFilledAfterRestart(files, disk, 2);
+  }
+
+  /** Its layer must not live on in memory because something else holds it open. */
+  @Test
+  void aDiskThatFailsDuringAScrubGoesOnFromWhatIsDurable() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    UUID disk = UUID.randomUUID();
+    LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS);
+    store.create(disk, 1 << 20);
+    try (Volume volume = store.open(disk)) {
+      volume.write(1 << 19, filled(8192, (byte) 1));
+    }
+    boolean[] failed = new boolean[1];
+    store.verify(
+        new TransferProgress() {
+          @Override
+          public void onProgress(long doneBytes, long totalBytes) {
+            if (!failed[0]) {
+              failed[0] = true;
+              failAndWriteAgain();
+            }
+          }
+
+          private void failAndWriteAgain() {
+            try {
+              Volume volume = store.open(disk);
+              volume.write(0, filled(8192, (byte) 2));
+              files.faultAtNext("sync layers/", Fault.IO_ERROR);
+              assertThrows(IOException.class, volume::flush);
+              assertThrows(IOException.class, volume::close);
+              try (Volume again = store.open(disk)) {
+                again.write(0, filled(8192, (byte) 3));
+              }
+            } catch (IOException e) {
+              throw new UncheckedIOException(e);
+            }
+          }
+
+          @Override
+          public boolean cancelled() {
+            return false;
+          }
+        });
+    assertTrue(failed[0]);
+    assertFilledAfterRestart(files, disk, 3);
   }
 
   private static ByteBuffer filled(int length, byte value) {
@@ -276,6 +390,8 @@ class LocalVolumeStoreCrashTest {
           model.history().add("failed: " + e);
         }
       }
+      // A sync that failed in the background is told here at the latest.
+      model.closeAll();
       model.checkAll();
       store.close();
       model.use(LocalVolumeStore.open(files.repaired(), SETTINGS));

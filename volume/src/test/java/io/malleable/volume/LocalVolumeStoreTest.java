@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.LocalVolumeStore.Settings;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
@@ -396,6 +398,136 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
       assertTrue(Thread.interrupted(), "the flag is kept");
       assertArrayEquals(bytes(pattern(7, 4096)), read(volume, 0, 4096));
     }
+  }
+
+  @Test
+  void aFlattenThatWouldTakeTheLastSpaceIsRefusedBeforeItCopies() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, new Settings(10 * MIB))) {
+      UUID image = id();
+      UUID disk = id();
+      store.create(image, 8 * MIB);
+      write(store, image, 0, pattern(1, 4 * MIB));
+      store.seal(image);
+      store.clone(disk, image, 8 * MIB);
+      // The reserve, as much again for machines, and half of what is to be copied.
+      files.setAvailableBytes(22 * MIB);
+      VolumeException refusal = assertThrows(VolumeException.class, () -> store.flatten(disk));
+      assertEquals(Reason.OUT_OF_SPACE, refusal.reason());
+      String message = String.valueOf(refusal.getMessage());
+      assertTrue(
+          message.contains("takes %d bytes, %d are left".formatted(4 * MIB, 2 * MIB)), message);
+      assertTrue(store.find(disk).orElseThrow().allocatedBytes() < MIB, "something was copied");
+      assertEquals(image, store.find(disk).orElseThrow().parent().orElseThrow());
+      write(store, disk, 4 * MIB, pattern(2, 4096));
+      files.setAvailableBytes(24 * MIB);
+      store.flatten(disk);
+    }
+  }
+
+  private static void write(VolumeStore store, UUID disk, long offset, ByteBuffer bytes)
+      throws IOException {
+    try (Volume volume = store.open(disk)) {
+      volume.write(offset, bytes);
+    }
+  }
+
+  /** Ends the work once so much is done. */
+  private static final class EndAt implements TransferProgress {
+    private final long bytes;
+    private long doneBytes;
+    private long totalBytes;
+
+    EndAt(long bytes) {
+      this.bytes = bytes;
+    }
+
+    @Override
+    public void onProgress(long done, long total) {
+      assertTrue(done >= doneBytes && done <= total, done + " of " + total);
+      doneBytes = done;
+      totalBytes = total;
+    }
+
+    @Override
+    public boolean cancelled() {
+      return doneBytes >= bytes;
+    }
+  }
+
+  @Test
+  void aFlattenThatIsCancelledLeavesTheDiskAsItWasAndGoesOnWhereItWas() throws IOException {
+    UUID image = newImage(16 * MIB, 8 * MIB);
+    UUID disk = id();
+    store().clone(disk, image, 16 * MIB);
+    EndAt half = new EndAt(4 * MIB);
+    ImageException end = assertThrows(ImageException.class, () -> store().flatten(disk, half));
+    assertEquals(ImageException.Reason.CANCELLED, end.reason());
+    assertEquals(8 * MIB, half.totalBytes);
+    assertEquals(image, store().find(disk).orElseThrow().parent().orElseThrow());
+    assertArrayEquals(bytes(pattern(7, 8 * MIB)), read(disk, 0, 8 * MIB));
+    EndAt never = new EndAt(Long.MAX_VALUE);
+    store().flatten(disk, never);
+    assertEquals(4 * MIB, never.totalBytes, "what was copied before is not copied again");
+    assertEquals(never.totalBytes, never.doneBytes);
+    store().delete(image);
+    assertArrayEquals(bytes(pattern(7, 8 * MIB)), read(disk, 0, 8 * MIB));
+  }
+
+  /** Merges, so that blocks are freed in layers that are scrubbed just then. */
+  @Test
+  void blocksThatAMergeFreesDuringAScrubAreNoDamage() throws IOException {
+    Path own = Files.createDirectories(directory.resolve("own"));
+    try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(own), Settings.defaults())) {
+      UUID disk = id();
+      UUID snapshot = id();
+      store.create(disk, 128 * MIB);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 65; i++) {
+          volume.write((long) i * MIB, pattern(1, MIB));
+        }
+        store.snapshot(snapshot, disk);
+        store.maintain();
+        volume.write(60 * MIB, pattern(2, 3 * MIB));
+      }
+      long before = allocatedBytes(own);
+      VerifyReport report =
+          store.verify(
+              new TransferProgress() {
+                private boolean merged;
+
+                @Override
+                public void onProgress(long doneBytes, long totalBytes) {
+                  if (!merged && doneBytes > 4 * MIB) {
+                    merged = true;
+                    try {
+                      store.delete(snapshot);
+                      store.maintain();
+                    } catch (IOException e) {
+                      throw new UncheckedIOException(e);
+                    }
+                  }
+                }
+
+                @Override
+                public boolean cancelled() {
+                  return false;
+                }
+              });
+      assertTrue(allocatedBytes(own) < before - 2 * MIB, "nothing was freed meanwhile");
+      assertEquals(List.of(), report.damages());
+      assertTrue(report.checkedBytes() > 60L * MIB, "the large layer was compared");
+    }
+  }
+
+  private static long allocatedBytes(Path store) throws IOException {
+    long sum = 0;
+    try (Stream<Path> files = Files.walk(store)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        sum += Posix.allocatedBytes(file);
+      }
+    }
+    return sum;
   }
 
   @Test
