@@ -77,7 +77,7 @@ public final class Disks {
   }
 
   private Disk measured(Disk disk) {
-    return disk.withAllocatedBytes(Measure.allocatedBytes(ports.volumes(), disk.id()));
+    return disk.withAllocatedBytes(Measure.divergedBytes(ports.volumes(), disk.id()));
   }
 
   /**

@@ -421,17 +421,20 @@ final class Catalogue {
     return garbage.poll();
   }
 
-  /** What the volume's own layers occupy: down to the first on which others stand too. */
-  long allocatedBytes(VolumeRecord volume) throws IOException {
-    long sum = 0;
-    for (UUID layer : layers.exclusiveTo(volume.layer())) {
-      sum += layers.allocatedBytes(layer);
+  VolumeInfo info(VolumeRecord volume) throws IOException {
+    Set<UUID> own = Set.copyOf(layers.exclusiveTo(volume.layer()));
+    long allocated = 0;
+    long diverged = 0;
+    for (UUID layer : layers.above(layerOfParent(volume), volume.layer())) {
+      long bytes = layers.allocatedBytes(layer);
+      allocated += own.contains(layer) ? bytes : 0;
+      diverged += bytes;
     }
-    return sum;
+    return new VolumeInfo(
+        volume.id(), volume.sealed(), volume.sizeBytes(), allocated, diverged, volume.parent());
   }
 
-  VolumeInfo info(VolumeRecord volume) throws IOException {
-    return new VolumeInfo(
-        volume.id(), volume.sealed(), volume.sizeBytes(), allocatedBytes(volume), volume.parent());
+  private Optional<UUID> layerOfParent(VolumeRecord volume) {
+    return volume.parent().map(records::get).map(VolumeRecord::layer);
   }
 }

@@ -2,7 +2,9 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -18,6 +20,15 @@ final class LayerFlusher {
   private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
 
   private static final long COMPACT_RUNS = 1 << 17;
+
+  /** The JDK tells the error by its text only, in the language that the process was started in. */
+  private static final Set<String> FULL =
+      Set.copyOf(
+          List.of(
+              "No space left on device",
+              "Disk quota exceeded",
+              Posix.text(Posix.ENOSPC),
+              Posix.text(Posix.EDQUOT)));
 
   private final Layer layer;
   private final StoreFiles files;
@@ -208,9 +219,9 @@ final class LayerFlusher {
 
   static IOException outOfSpaceOr(IOException e) {
     String message = e.getMessage();
-    if (message != null && message.contains("No space left on device")) {
+    if (message != null && FULL.stream().anyMatch(message::contains)) {
       return new VolumeException(
-          Reason.OUT_OF_SPACE, "the file system of the store is full: " + message, e);
+          Reason.OUT_OF_SPACE, "the file system or the quota of the store is full: " + message, e);
     }
     return e;
   }

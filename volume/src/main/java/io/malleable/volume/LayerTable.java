@@ -495,6 +495,18 @@ final class LayerTable {
     return false;
   }
 
+  /** The layer and those below it, down to, but without, the floor if that is one of them. */
+  List<UUID> above(Optional<UUID> floor, UUID id) {
+    List<UUID> found = new ArrayList<>();
+    for (Node node = nodes.get(id); node != null; node = node.below) {
+      if (floor.isPresent() && floor.get().equals(node.id)) {
+        break;
+      }
+      found.add(node.id);
+    }
+    return found;
+  }
+
   /** The layer and those below it, down to the first on which somebody else stands. */
   List<UUID> exclusiveTo(UUID id) {
     List<UUID> found = new ArrayList<>();

@@ -24,6 +24,10 @@ final class Posix {
   /** {@code lseek} found nothing behind the offset: the rest of the file is a hole. */
   static final int ENXIO = 6;
 
+  static final int ENOSPC = 28;
+
+  static final int EDQUOT = 122;
+
   private static final int ENOENT = 2;
   private static final int O_RDONLY = 0;
   private static final int O_RDWR = 2;
@@ -181,14 +185,22 @@ final class Posix {
     }
   }
 
+  /** What this process is told of an error, in its language. */
+  static String text(int errno) {
+    try {
+      MemorySegment text = (MemorySegment) STRERROR.invokeExact(errno);
+      return text.reinterpret(Short.MAX_VALUE).getString(0);
+    } catch (Throwable e) {
+      throw new IllegalStateException("strerror failed", e);
+    }
+  }
+
   private static IOException failure(String verb, Path path, MemorySegment state) throws Throwable {
     int errno = (int) ERRNO.get(state, 0L);
     if (errno == ENOENT) {
       return new NoSuchFileException(path.toString());
     }
-    MemorySegment text = (MemorySegment) STRERROR.invokeExact(errno);
-    return new IOException(
-        "cannot " + verb + " " + path + ": " + text.reinterpret(Short.MAX_VALUE).getString(0));
+    return new IOException("cannot " + verb + " " + path + ": " + text(errno));
   }
 
   private static IOException rethrow(Throwable e) {

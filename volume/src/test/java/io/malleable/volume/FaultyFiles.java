@@ -25,6 +25,7 @@ final class FaultyFiles implements StoreFiles {
   enum Fault {
     POWER_CUT,
     NO_SPACE,
+    OVER_QUOTA,
     IO_ERROR
   }
 
@@ -209,6 +210,7 @@ final class FaultyFiles implements StoreFiles {
         switch (fault) {
           case POWER_CUT -> "the power went off";
           case NO_SPACE -> "No space left on device";
+          case OVER_QUOTA -> "Disk quota exceeded";
           case IO_ERROR -> "Input/output error";
         });
   }

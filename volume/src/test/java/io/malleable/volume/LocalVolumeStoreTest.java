@@ -3,7 +3,9 @@ package io.malleable.volume;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,6 +17,7 @@ import java.io.UncheckedIOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -30,6 +33,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class LocalVolumeStoreTest extends VolumeStoreContract {
   @TempDir Path directory;
@@ -474,6 +479,21 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     assertArrayEquals(bytes(pattern(7, 8 * MIB)), read(disk, 0, 8 * MIB));
   }
 
+  @Test
+  void whatADiskDivergedByIsAlsoWhatItsSnapshotsKeep() throws IOException {
+    UUID image = newImage(8 * MIB, 4 * MIB);
+    UUID disk = id();
+    store().clone(disk, image, 8 * MIB);
+    write(disk, 0, pattern(1, MIB));
+    store().snapshot(id(), disk);
+    store().snapshot(id(), disk);
+    VolumeInfo info = store().find(disk).orElseThrow();
+    assertTrue(info.allocatedBytes() < MIB / 2, info::toString);
+    assertTrue(info.divergedBytes() >= MIB && info.divergedBytes() < 2 * MIB, info::toString);
+    VolumeInfo base = store().find(image).orElseThrow();
+    assertEquals(base.allocatedBytes(), base.divergedBytes());
+  }
+
   /** Merges, so that blocks are freed in layers that are scrubbed just then. */
   @Test
   void blocksThatAMergeFreesDuringAScrubAreNoDamage() throws IOException {
@@ -528,6 +548,37 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
       }
     }
     return sum;
+  }
+
+  /** The disk goes on when there is space again. */
+  @ParameterizedTest
+  @EnumSource(names = {"NO_SPACE", "OVER_QUOTA"})
+  void aFullFileSystemOrQuotaIsToldAsSuchAtAWriteAndAtAFlush(FaultyFiles.Fault fault)
+      throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, new Settings(0))) {
+      UUID disk = id();
+      store.create(disk, MIB);
+      Volume volume = store.open(disk);
+      files.faultAtNext("write layers/", fault);
+      assertRefused(Reason.OUT_OF_SPACE, () -> volume.write(0, pattern(1, 4096)));
+      volume.write(0, pattern(2, 4096));
+      files.faultAtNext("write layers/", fault); // of the map
+      assertRefused(Reason.OUT_OF_SPACE, volume::flush);
+      volume.flush();
+      assertArrayEquals(bytes(pattern(2, 4096)), read(volume, 0, 4096));
+    }
+  }
+
+  @Test
+  void theErrorsOfAFullFileSystemAreKnownInTheLanguageOfTheProcess() {
+    for (int errno : new int[] {Posix.ENOSPC, Posix.EDQUOT}) {
+      IOException told =
+          LayerFlusher.outOfSpaceOr(new FileSystemException("file", null, Posix.text(errno)));
+      assertEquals(Reason.OUT_OF_SPACE, assertInstanceOf(VolumeException.class, told).reason());
+    }
+    IOException other = new IOException(Posix.text(5));
+    assertSame(other, LayerFlusher.outOfSpaceOr(other));
   }
 
   @Test
