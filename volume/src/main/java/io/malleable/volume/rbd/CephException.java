@@ -6,6 +6,7 @@ import java.io.IOException;
 final class CephException extends IOException {
   static final int EPERM = 1;
   static final int ENOENT = 2;
+  static final int EIO = 5;
   static final int EACCES = 13;
   static final int EBUSY = 16;
   static final int EEXIST = 17;
@@ -16,6 +17,7 @@ final class CephException extends IOException {
   static final int ESHUTDOWN = 108;
   static final int ETIMEDOUT = 110;
   static final int EDQUOT = 122;
+  static final int ECANCELED = 125;
 
   private final int errno;
 
@@ -42,6 +44,8 @@ final class CephException extends IOException {
           case ESHUTDOWN -> "ESHUTDOWN, the cluster has blocklisted this client";
           case ETIMEDOUT ->
               "ETIMEDOUT, the cluster did not answer in time: a monitor or OSD is down, or a pool is full";
+          case EIO -> "EIO, the cluster could not read or write it";
+          case ECANCELED -> "ECANCELED, it was ended on request";
           case EDQUOT -> "EDQUOT, the pool's quota is used up";
           default -> "errno " + errno;
         };

@@ -40,6 +40,9 @@ final class CephLibraries {
   /** {@code EVENT_TYPE_EVENTFD}. */
   static final int EVENT_TYPE_EVENTFD = 2;
 
+  /** {@code RBD_SNAP_NAMESPACE_TYPE_USER}. */
+  static final int SNAP_NAMESPACE_TYPE_USER = 0;
+
   /** {@code RBD_LOCK_MODE_EXCLUSIVE}. */
   static final int LOCK_MODE_EXCLUSIVE = 0;
 
@@ -54,7 +57,9 @@ final class CephLibraries {
   final MethodHandle radosIoctxCreate;
   final MethodHandle radosIoctxDestroy;
   final MethodHandle radosClusterStat;
-  final MethodHandle radosIoctxPoolStat;
+  final MethodHandle radosMonCommand;
+  final MethodHandle radosBufferFree;
+  final MethodHandle radosGetAddrs;
 
   final MethodHandle imageOptionsCreate;
   final MethodHandle imageOptionsDestroy;
@@ -62,12 +67,11 @@ final class CephLibraries {
   final MethodHandle create4;
   final MethodHandle clone3;
   final MethodHandle list;
-  final MethodHandle remove;
   final MethodHandle rename;
   final MethodHandle trashMove;
   final MethodHandle trashList;
   final MethodHandle trashListCleanup;
-  final MethodHandle trashRemove;
+  final MethodHandle trashRemoveWithProgress;
 
   final MethodHandle open;
   final MethodHandle openById;
@@ -75,15 +79,20 @@ final class CephLibraries {
   final MethodHandle close;
   final MethodHandle getSize;
   final MethodHandle resize;
-  final MethodHandle flatten;
+  final MethodHandle flattenWithProgress;
+  final MethodHandle getParent;
+  final MethodHandle linkedImageSpecCleanup;
+  final MethodHandle snapSpecCleanup;
   final MethodHandle diffIterate2;
   final MethodHandle metadataGet;
   final MethodHandle metadataSet;
+  final MethodHandle metadataList;
   final MethodHandle snapCreate;
   final MethodHandle snapRemove;
   final MethodHandle snapGetId;
   final MethodHandle snapList;
   final MethodHandle snapListEnd;
+  final MethodHandle snapGetNamespaceType;
   final MethodHandle lockAcquire;
   final MethodHandle lockGetOwners;
   final MethodHandle lockGetOwnersCleanup;
@@ -109,7 +118,23 @@ final class CephLibraries {
     radosIoctxCreate = bind(rados, "rados_ioctx_create", JAVA_INT, POINTER, POINTER, POINTER);
     radosIoctxDestroy = bindVoid(rados, "rados_ioctx_destroy", POINTER);
     radosClusterStat = bind(rados, "rados_cluster_stat", JAVA_INT, POINTER, POINTER);
-    radosIoctxPoolStat = bind(rados, "rados_ioctx_pool_stat", JAVA_INT, POINTER, POINTER);
+
+    radosMonCommand =
+        bind(
+            rados,
+            "rados_mon_command",
+            JAVA_INT,
+            POINTER,
+            POINTER,
+            SIZE_T,
+            POINTER,
+            SIZE_T,
+            POINTER,
+            POINTER,
+            POINTER,
+            POINTER);
+    radosBufferFree = bindVoid(rados, "rados_buffer_free", POINTER);
+    radosGetAddrs = bind(rados, "rados_getaddrs", JAVA_INT, POINTER, POINTER);
 
     imageOptionsCreate = bindVoid(rbd, "rbd_image_options_create", POINTER);
     imageOptionsDestroy = bindVoid(rbd, "rbd_image_options_destroy", POINTER);
@@ -119,12 +144,20 @@ final class CephLibraries {
     clone3 =
         bind(rbd, "rbd_clone3", JAVA_INT, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER);
     list = bind(rbd, "rbd_list", JAVA_INT, POINTER, POINTER, POINTER);
-    remove = bind(rbd, "rbd_remove", JAVA_INT, POINTER, POINTER);
     rename = bind(rbd, "rbd_rename", JAVA_INT, POINTER, POINTER, POINTER);
     trashMove = bind(rbd, "rbd_trash_move", JAVA_INT, POINTER, POINTER, JAVA_LONG);
     trashList = bind(rbd, "rbd_trash_list", JAVA_INT, POINTER, POINTER, POINTER);
     trashListCleanup = bindVoid(rbd, "rbd_trash_list_cleanup", POINTER, SIZE_T);
-    trashRemove = bind(rbd, "rbd_trash_remove", JAVA_INT, POINTER, POINTER, JAVA_BYTE);
+    trashRemoveWithProgress =
+        bind(
+            rbd,
+            "rbd_trash_remove_with_progress",
+            JAVA_INT,
+            POINTER,
+            POINTER,
+            JAVA_BYTE,
+            POINTER,
+            POINTER);
 
     open = bind(rbd, "rbd_open", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
     openById = bind(rbd, "rbd_open_by_id", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
@@ -132,7 +165,11 @@ final class CephLibraries {
     close = bind(rbd, "rbd_close", JAVA_INT, POINTER);
     getSize = bind(rbd, "rbd_get_size", JAVA_INT, POINTER, POINTER);
     resize = bind(rbd, "rbd_resize", JAVA_INT, POINTER, JAVA_LONG);
-    flatten = bind(rbd, "rbd_flatten", JAVA_INT, POINTER);
+    flattenWithProgress =
+        bind(rbd, "rbd_flatten_with_progress", JAVA_INT, POINTER, POINTER, POINTER);
+    getParent = bind(rbd, "rbd_get_parent", JAVA_INT, POINTER, POINTER, POINTER);
+    linkedImageSpecCleanup = bindVoid(rbd, "rbd_linked_image_spec_cleanup", POINTER);
+    snapSpecCleanup = bindVoid(rbd, "rbd_snap_spec_cleanup", POINTER);
     diffIterate2 =
         bind(
             rbd,
@@ -148,11 +185,25 @@ final class CephLibraries {
             POINTER);
     metadataGet = bind(rbd, "rbd_metadata_get", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
     metadataSet = bind(rbd, "rbd_metadata_set", JAVA_INT, POINTER, POINTER, POINTER);
+    metadataList =
+        bind(
+            rbd,
+            "rbd_metadata_list",
+            JAVA_INT,
+            POINTER,
+            POINTER,
+            JAVA_LONG,
+            POINTER,
+            POINTER,
+            POINTER,
+            POINTER);
     snapCreate = bind(rbd, "rbd_snap_create", JAVA_INT, POINTER, POINTER);
     snapRemove = bind(rbd, "rbd_snap_remove", JAVA_INT, POINTER, POINTER);
     snapGetId = bind(rbd, "rbd_snap_get_id", JAVA_INT, POINTER, POINTER, POINTER);
     snapList = bind(rbd, "rbd_snap_list", JAVA_INT, POINTER, POINTER, POINTER);
     snapListEnd = bindVoid(rbd, "rbd_snap_list_end", POINTER);
+    snapGetNamespaceType =
+        bind(rbd, "rbd_snap_get_namespace_type", JAVA_INT, POINTER, JAVA_LONG, POINTER);
     lockAcquire = bind(rbd, "rbd_lock_acquire", JAVA_INT, POINTER, JAVA_INT);
     lockGetOwners = bind(rbd, "rbd_lock_get_owners", JAVA_INT, POINTER, POINTER, POINTER, POINTER);
     lockGetOwnersCleanup = bindVoid(rbd, "rbd_lock_get_owners_cleanup", POINTER, SIZE_T);

@@ -5,23 +5,18 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.malleable.volume.Capacity;
-import io.malleable.volume.VolumeException;
-import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
 
 /**
- * A connection to one pool, and the calls that name an image without opening it. Thread-safe, as
- * librados is.
- *
- * <p>Every call ends: {@code rados_mon_op_timeout} and {@code rados_osd_op_timeout} turn a silent
- * cluster into {@code ETIMEDOUT}.
+ * One pool, and the calls that name an image without opening it. Thread-safe, as librados is, until
+ * it is closed.
  */
 final class RbdCluster implements AutoCloseable {
   /** What an image's snapshot is called whose content is the sealed volume. */
@@ -30,116 +25,18 @@ final class RbdCluster implements AutoCloseable {
   private static final long TRASH_ENTRY_BYTES = 40;
 
   private final CephLibraries ceph;
-  private final Arena arena = Arena.ofShared();
   private final RbdConfig config;
-  private final MemorySegment cluster;
+  private final CephConnection connection;
   private final MemorySegment ioctx;
   private final CompletionPoller poller;
+  private final AtomicInteger openImages = new AtomicInteger();
 
   RbdCluster(RbdConfig config) throws IOException {
     this.config = config;
     this.ceph = CephLibraries.get();
-    if (!Files.isReadable(config.conf())) {
-      throw new VolumeException(
-          Reason.UNAVAILABLE,
-          "store.rbd.conf: " + config.conf() + " cannot be read; name the cluster's ceph.conf");
-    }
-    MemorySegment clusterOut = arena.allocate(ADDRESS);
-    check(
-        "rados_create2",
-        () ->
-            (int)
-                ceph.radosCreate2.invokeExact(
-                    clusterOut,
-                    arena.allocateFrom("ceph"),
-                    arena.allocateFrom("client." + config.user()),
-                    0L));
-    cluster = clusterOut.get(ADDRESS, 0);
-    boolean connected = false;
-    try {
-      configure();
-      connect();
-      ioctx = openPool();
-      connected = true;
-    } finally {
-      if (!connected) {
-        shutdown();
-      }
-    }
-    poller = new CompletionPoller();
-  }
-
-  private void configure() throws IOException {
-    check(
-        "rados_conf_read_file",
-        () ->
-            (int)
-                ceph.radosConfReadFile.invokeExact(
-                    cluster, arena.allocateFrom(config.conf().toString())));
-    String seconds = Long.toString(config.timeout().toSeconds());
-    set("client_mount_timeout", seconds);
-    set("rados_mon_op_timeout", seconds);
-    set("rados_osd_op_timeout", seconds);
-    // The cache would acknowledge writes before the cluster has them even without a flush in
-    // between; with it off, an ack is
-    // an ack and a guest that trusts its write cache less than it should loses nothing.
-    set("rbd_cache", "false");
-  }
-
-  private void set(String option, String value) throws IOException {
-    check(
-        "rados_conf_set(" + option + ")",
-        () ->
-            (int)
-                ceph.radosConfSet.invokeExact(
-                    cluster, arena.allocateFrom(option), arena.allocateFrom(value)));
-  }
-
-  private void connect() throws IOException {
-    try {
-      check("rados_connect", () -> (int) ceph.radosConnect.invokeExact(cluster));
-    } catch (CephException e) {
-      String remedy =
-          switch (e.errno()) {
-            case CephException.ETIMEDOUT ->
-                "no monitor named there answers within "
-                    + config.timeout().toSeconds()
-                    + " s; check mon_host and the monitors";
-            case CephException.ENOENT ->
-                "the keyring has no key for client."
-                    + config.user()
-                    + "; check store.rbd.user and the keyring";
-            case CephException.EPERM, CephException.EACCES ->
-                "the cluster refuses client."
-                    + config.user()
-                    + "; check store.rbd.user, its key and its capabilities (profile rbd)";
-            default -> "check that file";
-          };
-      throw new VolumeException(
-          Reason.UNAVAILABLE,
-          "cannot connect to the Ceph cluster of " + config.conf() + ": " + remedy,
-          e);
-    }
-  }
-
-  private MemorySegment openPool() throws IOException {
-    MemorySegment out = arena.allocate(ADDRESS);
-    try {
-      check(
-          "rados_ioctx_create",
-          () ->
-              (int)
-                  ceph.radosIoctxCreate.invokeExact(
-                      cluster, arena.allocateFrom(config.pool()), out));
-    } catch (CephException e) {
-      throw new VolumeException(
-          Reason.UNAVAILABLE,
-          "store.rbd.pool: cannot open the pool "
-              + config.pool()
-              + "; create it with 'ceph osd pool create' and 'rbd pool init', or name another",
-          e);
-    }
-    return out.get(ADDRESS, 0);
+    this.connection = new CephConnection(config);
+    this.ioctx = connection.ioctx();
+    this.poller = new CompletionPoller();
   }
 
   CephLibraries ceph() {
@@ -150,12 +47,37 @@ final class RbdCluster implements AutoCloseable {
     return poller;
   }
 
-  long timeoutNanos() {
-    return TimeUnit.SECONDS.toNanos(config.timeout().toSeconds());
+  RbdConfig config() {
+    return config;
   }
 
-  String pool() {
-    return config.pool();
+  /**
+   * Removes a trashed image, object by object; ends with {@code ECANCELED} soon after {@code
+   * cancelled}, and fails with {@code ENOTEMPTY} or {@code EBUSY} while clones still read from it.
+   */
+  void removeTrashed(String id, BooleanSupplier cancelled) throws IOException {
+    try (Arena call = Arena.ofConfined();
+        ProgressCallback progress = new ProgressCallback(cancelled)) {
+      check(
+          "rbd_trash_remove",
+          () ->
+              (int)
+                  ceph.trashRemoveWithProgress.invokeExact(
+                      ioctx,
+                      call.allocateFrom(id),
+                      (byte) 1,
+                      ProgressCallback.STUB,
+                      progress.argument()));
+    }
+  }
+
+  /** See {@link CephConnection#address}. */
+  String address() {
+    return connection.address();
+  }
+
+  Capacity capacity() throws IOException {
+    return connection.capacity();
   }
 
   void create(String name, long sizeBytes) throws IOException {
@@ -295,18 +217,6 @@ final class RbdCluster implements AutoCloseable {
   }
 
   /**
-   * Removes a trashed image; fails with {@code ENOTEMPTY} or {@code EBUSY} while clones still read
-   * from it.
-   */
-  void removeTrashed(String id) throws IOException {
-    try (Arena call = Arena.ofConfined()) {
-      check(
-          "rbd_trash_remove",
-          () -> (int) ceph.trashRemove.invokeExact(ioctx, call.allocateFrom(id), (byte) 1));
-    }
-  }
-
-  /**
    * Opens the image; a {@code snapshot} makes the handle show that snapshot and read-only.
    *
    * @throws CephException {@code ENOENT} when there is no such image or snapshot
@@ -342,39 +252,31 @@ final class RbdCluster implements AutoCloseable {
     try (Arena call = Arena.ofConfined()) {
       MemorySegment out = call.allocate(ADDRESS);
       check(what, () -> open.invoke(call, out));
+      openImages.incrementAndGet();
       return new RbdImage(this, out.get(ADDRESS, 0));
     }
   }
 
-  Capacity capacity() throws IOException {
-    try (Arena call = Arena.ofConfined()) {
-      // struct rados_cluster_stat_t: kb, kb_used, kb_avail, num_objects
-      MemorySegment whole = call.allocate(JAVA_LONG, 4);
-      check("rados_cluster_stat", () -> (int) ceph.radosClusterStat.invokeExact(cluster, whole));
-      // struct rados_pool_stat_t begins with num_bytes; it has 13 fields of 8 bytes in Ceph 16
-      MemorySegment own = call.allocate(JAVA_LONG, 32);
-      check("rados_ioctx_pool_stat", () -> (int) ceph.radosIoctxPoolStat.invokeExact(ioctx, own));
-      return new Capacity(
-          whole.getAtIndex(JAVA_LONG, 0) * 1024,
-          whole.getAtIndex(JAVA_LONG, 2) * 1024,
-          own.getAtIndex(JAVA_LONG, 0));
-    }
+  /** A librbd handle was given back. */
+  void onImageClosed() {
+    openImages.decrementAndGet();
   }
 
+  /**
+   * Disconnects. While a call that nobody waits for any more still uses an image, the connection is
+   * left to the end of the process: taking it away would end the process at once.
+   */
   @Override
   public void close() throws IOException {
+    int open = openImages.get();
+    if (open > 0) {
+      throw new IOException(
+          "the connection to the Ceph cluster is left open: "
+              + open
+              + " images are still in use by calls that the cluster does not answer");
+    }
     poller.close();
-    run(() -> {
-      ceph.radosIoctxDestroy.invokeExact(ioctx);
-    });
-    shutdown();
-  }
-
-  private void shutdown() {
-    run(() -> {
-      ceph.radosShutdown.invokeExact(cluster);
-    });
-    arena.close();
+    connection.close();
   }
 
   interface IntCall {

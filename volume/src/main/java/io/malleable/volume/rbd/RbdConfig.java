@@ -23,4 +23,13 @@ public record RbdConfig(Path conf, String user, String pool, Duration timeout, U
           "timeout is " + timeout + "; it must be at least one second");
     }
   }
+
+  /**
+   * Within this every call and every request on a volume ends, whatever the cluster does: the
+   * cluster's own limit comes first and has the better message, and clearing up after it may wait
+   * once more.
+   */
+  public Duration callLimit() {
+    return timeout.multipliedBy(2).plusSeconds(5);
+  }
 }

@@ -11,11 +11,15 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
 
 /** An open image: its metadata, snapshots and locks. I/O is in {@link RbdIo}. */
 final class RbdImage implements AutoCloseable {
@@ -23,6 +27,17 @@ final class RbdImage implements AutoCloseable {
   private static final int MAX_OWNERS = 8;
   private static final long SNAP_INFO_BYTES = 24;
   private static final int MAX_SNAPSHOTS = 4096;
+
+  /** {@code rbd_linked_image_spec_t}: pool id, pool name, namespace, image id, name, trash. */
+  private static final long LINKED_IMAGE_SPEC_BYTES = 48;
+
+  private static final long LINKED_IMAGE_ID_OFFSET = 24;
+
+  /** {@code rbd_snap_spec_t}: id, type of namespace, name. */
+  private static final long SNAP_SPEC_BYTES = 24;
+
+  private static final int MAX_METADATA_KEYS = 256;
+  private static final int MAX_METADATA_LIST_BYTES = 64 << 10;
 
   private final RbdCluster cluster;
   private final CephLibraries ceph;
@@ -54,8 +69,42 @@ final class RbdImage implements AutoCloseable {
     RbdCluster.check("rbd_resize", () -> (int) ceph.resize.invokeExact(handle, sizeBytes));
   }
 
-  void flatten() throws IOException {
-    RbdCluster.check("rbd_flatten", () -> (int) ceph.flatten.invokeExact(handle));
+  /** Copies up what is inherited; ends with {@code ECANCELED} soon after {@code cancelled}. */
+  void flatten(BooleanSupplier cancelled) throws IOException {
+    try (ProgressCallback progress = new ProgressCallback(cancelled)) {
+      RbdCluster.check(
+          "rbd_flatten",
+          () ->
+              (int)
+                  ceph.flattenWithProgress.invokeExact(
+                      handle, ProgressCallback.STUB, progress.argument()));
+    }
+  }
+
+  /** The internal id of the image that this one reads from, also when that is in the trash. */
+  Optional<String> parentId() throws IOException {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment parent = call.allocate(LINKED_IMAGE_SPEC_BYTES, 8);
+      MemorySegment snapshot = call.allocate(SNAP_SPEC_BYTES, 8);
+      try {
+        RbdCluster.check(
+            "rbd_get_parent", () -> (int) ceph.getParent.invokeExact(handle, parent, snapshot));
+      } catch (CephException e) {
+        if (e.errno() == CephException.ENOENT) {
+          return Optional.empty();
+        }
+        throw e;
+      }
+      String id =
+          parent.get(ADDRESS, LINKED_IMAGE_ID_OFFSET).reinterpret(Long.MAX_VALUE).getString(0);
+      RbdCluster.run(() -> {
+        ceph.linkedImageSpecCleanup.invokeExact(parent);
+      });
+      RbdCluster.run(() -> {
+        ceph.snapSpecCleanup.invokeExact(snapshot);
+      });
+      return Optional.of(id);
+    }
   }
 
   Optional<String> metadata(String key) throws IOException {
@@ -83,6 +132,41 @@ final class RbdImage implements AutoCloseable {
               (int)
                   ceph.metadataSet.invokeExact(
                       handle, call.allocateFrom(key), call.allocateFrom(value)));
+    }
+  }
+
+  /** All metadata whose key begins with the prefix. */
+  Map<String, String> metadataWith(String prefix) throws IOException {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment keys = call.allocate(MAX_METADATA_LIST_BYTES);
+      MemorySegment values = call.allocate(MAX_METADATA_LIST_BYTES);
+      MemorySegment keyBytes = call.allocateFrom(JAVA_LONG, MAX_METADATA_LIST_BYTES);
+      MemorySegment valueBytes = call.allocateFrom(JAVA_LONG, MAX_METADATA_LIST_BYTES);
+      RbdCluster.check(
+          "rbd_metadata_list",
+          () ->
+              (int)
+                  ceph.metadataList.invokeExact(
+                      handle,
+                      call.allocateFrom(prefix),
+                      (long) MAX_METADATA_KEYS,
+                      keys,
+                      keyBytes,
+                      values,
+                      valueBytes));
+      Map<String, String> found = new LinkedHashMap<>();
+      long keyAt = 0;
+      long valueAt = 0;
+      while (keyAt < keyBytes.get(JAVA_LONG, 0)) {
+        String key = keys.getString(keyAt);
+        String value = values.getString(valueAt);
+        keyAt += key.getBytes(StandardCharsets.UTF_8).length + 1;
+        valueAt += value.getBytes(StandardCharsets.UTF_8).length + 1;
+        if (key.startsWith(prefix)) {
+          found.put(key, value);
+        }
+      }
+      return found;
     }
   }
 
@@ -119,6 +203,7 @@ final class RbdImage implements AutoCloseable {
     }
   }
 
+  /** Names of the snapshots, without those that were removed and live on under their clones. */
   List<String> snapshots() throws IOException {
     try (Arena call = Arena.ofConfined()) {
       // struct rbd_snap_info_t: id, size, name
@@ -130,8 +215,13 @@ final class RbdImage implements AutoCloseable {
               "rbd_snap_list", () -> (int) ceph.snapList.invokeExact(handle, infos, max));
       List<String> names = new ArrayList<>();
       for (int i = 0; i < count; i++) {
-        names.add(
-            infos.get(ADDRESS, i * SNAP_INFO_BYTES + 16).reinterpret(Long.MAX_VALUE).getString(0));
+        if (isNamed(infos.get(JAVA_LONG, i * SNAP_INFO_BYTES))) {
+          names.add(
+              infos
+                  .get(ADDRESS, i * SNAP_INFO_BYTES + 16)
+                  .reinterpret(Long.MAX_VALUE)
+                  .getString(0));
+        }
       }
       if (count > 0) {
         RbdCluster.run(() -> {
@@ -139,6 +229,16 @@ final class RbdImage implements AutoCloseable {
         });
       }
       return names;
+    }
+  }
+
+  private boolean isNamed(long snapshot) throws IOException {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment type = call.allocate(JAVA_INT);
+      RbdCluster.check(
+          "rbd_snap_get_namespace_type",
+          () -> (int) ceph.snapGetNamespaceType.invokeExact(handle, snapshot, type));
+      return type.get(JAVA_INT, 0) == CephLibraries.SNAP_NAMESPACE_TYPE_USER;
     }
   }
 
@@ -227,15 +327,20 @@ final class RbdImage implements AutoCloseable {
     return runs;
   }
 
+  /** Afterwards the handle is gone, also when this fails. */
   @Override
   public void close() throws IOException {
-    RbdCluster.check("rbd_close", () -> (int) ceph.close.invokeExact(handle));
+    try {
+      RbdCluster.check("rbd_close", () -> (int) ceph.close.invokeExact(handle));
+    } finally {
+      cluster.onImageClosed();
+    }
   }
 
   /** The one upcall of this binding. It must not throw: that would end the JVM. */
   private static final class DiffCallback {
     private static final ConcurrentHashMap<Long, List<Run>> PENDING = new ConcurrentHashMap<>();
-    private static final AtomicLong NEXT = new java.util.concurrent.atomic.AtomicLong(1);
+    private static final AtomicLong NEXT = new AtomicLong(1);
 
     static final MemorySegment STUB = stub();
 

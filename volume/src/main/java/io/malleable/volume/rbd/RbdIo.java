@@ -54,9 +54,7 @@ final class RbdIo implements CompletionPoller.Source, AutoCloseable {
   RbdIo(RbdImage image) throws IOException {
     this.image = image;
     this.ceph = image.cluster().ceph();
-    // The cluster's own time limit comes first and has the better message; this one is for what it
-    // does not cover.
-    this.timeoutNanos = 2 * image.cluster().timeoutNanos() + TimeUnit.SECONDS.toNanos(5);
+    this.timeoutNanos = image.cluster().config().callLimit().toNanos();
     this.eventFd = image.cluster().poller().register(this);
     RbdCluster.check(
         "rbd_set_image_notification",

@@ -3,12 +3,12 @@ package io.malleable.volume.rbd;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
+import io.malleable.volume.rbd.RbdImages.Facts;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Objects;
 import java.util.UUID;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /** An open image as a volume. Any number of threads may use it; each waits for its own requests. */
@@ -22,15 +22,22 @@ final class RbdVolume implements Volume {
   private final boolean sealed;
   private final RbdImage image;
   private final RbdIo io;
+  private final BoundedCalls calls;
   private final Consumer<RbdVolume> onClose;
-  private final AtomicBoolean closed = new AtomicBoolean();
+  private final Gate gate = new Gate();
+  private final Object closing = new Object();
+  private volatile boolean closeAsked;
+  private boolean closed;
   private volatile long sizeBytes;
+  private volatile Lineage lineage;
 
-  RbdVolume(UUID id, boolean sealed, RbdImage image, Consumer<RbdVolume> onClose)
+  RbdVolume(UUID id, Facts facts, RbdImage image, BoundedCalls calls, Consumer<RbdVolume> onClose)
       throws IOException {
     this.id = id;
-    this.sealed = sealed;
+    this.sealed = facts.sealed();
+    this.lineage = facts.lineage();
     this.image = image;
+    this.calls = calls;
     this.onClose = onClose;
     this.io = new RbdIo(image);
     this.sizeBytes = image.sizeBytes();
@@ -51,46 +58,67 @@ final class RbdVolume implements Volume {
     return sealed;
   }
 
-  RbdImage image() {
-    return image;
+  Facts facts() {
+    return new Facts(sizeBytes, sealed, lineage);
   }
 
-  void resize(long newSizeBytes) throws IOException {
-    image.resize(newSizeBytes);
-    sizeBytes = newSizeBytes;
+  /** What its image says from now on. */
+  void onLineage(Lineage changed) {
+    lineage = changed;
+  }
+
+  void onResized(long changedSizeBytes) {
+    sizeBytes = changedSizeBytes;
+  }
+
+  /** Whether somebody closes it, so that what uses the handle for long should end. */
+  boolean closeAsked() {
+    return closeAsked;
   }
 
   @Override
   public void read(long offsetBytes, ByteBuffer destination) throws IOException {
     check(offsetBytes, destination.remaining());
-    translating(() -> io.read(offsetBytes, destination));
+    use(_ -> io.read(offsetBytes, destination));
   }
 
   @Override
   public void write(long offsetBytes, ByteBuffer source) throws IOException {
     checkWritable();
     check(offsetBytes, source.remaining());
-    translating(() -> io.write(offsetBytes, source));
+    use(_ -> io.write(offsetBytes, source));
   }
 
-  private interface Request {
-    void run() throws IOException;
+  /** A call on the open handle. */
+  interface Use {
+    void run(RbdImage image) throws IOException;
   }
 
-  private void translating(Request request) throws IOException {
+  /**
+   * Runs the call while the handle cannot go away.
+   *
+   * @throws VolumeException {@code IN_USE} when the volume is closed, or is just being closed
+   */
+  void use(Use call) throws IOException {
+    if (!gate.enter()) {
+      throw new VolumeException(Reason.IN_USE, "volume " + id + " is closed");
+    }
     try {
-      request.run();
+      call.run(image);
     } catch (CephException e) {
-      throw RbdVolumeStore.translated(id, e);
+      throw RbdErrors.translated(image.cluster().config(), id, e);
+    } finally {
+      gate.leave();
     }
   }
 
   @Override
   public void flush() throws IOException {
-    checkOpen();
-    if (!sealed) {
-      translating(io::flush);
-    }
+    use(_ -> {
+      if (!sealed) {
+        io.flush();
+      }
+    });
   }
 
   @Override
@@ -103,7 +131,7 @@ final class RbdVolume implements Volume {
     checkWritable();
     check(offsetBytes, lengthBytes);
     if (lengthBytes > 0) {
-      translating(() -> io.writeZeroes(offsetBytes, lengthBytes));
+      use(_ -> io.writeZeroes(offsetBytes, lengthBytes));
     }
   }
 
@@ -115,14 +143,20 @@ final class RbdVolume implements Volume {
   @Override
   public Extent extentAt(long offsetBytes) throws IOException {
     check(offsetBytes, 1);
+    Extent[] extent = new Extent[1];
+    use(open -> extent[0] = extent(open, offsetBytes));
+    return extent[0];
+  }
+
+  private Extent extent(RbdImage open, long offsetBytes) throws IOException {
     long window = Math.min(EXTENT_WINDOW_BYTES, sizeBytes - offsetBytes);
-    List<RbdImage.Run> own = image.allocated(offsetBytes, window, false, RbdImage.Detail.WRITTEN);
+    List<RbdImage.Run> own = open.allocated(offsetBytes, window, false, RbdImage.Detail.WRITTEN);
     long ownLength = leadingRun(own, offsetBytes);
     if (ownLength > 0) {
       return new Extent(Origin.OWN, Math.min(ownLength, window));
     }
     long beforeOwn = own.isEmpty() ? window : own.getFirst().offsetBytes() - offsetBytes;
-    List<RbdImage.Run> all = image.allocated(offsetBytes, beforeOwn, true, RbdImage.Detail.WRITTEN);
+    List<RbdImage.Run> all = open.allocated(offsetBytes, beforeOwn, true, RbdImage.Detail.WRITTEN);
     long inherited = leadingRun(all, offsetBytes);
     if (inherited > 0) {
       return new Extent(Origin.INHERITED, Math.min(inherited, beforeOwn));
@@ -142,8 +176,7 @@ final class RbdVolume implements Volume {
     return end - offsetBytes;
   }
 
-  private void check(long offsetBytes, long lengthBytes) throws IOException {
-    checkOpen();
+  private void check(long offsetBytes, long lengthBytes) {
     Objects.checkFromIndexSize(offsetBytes, lengthBytes, sizeBytes);
   }
 
@@ -153,24 +186,44 @@ final class RbdVolume implements Volume {
     }
   }
 
-  private void checkOpen() throws IOException {
-    if (closed.get()) {
-      throw new IOException("volume " + id + " is closed");
+  /**
+   * Lets requests that are under way end, up to the limit that each has. If they do not, or if the
+   * cluster does not answer, the handle stays with the process, and its lock with it.
+   */
+  @Override
+  public void close() throws IOException {
+    closeAsked = true;
+    boolean idle = gate.shut(image.cluster().config().callLimit().toNanos());
+    synchronized (closing) {
+      if (closed) {
+        return;
+      }
+      if (!idle) {
+        throw new VolumeException(
+            Reason.UNAVAILABLE,
+            "volume " + id + " cannot be closed: its I/O does not end; see 'ceph -s'");
+      }
+      closed = true;
+      calls.call(
+          "closing volume " + id,
+          () -> {},
+          () -> {
+            release();
+            return true;
+          },
+          _ -> {});
     }
   }
 
-  /** The caller has no request under way. */
-  @Override
-  public void close() throws IOException {
-    if (!closed.compareAndSet(false, true)) {
-      return;
-    }
+  private void release() throws IOException {
     try (image) {
       try (io) {
         if (!sealed) {
           io.flush();
         }
       }
+    } catch (CephException e) {
+      throw RbdErrors.translated(image.cluster().config(), id, e);
     } finally {
       onClose.accept(this);
     }

@@ -6,48 +6,55 @@ import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
 import io.malleable.volume.VolumeInfo;
 import io.malleable.volume.VolumeStore;
+import io.malleable.volume.rbd.RbdImages.Facts;
 import java.io.IOException;
-import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Volumes as images of one RBD pool: image {@code <uuid>} is the volume, with the snapshot {@code
  * sealed} once it is sealed. A snapshot of a disk becomes an image of its own at once, a version 2
  * clone of the disk at that moment, so that every volume has a name of its own and can go on its
- * own; see {@code docs/adr} for the reasons.
+ * own; see {@code docs/adr} for the reasons and {@code docs/formats/rbd.md} for what is kept.
  *
  * <p>The metadata key {@code m2.volume} is written last when a volume is made: an image without it
  * is the remainder of a call that a crash cut off and does not count. Deleting moves the image to
- * the pool's trash, which takes its name away at once; the rest is purged as soon as no clone reads
- * from it.
+ * the pool's trash, which takes its name away at once; the rest is purged in the background as soon
+ * as no clone reads from it.
  *
- * <p>Methods that change volumes are serialised; I/O on open volumes is not.
+ * <p>Calls on the same volume come after one another, those on different volumes go together. Each
+ * ends within {@link RbdConfig#callLimit()}, except a flatten, which takes as long as its data
+ * takes and ends when the volume or the store is closed.
  */
 public final class RbdVolumeStore implements VolumeStore {
-  private static final System.Logger LOG = System.getLogger(RbdVolumeStore.class.getName());
-
-  private static final String RECORD = "m2.volume";
-  private static final String OWNER = "m2.owner";
-  private static final long MAX_ASKED_BYTES = 256L << 20;
-  private static final String ROLLBACK_SUFFIX = ".rollback";
-
   private final RbdConfig config;
   private final RbdCluster cluster;
-  private final Map<UUID, RbdVolume> openWritable = new ConcurrentHashMap<>();
-  private final Map<RbdVolume, UUID> openSealed = new ConcurrentHashMap<>();
+  private final RbdImages images;
+  private final RbdRollback rollback;
+  private final RbdTrash trash;
+  private final BoundedCalls bounded;
+  private final VolumeCalls calls;
+  private final OpenVolumes volumes;
+  private final RbdSnapshots snapshots;
+  private volatile boolean closing;
+  private boolean closed;
 
   private RbdVolumeStore(RbdConfig config, RbdCluster cluster) {
     this.config = config;
     this.cluster = cluster;
+    this.images = new RbdImages(cluster);
+    this.rollback = new RbdRollback(cluster, images);
+    this.trash = new RbdTrash(cluster);
+    this.bounded = new BoundedCalls(config.callLimit().toNanos());
+    this.calls = new VolumeCalls(config, bounded);
+    this.volumes = new OpenVolumes(cluster, images, bounded);
+    this.snapshots = new RbdSnapshots(cluster, images, volumes);
   }
 
   /**
-   * Connects and finishes what a crash left behind.
+   * Connects and finishes what a crash of this server left behind.
    *
    * @throws VolumeException {@code UNAVAILABLE} naming the setting that is wrong or the part of the
    *     cluster that does not answer
@@ -56,528 +63,303 @@ public final class RbdVolumeStore implements VolumeStore {
     RbdVolumeStore store = new RbdVolumeStore(config, new RbdCluster(config));
     boolean ready = false;
     try {
-      store.recover();
+      store.rollback.recover(store.namesOfPool());
+      store.trash.start();
+      store.trash.onDiscarded();
       ready = true;
     } finally {
       if (!ready) {
+        store.bounded.close();
         store.cluster.close();
       }
     }
     return store;
   }
 
-  private void recover() throws IOException {
-    List<String> names;
+  private List<String> namesOfPool() throws IOException {
     try {
-      names = cluster.names();
+      return cluster.names();
     } catch (CephException e) {
       throw new VolumeException(
           Reason.UNAVAILABLE,
           "store.rbd.pool: the images of pool "
               + config.pool()
-              + " cannot be listed by client."
-              + config.user()
-              + "; it needs 'profile rbd' on the pool, and the pool 'rbd pool init'",
+              + " cannot be listed; the pool needs 'rbd pool init', and "
+              + RbdErrors.capabilities(config),
           e);
     }
-    for (String name : names) {
-      if (name.endsWith(ROLLBACK_SUFFIX)) {
-        recoverRollback(name, names);
-      }
-    }
-    purgeTrash();
-  }
-
-  /**
-   * The prepared image replaces the disk if the disk's own image had been taken away already, and
-   * is dropped otherwise.
-   */
-  private void recoverRollback(String name, List<String> names) throws IOException {
-    String disk = name.substring(0, name.length() - ROLLBACK_SUFFIX.length());
-    if (names.contains(disk)) {
-      cluster.discard(name);
-    } else {
-      cluster.rename(name, disk);
-    }
-    LOG.log(Level.INFO, "finished the rollback of volume {0} that was cut off", disk);
-  }
-
-  /**
-   * What {@code m2.volume} says.
-   *
-   * @param parent what {@link VolumeInfo#parent()} gives
-   * @param snapshotOf the disk, for a snapshot
-   */
-  private record Lineage(Optional<UUID> parent, Optional<UUID> snapshotOf) {
-    private static final String VERSION = "1";
-
-    static Lineage root() {
-      return new Lineage(Optional.empty(), Optional.empty());
-    }
-
-    static Lineage cloneOf(UUID parent) {
-      return new Lineage(Optional.of(parent), Optional.empty());
-    }
-
-    String format() {
-      return VERSION + " " + format(parent) + " " + format(snapshotOf);
-    }
-
-    static Lineage parse(UUID id, String text) throws VolumeException {
-      String[] fields = text.split(" ", -1);
-      if (!fields[0].equals(VERSION)) {
-        throw new VolumeException(
-            Reason.FORMAT_TOO_NEW,
-            "image "
-                + id
-                + " has a record of version "
-                + fields[0]
-                + "; this program knows "
-                + VERSION);
-      }
-      try {
-        return new Lineage(parse(fields[1]), parse(fields[2]));
-      } catch (IllegalArgumentException | ArrayIndexOutOfBoundsException e) {
-        throw new VolumeException(
-            Reason.CORRUPT, "image " + id + " has the metadata " + RECORD + "=\"" + text + "\"", e);
-      }
-    }
-
-    private static String format(Optional<UUID> id) {
-      return id.map(UUID::toString).orElse("-");
-    }
-
-    private static Optional<UUID> parse(String field) {
-      return field.equals("-") ? Optional.empty() : Optional.of(UUID.fromString(field));
-    }
   }
 
   @Override
-  public synchronized VolumeInfo create(UUID id, long sizeBytes) throws IOException {
+  public VolumeInfo create(UUID id, long sizeBytes) throws IOException {
     requireSize(sizeBytes);
-    Optional<Facts> existing = existing(id);
-    if (existing.isPresent()) {
-      return sameOrThrow(id, existing.get(), Lineage.root(), sizeBytes);
-    }
-    translate(id, () -> cluster.create(id.toString(), sizeBytes));
-    publish(id, Lineage.root());
-    return require(id);
-  }
-
-  @Override
-  public synchronized VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
-    requireSize(sizeBytes);
-    Facts from = requireFacts(parent);
-    Optional<Facts> existing = existing(id);
-    if (existing.isPresent()) {
-      return sameOrThrow(id, existing.get(), Lineage.cloneOf(parent), sizeBytes);
-    }
-    if (!from.sealed()) {
-      throw new VolumeException(
-          Reason.NOT_SEALED, "volume " + parent + " is not sealed, so it cannot be cloned");
-    }
-    if (sizeBytes < from.sizeBytes()) {
-      throw new VolumeException(
-          Reason.INVALID_SIZE,
-          "a clone of "
-              + parent
-              + " needs at least its "
-              + from.sizeBytes()
-              + " bytes, not "
-              + sizeBytes);
-    }
-    translate(parent, () -> cluster.clone(parent.toString(), RbdCluster.SEALED, id.toString()));
-    if (sizeBytes > from.sizeBytes()) {
-      try (RbdImage image = cluster.openWritable(id.toString())) {
-        image.resize(sizeBytes);
-      }
-    }
-    publish(id, Lineage.cloneOf(parent));
-    return require(id);
-  }
-
-  @Override
-  public synchronized VolumeInfo snapshot(UUID id, UUID disk) throws IOException {
-    Facts source = requireFacts(disk);
-    Optional<Facts> existing = existing(id);
-    if (existing.isPresent()) {
-      if (existing.get().lineage().snapshotOf().equals(Optional.of(disk))) {
-        return require(id);
-      }
-      throw new VolumeException(
-          Reason.ALREADY_EXISTS, "volume " + id + " exists and is not a snapshot of " + disk);
-    }
-    if (source.sealed()) {
-      throw new VolumeException(
-          Reason.SEALED, "volume " + disk + " is sealed; clone it instead of taking a snapshot");
-    }
-    String moment = id.toString();
-    withImage(
-        disk,
-        image -> {
-          if (!image.hasSnapshot(moment)) {
-            image.snapshot(moment);
-          }
-        });
-    translate(disk, () -> cluster.clone(disk.toString(), moment, id.toString()));
-    try (RbdImage image = cluster.openWritable(id.toString())) {
-      image.snapshot(RbdCluster.SEALED);
-    }
-    publish(id, new Lineage(source.lineage().parent(), Optional.of(disk)));
-    withImage(disk, image -> image.removeSnapshot(moment));
-    return require(id);
-  }
-
-  @Override
-  public synchronized VolumeInfo seal(UUID id) throws IOException {
-    if (requireFacts(id).sealed()) {
-      return require(id);
-    }
-    requireClosed(id);
-    try (RbdImage image = cluster.openWritable(id.toString())) {
-      image.snapshot(RbdCluster.SEALED);
-    }
-    return require(id);
-  }
-
-  @Override
-  public synchronized VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException {
-    requireLineage(disk);
-    Lineage moment = requireLineage(snapshot);
-    requireClosed(disk);
-    if (!moment.snapshotOf().equals(Optional.of(disk))) {
-      throw new VolumeException(
-          Reason.NOT_A_SNAPSHOT_OF_DISK,
-          "volume " + snapshot + " is not a snapshot of disk " + disk);
-    }
-    String prepared = disk + ROLLBACK_SUFFIX;
-    if (cluster.names().contains(prepared)) {
-      cluster.discard(prepared);
-    }
-    translate(snapshot, () -> cluster.clone(snapshot.toString(), RbdCluster.SEALED, prepared));
-    try (RbdImage image = cluster.openWritable(prepared)) {
-      // The parent of that moment as well: a flatten in between is undone like all else.
-      image.metadata(RECORD, new Lineage(moment.parent(), Optional.empty()).format());
-    }
-    translate(disk, () -> cluster.discard(disk.toString()));
-    translate(disk, () -> cluster.rename(prepared, disk.toString()));
-    purgeTrash();
-    return require(disk);
-  }
-
-  @Override
-  public synchronized VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
-    requireSize(sizeBytes);
-    Facts info = requireFacts(disk);
-    if (info.sealed()) {
-      throw new VolumeException(
-          Reason.SEALED, "volume " + disk + " is sealed and cannot be resized");
-    }
-    if (sizeBytes < info.sizeBytes()) {
-      throw new VolumeException(
-          Reason.INVALID_SIZE,
-          "volume "
-              + disk
-              + " has "
-              + info.sizeBytes()
-              + " bytes and cannot shrink to "
-              + sizeBytes);
-    }
-    RbdVolume open = openWritable.get(disk);
-    if (open != null) {
-      open.resize(sizeBytes);
-    } else {
-      withImage(disk, image -> image.resize(sizeBytes));
-    }
-    return require(disk);
-  }
-
-  @Override
-  public synchronized void flatten(UUID disk) throws IOException {
-    if (requireFacts(disk).sealed()) {
-      throw new VolumeException(
-          Reason.SEALED, "volume " + disk + " is sealed and cannot be flattened");
-    }
-    withImage(
-        disk,
-        image -> {
-          if (requireLineage(disk).parent().isPresent()) {
-            image.flatten();
-          }
-          image.metadata(RECORD, Lineage.root().format());
-        });
-    purgeTrash();
-  }
-
-  @Override
-  public synchronized void delete(UUID id) throws IOException {
-    Optional<Facts> info = existing(id);
-    if (info.isEmpty()) {
-      return;
-    }
-    requireClosed(id);
-    if (info.get().sealed()) {
-      requireNoDependants(id);
-    }
-    translate(id, () -> cluster.discard(id.toString()));
-    purgeTrash();
-  }
-
-  /**
-   * The lineage decides, not RBD's own parent links: after a rollback a disk reads from its
-   * snapshot's image but still descends from the image that it was cloned from.
-   */
-  private void requireNoDependants(UUID id) throws IOException {
-    List<String> dependants = new ArrayList<>();
-    for (String name : cluster.names()) {
-      Optional<UUID> other = parseId(name);
-      if (other.isPresent()
-          && facts(other.get())
-              .map(Facts::lineage)
-              .flatMap(Lineage::parent)
-              .equals(Optional.of(id))) {
-        dependants.add(name);
-      }
-    }
-    if (!dependants.isEmpty()) {
-      throw new VolumeException(
-          Reason.HAS_DEPENDANTS,
-          "volume " + id + " has the clones " + String.join(", ", dependants));
-    }
-  }
-
-  /**
-   * Removes what nothing reads from any more; an image that still has clones waits for a later
-   * call.
-   */
-  private void purgeTrash() throws IOException {
-    boolean progress = true;
-    while (progress) {
-      progress = false;
-      for (String id : cluster.trash()) {
-        progress |= purge(id);
-      }
-    }
-  }
-
-  private boolean purge(String trashId) throws IOException {
-    try (RbdImage image = cluster.openTrashed(trashId)) {
-      if (image.metadata(RECORD).isEmpty()) {
-        return false; // somebody else's image: the pool's trash is not ours alone
-      }
-      for (String snapshot : image.snapshots()) {
-        image.removeSnapshot(snapshot);
-      }
-    } catch (CephException e) {
-      if (e.errno() == CephException.ENOENT) {
-        return false;
-      }
-      throw e;
-    }
-    try {
-      cluster.removeTrashed(trashId);
-      return true;
-    } catch (CephException e) {
-      if (e.errno() == CephException.ENOTEMPTY
-          || e.errno() == CephException.EBUSY
-          || e.errno() == CephException.ENOENT) {
-        return false;
-      }
-      throw e;
-    }
-  }
-
-  /** What an image says of itself, without what it occupies. */
-  private record Facts(long sizeBytes, boolean sealed, Lineage lineage) {}
-
-  private interface ImageQuestion<T> {
-    T ask(RbdImage image, Lineage lineage) throws IOException;
-  }
-
-  /** Empty when there is no such volume. */
-  private <T> Optional<T> ask(UUID id, ImageQuestion<T> question) throws IOException {
-    try (RbdImage image = cluster.open(id.toString(), "")) {
-      Optional<String> text = image.metadata(RECORD);
-      return text.isEmpty()
-          ? Optional.empty()
-          : Optional.of(question.ask(image, Lineage.parse(id, text.get())));
-    } catch (CephException e) {
-      if (e.errno() == CephException.ENOENT) {
-        return Optional.empty();
-      }
-      throw translated(id, e);
-    }
-  }
-
-  private Optional<Facts> facts(UUID id) throws IOException {
-    return ask(
+    return calls.perform(
+        "create",
         id,
-        (image, lineage) ->
-            new Facts(image.sizeBytes(), image.hasSnapshot(RbdCluster.SEALED), lineage));
+        List.of(id),
+        List.of(),
+        () -> {
+          Optional<Facts> existing = images.existing(id);
+          if (existing.isPresent()) {
+            return sameOrThrow(id, existing.get(), Lineage.root(), sizeBytes);
+          }
+          cluster.create(id.toString(), sizeBytes);
+          try (RbdImage image = cluster.openWritable(id.toString())) {
+            image.metadata(RbdImages.RECORD, Lineage.root().format());
+          }
+          return new VolumeInfo(id, false, sizeBytes, 0, Optional.empty());
+        });
   }
 
-  private Facts requireFacts(UUID id) throws IOException {
-    return facts(id).orElseThrow(() -> notFound(id));
+  @Override
+  public VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
+    requireSize(sizeBytes);
+    return calls.perform(
+        "clone",
+        id,
+        List.of(id),
+        List.of(parent),
+        () -> {
+          Facts from = images.requireCached(parent);
+          Optional<Facts> existing = images.existing(id);
+          if (existing.isPresent()) {
+            return sameOrThrow(id, existing.get(), Lineage.cloneOf(parent), sizeBytes);
+          }
+          if (!from.sealed()) {
+            throw new VolumeException(
+                Reason.NOT_SEALED, "volume " + parent + " is not sealed, so it cannot be cloned");
+          }
+          if (sizeBytes < from.sizeBytes()) {
+            throw new VolumeException(
+                Reason.INVALID_SIZE,
+                "a clone of "
+                    + parent
+                    + " needs at least its "
+                    + from.sizeBytes()
+                    + " bytes, not "
+                    + sizeBytes);
+          }
+          cloneSealed(parent, id);
+          try (RbdImage image = cluster.openWritable(id.toString())) {
+            if (sizeBytes > from.sizeBytes()) {
+              image.resize(sizeBytes);
+            }
+            image.metadata(RbdImages.RECORD, Lineage.cloneOf(parent).format());
+          }
+          return new VolumeInfo(id, false, sizeBytes, 0, Optional.of(parent));
+        });
+  }
+
+  private void cloneSealed(UUID parent, UUID id) throws IOException {
+    try {
+      cluster.clone(parent.toString(), RbdCluster.SEALED, id.toString());
+    } catch (CephException e) {
+      if (e.errno() == CephException.ENOENT) {
+        images.forget(parent);
+        throw images.notFound(parent);
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  public VolumeInfo snapshot(UUID id, UUID disk) throws IOException {
+    return calls.perform(
+        "snapshot", disk, List.of(id, disk), List.of(), () -> snapshots.take(id, disk));
+  }
+
+  @Override
+  public VolumeInfo seal(UUID id) throws IOException {
+    return calls.perform(
+        "seal",
+        id,
+        List.of(id),
+        List.of(),
+        () -> {
+          if (!images.require(id).sealed()) {
+            volumes.requireClosed(id);
+            try (RbdImage image = cluster.openWritable(id.toString())) {
+              image.snapshot(RbdCluster.SEALED);
+            }
+          }
+          return images.requireInfo(id);
+        });
+  }
+
+  @Override
+  public VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException {
+    return calls.perform(
+        "rollback",
+        disk,
+        List.of(disk),
+        List.of(snapshot),
+        () -> {
+          images.require(disk);
+          Facts moment = images.requireCached(snapshot);
+          volumes.requireClosed(disk);
+          RbdRollback.requireSnapshotOf(disk, snapshot, moment.lineage());
+          // The parent of that moment as well: a flatten in between is undone like all else.
+          Lineage after = new Lineage(moment.lineage().parent(), Optional.empty());
+          rollback.roll(disk, snapshot, after);
+          trash.onDiscarded();
+          return new VolumeInfo(disk, false, moment.sizeBytes(), 0, after.parent());
+        });
+  }
+
+  @Override
+  public VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
+    requireSize(sizeBytes);
+    return calls.perform(
+        "resize",
+        disk,
+        List.of(disk),
+        List.of(),
+        () -> {
+          Facts facts = volumes.facts(disk);
+          if (facts.sealed()) {
+            throw new VolumeException(
+                Reason.SEALED, "volume " + disk + " is sealed and cannot be resized");
+          }
+          if (sizeBytes < facts.sizeBytes()) {
+            throw new VolumeException(
+                Reason.INVALID_SIZE,
+                "volume "
+                    + disk
+                    + " has "
+                    + facts.sizeBytes()
+                    + " bytes and cannot shrink to "
+                    + sizeBytes);
+          }
+          volumes.withImage(disk, image -> image.resize(sizeBytes));
+          RbdVolume open = volumes.writable(disk);
+          if (open != null) {
+            open.onResized(sizeBytes);
+          }
+          return images.requireInfo(disk);
+        });
+  }
+
+  @Override
+  public void flatten(UUID disk) throws IOException {
+    try (VolumeLocks.Held _ = calls.enter("flatten", List.of(disk), List.of())) {
+      Facts facts = volumes.facts(disk);
+      if (facts.sealed()) {
+        throw new VolumeException(
+            Reason.SEALED, "volume " + disk + " is sealed and cannot be flattened");
+      }
+      RbdVolume open = volumes.writable(disk);
+      volumes.withImage(
+          disk,
+          image -> {
+            if (facts.lineage().parent().isPresent()) {
+              image.flatten(() -> closing || (open != null && open.closeAsked()));
+            }
+            image.metadata(RbdImages.RECORD, Lineage.root().format());
+          });
+      if (open != null) {
+        open.onLineage(Lineage.root());
+      }
+      trash.onDetached();
+    } catch (CephException e) {
+      throw RbdErrors.translated(config, disk, e);
+    }
+  }
+
+  @Override
+  public void delete(UUID id) throws IOException {
+    calls.perform(
+        "delete",
+        id,
+        List.of(id),
+        List.of(),
+        () -> {
+          Optional<Facts> facts = images.existingOrDamaged(id);
+          if (facts.isPresent()) {
+            volumes.requireClosed(id);
+            if (facts.get().sealed()) {
+              images.requireNoDependants(id);
+            } else {
+              rollback.discardPrepared(id);
+            }
+            images.forget(id);
+            cluster.discard(id.toString());
+          }
+          trash.onDiscarded();
+          return true;
+        });
   }
 
   @Override
   public Optional<VolumeInfo> find(UUID id) throws IOException {
-    return ask(
-        id,
-        (image, lineage) -> {
-          long sizeBytes = image.sizeBytes();
-          long allocated = allocatedBytes(image, sizeBytes);
-          boolean sealed = image.hasSnapshot(RbdCluster.SEALED);
-          return new VolumeInfo(id, sealed, sizeBytes, allocated, lineage.parent());
-        });
+    return calls.perform("inspection", id, List.of(), List.of(), () -> images.find(id));
   }
 
-  /**
-   * Exact as long as there are few objects, such as those that a discard left behind empty; beyond
-   * that whole objects, as asking each would take the longer the larger the volume is.
-   */
-  private static long allocatedBytes(RbdImage image, long sizeBytes) throws IOException {
-    List<RbdImage.Run> objects = image.allocated(0, sizeBytes, false, RbdImage.Detail.OBJECTS);
-    long whole = sum(objects);
-    if (whole > MAX_ASKED_BYTES) {
-      return whole;
-    }
-    long written = 0;
-    for (RbdImage.Run run : objects) {
-      written +=
-          sum(
-              image.allocated(
-                  run.offsetBytes(), run.lengthBytes(), false, RbdImage.Detail.WRITTEN));
-    }
-    return written;
-  }
-
-  private static long sum(List<RbdImage.Run> runs) {
-    return runs.stream().mapToLong(RbdImage.Run::lengthBytes).sum();
-  }
-
+  /** A volume whose record cannot be understood is left out, and named in the log. */
   @Override
   public List<VolumeInfo> list() throws IOException {
-    List<VolumeInfo> volumes = new ArrayList<>();
-    for (String name : cluster.names()) {
-      Optional<UUID> id = parseId(name);
-      if (id.isPresent()) {
-        find(id.get()).ifPresent(volumes::add);
+    List<VolumeInfo> infos = new ArrayList<>();
+    for (UUID id : calls.ofPool("the list", images::ids)) {
+      try {
+        find(id).ifPresent(infos::add);
+      } catch (VolumeException e) {
+        RbdImages.requireUnreadable(e);
       }
     }
-    return volumes;
-  }
-
-  @Override
-  public synchronized Volume open(UUID id) throws IOException {
-    if (requireFacts(id).sealed()) {
-      RbdVolume volume =
-          new RbdVolume(
-              id, true, cluster.open(id.toString(), RbdCluster.SEALED), openSealed::remove);
-      openSealed.put(volume, id);
-      return volume;
-    }
-    requireClosed(id);
-    RbdImage image = cluster.openWritable(id.toString());
-    boolean opened = false;
-    try {
-      acquire(id, image);
-      RbdVolume volume = new RbdVolume(id, false, image, closed -> openWritable.remove(id, closed));
-      openWritable.put(id, volume);
-      opened = true;
-      return volume;
-    } finally {
-      if (!opened) {
-        image.close();
-      }
-    }
-  }
-
-  /**
-   * Two writers would destroy a file system: the lock is taken before the first request and never
-   * handed over.
-   */
-  private void acquire(UUID id, RbdImage image) throws IOException {
-    Optional<String> holder = image.lockOwner();
-    if (holder.isPresent()) {
-      String instance = image.metadata(OWNER).orElse("unknown");
-      if (!instance.equals(config.instance().toString())) {
-        throw new VolumeException(
-            Reason.IN_USE,
-            "volume "
-                + id
-                + " is open in another server (instance "
-                + instance
-                + ", "
-                + holder.get()
-                + ")");
-      }
-      LOG.log(
-          Level.INFO,
-          "breaking the lock of volume {0} that a dead process of this server held",
-          id);
-      image.breakLock(holder.get());
-    }
-    try {
-      image.lock();
-    } catch (CephException e) {
-      if (e.errno() == CephException.EROFS || e.errno() == CephException.EBUSY) {
-        throw new VolumeException(Reason.IN_USE, "volume " + id + " is open in another server", e);
-      }
-      throw e;
-    }
-    image.metadata(OWNER, config.instance().toString());
+    return infos;
   }
 
   @Override
   public Capacity capacity() throws IOException {
-    return cluster.capacity();
+    return calls.ofPool("the space", cluster::capacity);
   }
 
   @Override
-  public synchronized void close() throws IOException {
-    for (RbdVolume volume : List.copyOf(openWritable.values())) {
-      volume.close();
+  public Volume open(UUID id) throws IOException {
+    return calls.perform(
+        "open", "volume " + id, List.of(id), List.of(), () -> volumes.open(id), RbdVolume::close);
+  }
+
+  /**
+   * Ends what can be ended and waits for the rest up to the limit of a call; a volume that cannot
+   * be closed keeps neither the others nor the purge from it. What still uses the connection after
+   * that keeps it until the process ends.
+   */
+  @Override
+  public void close() throws IOException {
+    closing = true;
+    List<IOException> failures = new ArrayList<>();
+    boolean idle = calls.end();
+    synchronized (bounded) {
+      if (closed) {
+        return;
+      }
+      closed = true;
+      volumes.close(failures);
+      attempt(failures, trash::close);
+      bounded.close();
+      if (idle) {
+        attempt(failures, cluster::close);
+      } else {
+        failures.add(
+            new IOException("calls to the Ceph cluster are still under way; see 'ceph -s'"));
+      }
     }
-    for (RbdVolume volume : List.copyOf(openSealed.keySet())) {
-      volume.close();
-    }
-    cluster.close();
-  }
-
-  private void publish(UUID id, Lineage lineage) throws IOException {
-    try (RbdImage image = cluster.openWritable(id.toString())) {
-      image.metadata(RECORD, lineage.format());
+    if (!failures.isEmpty()) {
+      IOException first = new IOException("the volume store was not closed cleanly");
+      failures.forEach(first::addSuppressed);
+      throw first;
     }
   }
 
-  /** The volume if it is whole; the remainder of an unfinished call is cleared away. */
-  private Optional<Facts> existing(UUID id) throws IOException {
-    Optional<Facts> found = facts(id);
-    if (found.isEmpty() && cluster.names().contains(id.toString())) {
-      publish(id, Lineage.root()); // marks it as ours, so that the purge may take it
-      cluster.discard(id.toString());
-      purgeTrash();
-    }
-    return found;
+  interface Step {
+    void run() throws IOException;
   }
 
-  private VolumeInfo require(UUID id) throws IOException {
-    return find(id).orElseThrow(() -> notFound(id));
-  }
-
-  private VolumeException notFound(UUID id) {
-    return new VolumeException(
-        Reason.NOT_FOUND, "there is no volume " + id + " in pool " + config.pool());
-  }
-
-  private Lineage requireLineage(UUID id) throws IOException {
-    return requireFacts(id).lineage();
-  }
-
-  private void requireClosed(UUID id) throws VolumeException {
-    if (openWritable.containsKey(id) || openSealed.containsValue(id)) {
-      throw new VolumeException(Reason.IN_USE, "volume " + id + " is open");
+  static void attempt(List<IOException> failures, Step step) {
+    try {
+      step.run();
+    } catch (IOException e) {
+      failures.add(e);
     }
   }
 
@@ -593,61 +375,9 @@ public final class RbdVolumeStore implements VolumeStore {
   private VolumeInfo sameOrThrow(UUID id, Facts existing, Lineage lineage, long sizeBytes)
       throws IOException {
     if (existing.lineage().equals(lineage) && existing.sizeBytes() == sizeBytes) {
-      return require(id);
+      return images.requireInfo(id);
     }
     throw new VolumeException(
         Reason.ALREADY_EXISTS, "volume " + id + " exists with another size or origin");
-  }
-
-  private static Optional<UUID> parseId(String name) {
-    try {
-      return Optional.of(UUID.fromString(name));
-    } catch (IllegalArgumentException e) {
-      return Optional.empty(); // not a volume of ours
-    }
-  }
-
-  private interface ImageCall {
-    void invoke(RbdImage image) throws IOException;
-  }
-
-  /**
-   * Runs the call on the open handle if there is one: only the lock's holder may take a snapshot
-   * without being asked to.
-   */
-  private void withImage(UUID disk, ImageCall call) throws IOException {
-    RbdVolume open = openWritable.get(disk);
-    if (open != null) {
-      call.invoke(open.image());
-      return;
-    }
-    try (RbdImage image = cluster.openWritable(disk.toString())) {
-      call.invoke(image);
-    }
-  }
-
-  private interface ClusterCall {
-    void invoke() throws IOException;
-  }
-
-  private static void translate(UUID id, ClusterCall call) throws IOException {
-    try {
-      call.invoke();
-    } catch (CephException e) {
-      throw translated(id, e);
-    }
-  }
-
-  static VolumeException translated(UUID id, CephException e) {
-    Reason reason =
-        switch (e.errno()) {
-          case CephException.ENOENT -> Reason.NOT_FOUND;
-          case CephException.EEXIST -> Reason.ALREADY_EXISTS;
-          case CephException.EBUSY -> Reason.IN_USE;
-          case CephException.ENOTEMPTY -> Reason.HAS_DEPENDANTS;
-          case CephException.ENOSPC, CephException.EDQUOT -> Reason.OUT_OF_SPACE;
-          default -> Reason.UNAVAILABLE;
-        };
-    return new VolumeException(reason, "volume " + id + ": " + e.getMessage(), e);
   }
 }

@@ -3,6 +3,7 @@ package io.malleable.volume.rbd;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -41,7 +42,7 @@ public final class CephCluster {
   public RbdConfig emptyPool() throws IOException, InterruptedException {
     String pool = "m2-" + UUID.randomUUID();
     ceph("osd", "pool", "create", pool, "1");
-    run(List.of("rbd", "-c", conf().toString(), "pool", "init", pool));
+    rbd("pool", "init", pool);
     return config(pool, UUID.randomUUID());
   }
 
@@ -60,6 +61,23 @@ public final class CephCluster {
         new ArrayList<>(List.of("ceph", "-c", conf().toString(), "--connect-timeout", "10"));
     command.addAll(List.of(arguments));
     return run(command);
+  }
+
+  /** Runs {@code rbd} as the administrator. */
+  String rbd(String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of("rbd", "-c", conf().toString()));
+    command.addAll(List.of(arguments));
+    return run(command);
+  }
+
+  /** Another user of the cluster with these capabilities, in the cluster's keyring. */
+  void addUser(String name, String... capabilities) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of("auth", "get-or-create", "client." + name));
+    command.addAll(List.of(capabilities));
+    Files.writeString(
+        directory.resolve("keyring"),
+        ceph(command.toArray(String[]::new)),
+        StandardOpenOption.APPEND);
   }
 
   private void script(String action) throws IOException, InterruptedException {

@@ -272,9 +272,7 @@ final class RbdVolumeStoreTest {
 
   @Test
   void aUserWithoutTheCapabilityIsToldWhichOneIsMissing() throws Exception {
-    String keyring = cluster.ceph("auth", "get-or-create", "client.poor", "mon", "allow r");
-    java.nio.file.Files.writeString(
-        cluster.conf().resolveSibling("keyring"), keyring, java.nio.file.StandardOpenOption.APPEND);
+    cluster.addUser("poor", "mon", "allow r");
     assertUnavailable(
         "profile rbd",
         new RbdConfig(cluster.conf(), "poor", "m2", Duration.ofSeconds(10), instance));
