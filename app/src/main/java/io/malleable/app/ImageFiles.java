@@ -6,27 +6,20 @@ import io.malleable.control.ImageExpectation;
 import io.malleable.control.ImageFacts;
 import io.malleable.control.ImageImports;
 import io.malleable.control.ImageSource;
-import io.malleable.server.ImageExports;
 import io.malleable.volume.ImageException;
 import io.malleable.volume.ImageFormat;
 import io.malleable.volume.ImageImporter;
 import io.malleable.volume.TransferProgress;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Optional;
 import java.util.UUID;
 
-/** Images from files of this machine, uploads and downloads, and as files again. */
-final class ImageFiles implements ImageImports, ImageExports {
+/** Images from files of this machine, uploads and downloads. */
+final class ImageFiles implements ImageImports {
   /** Of the progress of an import from a URL, the part that the download makes. */
   private static final double DOWNLOADED = 0.5;
-
-  private static final int HASH_CHUNK_BYTES = 256 * 1024;
 
   private final ImageImporter importer;
   private final Download downloads;
@@ -92,28 +85,15 @@ final class ImageFiles implements ImageImports, ImageExports {
     }
   }
 
-  @Override
-  public void write(UUID image, String format, Path file) throws IOException {
-    try {
-      importer.exportFile(
-          image, file, ImageFormat.ofLabel(format).orElseThrow(), TransferProgress.NONE);
-    } catch (ImageException e) {
-      throw ControlException.of(ErrorCode.IO_FAILED, String.valueOf(e.getMessage()), e.hint())
-          .causedBy(e);
-    }
-  }
-
   private ImageFacts importFile(
       UUID volume, Path file, ImageExpectation expected, ImportProgress progress, double begun)
       throws IOException {
-    if (expected.sha256().isPresent()) {
-      requireSha256(file, expected.sha256().get(), progress);
-    }
     ImageImporter.Imported imported =
         importer.importFile(
             volume,
             file,
             format(expected.format()),
+            expected.sha256(),
             new TransferProgress() {
               @Override
               public void onProgress(long doneBytes, long totalBytes) {
@@ -130,33 +110,6 @@ final class ImageFiles implements ImageImports, ImageExports {
         imported.volume().sizeBytes(), imported.format().label(), imported.sha256().orElse(""));
   }
 
-  /** Before anything is stored: a wrong file is most of all one that should not be there. */
-  private static void requireSha256(Path file, String wanted, ImportProgress progress)
-      throws IOException {
-    String actual;
-    try (InputStream in = Files.newInputStream(file)) {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      byte[] chunk = new byte[HASH_CHUNK_BYTES];
-      for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
-        if (progress.isCancelled()) {
-          throw ControlException.of(ErrorCode.ABORTED, "The import was aborted.");
-        }
-        digest.update(chunk, 0, n);
-      }
-      actual = HexFormat.of().formatHex(digest.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform has SHA-256", e);
-    }
-    if (!actual.equals(wanted)) {
-      throw ControlException.ofField(
-          ErrorCode.CHECKSUM_WRONG,
-          "sha256",
-          wanted,
-          "The image file has the SHA-256 " + actual + ", not " + wanted + ".",
-          "Get the file again, or correct the checksum.");
-    }
-  }
-
   private static Optional<ImageFormat> format(Optional<String> label) {
     return label.flatMap(ImageFormat::ofLabel);
   }
@@ -169,8 +122,8 @@ final class ImageFiles implements ImageImports, ImageExports {
           case CANCELLED -> ErrorCode.ABORTED;
           case TOO_LARGE -> ErrorCode.OUT_OF_SPACE;
           case TOOL_MISSING, TOOL_FAILED -> ErrorCode.IO_FAILED;
-          case FILE_EXISTS,
-              NOT_A_FILE,
+          case CHECKSUM_WRONG -> ErrorCode.CHECKSUM_WRONG;
+          case NOT_A_FILE,
               NOT_READABLE,
               EMPTY,
               NOT_AN_IMAGE,

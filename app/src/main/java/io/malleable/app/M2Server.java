@@ -21,6 +21,8 @@ import io.malleable.netboot.LoaderDirectory;
 import io.malleable.server.AccessToken;
 import io.malleable.server.ApiPorts;
 import io.malleable.server.ApiServer;
+import io.malleable.volume.ExportedImage;
+import io.malleable.volume.ImageFormat;
 import io.malleable.volume.ImageImporter;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeStore;
@@ -141,7 +143,7 @@ final class M2Server implements AutoCloseable {
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(
-              new ImageImporter(volumes, data.resolve("staging")),
+              new ImageImporter(volumes, data.resolve("staging"), settings.storeReserveBytes()),
               new Download(data.resolve("downloads"), settings.storeReserveBytes()));
       Control control = control(data, volumes, targets, power, images);
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
@@ -159,7 +161,8 @@ final class M2Server implements AutoCloseable {
               facts,
               new ReachablePortal(settings.advertise(), iscsiAt),
               power::console,
-              images,
+              (image, format) ->
+                  ExportedImage.open(volumes, image, ImageFormat.ofLabel(format).orElseThrow()),
               new ImageChecksOnVolumes(volumes),
               data.resolve("uploads"),
               settings.storeReserveBytes(),

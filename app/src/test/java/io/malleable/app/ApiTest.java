@@ -360,14 +360,41 @@ final class ApiTest {
     assertEquals(
         api.get("/v1/images/base").body().path("sha256").asText(), image.path("sha256").asText());
     put(path + "?format=raw", content, null).expectProblem(409, "NAME_TAKEN");
-    put("/v1/images/bad/content?sha256=" + "0".repeat(64), content, null)
-        .expectProblem(400, "CHECKSUM_WRONG");
+    JsonNode bad =
+        api.finished(
+            put("/v1/images/bad/content?format=raw&sha256=" + "0".repeat(64), content, null));
+    assertEquals("CHECKSUM_WRONG", bad.path("error").path("code").asText(), bad::toString);
     put("/v1/images/bad/content", new byte[0], null).expectProblem(400, "IMAGE_INVALID");
     put("/v1/images/Bad+/content", content, null).expectProblem(400, "NAME_INVALID");
     api.delete("/v1/images/sent").expect(204);
     try (var left = Files.list(directory.resolve("the data/uploads"))) {
       assertEquals(List.of(), left.map(Path::getFileName).toList(), "nothing is left behind");
     }
+  }
+
+  @Test
+  void anUploadOfWhichOnlyTheAnswerWasLostNeedsNotBeSentAgain() throws Exception {
+    byte[] content = Files.readAllBytes(file);
+    String path = "/v1/images/whole/content";
+    put(path, new byte[0], "bytes */" + content.length).expectProblem(409, "UPLOAD_OFFSET");
+    // As a server that was killed just then leaves it.
+    Files.createDirectories(directory.resolve("the data/uploads"));
+    Files.write(directory.resolve("the data/uploads/default+whole.part"), content);
+    Reply offset = api.send("HEAD", path, null).expect(204);
+    assertEquals(Integer.toString(content.length), offset.header("Upload-Offset"));
+    api.succeeded(put(path + "?format=raw", new byte[0], "bytes */" + content.length));
+    JsonNode image = api.get("/v1/images/whole").expect(200).body();
+    assertEquals(
+        api.get("/v1/images/base").body().path("sha256").asText(), image.path("sha256").asText());
+    api.delete("/v1/images/whole").expect(204);
+  }
+
+  @Test
+  void aSparseFileMayBeLargerThanWhatIsFree() throws Exception {
+    String path = "/v1/images/sparse/content";
+    put(path, new byte[1024], "bytes 0-1023/" + (1L << 50)).expect(204);
+    put(path, new byte[1024], "bytes 1024-2047/" + (1L << 50)).expect(204);
+    Files.delete(directory.resolve("the data/uploads/default+sparse.part"));
   }
 
   @Test
@@ -384,6 +411,7 @@ final class ApiTest {
                 api.request("/v1/images/base/content").build(),
                 java.net.http.HttpResponse.BodyHandlers.ofByteArray());
     assertEquals("QFI", new String(qcow2.body(), 0, 3, java.nio.charset.StandardCharsets.US_ASCII));
+    assertEquals(qcow2.body().length, qcow2.headers().firstValueAsLong("Content-Length").orElse(0));
     api.get("/v1/images/base/content?format=vmdk").expectProblem(400, "PARAMETER_INVALID");
   }
 

@@ -61,13 +61,17 @@ final class CommandsTest {
   }
 
   private Outcome run(String words) {
+    return run(words, false);
+  }
+
+  private Outcome run(String words, boolean interactive) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
     int status =
         M2Command.run(
             words.split(" ", -1),
             Map.of(),
-            new Terminal(environment, false, 100),
+            new Terminal(environment, interactive, 100),
             new PrintWriter(out),
             new PrintWriter(err));
     return new Outcome(status, out.toString(), err.toString());
@@ -166,6 +170,14 @@ final class CommandsTest {
     String du = Programs.run(List.of("du", "--block-size=1", out.toString()));
     assertTrue(Long.parseLong(du.split("\\s", 2)[0]) < 1 << 20, du);
     assertTrue(fail("image export sparse " + out).contains("exists already"));
+  }
+
+  @Test
+  void anExportShowsHowFarItIs() {
+    Outcome outcome =
+        run("image export base " + directory.resolve("shown.raw") + " --format raw", true);
+    assertEquals(0, outcome.status(), outcome::err);
+    assertTrue(outcome.err().contains("export base [") && outcome.err().contains(" of 4 MiB"));
   }
 
   /** The URL of a file on a server of its own, which ends with the tests. */
@@ -309,7 +321,18 @@ final class CommandsTest {
 
   @Test
   void theServerIsSeenAtOneGlance() throws Exception {
-    assertTrue(succeed("status").contains("data        " + directory.resolve("data")));
+    String status = succeed("status");
+    for (String line :
+        List.of(
+            "server      " + environment.get("M2_URL") + ", version \\S+, up \\d+s.*",
+            "boot        http://127\\.0\\.0\\.1:\\d+, iSCSI 127\\.0\\.0\\.1:\\d+",
+            "data        " + directory.resolve("data"),
+            "space       \\[[#.]{20}\\] \\S+ [KMGT]iB of \\S+ [KMGT]iB free",
+            "volumes     \\S+ [KMG]iB allocated, \\S+ ([KMG]i)?B of it shared; disks may grow to \\S+ ([KMG]i)?B",
+            "holds       \\d+ images?, \\d+ disks?, \\d+ snapshots?, \\d+ nodes? in \\d+ projects?",
+            "busy        \\d+ operations?, \\d+ sessions?")) {
+      assertTrue(status.lines().anyMatch(shown -> shown.matches(line)), line + "\n" + status);
+    }
     assertTrue(json("status").path("system").has("capacity"));
     assertTrue(json("event list").isArray());
     assertTrue(succeed("event list --limit 5").contains("image"));

@@ -28,6 +28,10 @@ import org.jspecify.annotations.Nullable;
  */
 public final class ApiClient {
   private static final int READ_TIMEOUT_MILLIS = 100_000;
+
+  /** After the last byte of an upload the server still makes it durable. */
+  private static final int UPLOAD_TIMEOUT_MILLIS = 600_000;
+
   private static final int MAX_JSON_BYTES = 64 * 1024 * 1024;
   private static final int PAGE_ITEMS = 1000;
   private static final int COPY_BYTES = 256 * 1024;
@@ -119,16 +123,35 @@ public final class ApiClient {
 
   /** GET whose answer is copied as it comes, until the server ends it. */
   public void stream(OutputStream out, String path, String... arguments) {
-    String target = expand(path, arguments);
     // A console may be silent for as long as it likes.
-    try (HttpConnection connection = HttpConnection.open(endpoint.url(), 0)) {
+    copy(out, 0, (_, _) -> {}, expand(path, arguments));
+  }
+
+  /** Hears how much of a file has come. */
+  interface Received {
+    /** {@code totalBytes} is negative when the server did not say. */
+    void onBytes(long bytes, long totalBytes);
+  }
+
+  /** GET of a file; one that breaks off is an error. */
+  void download(OutputStream out, Received received, String path, String... arguments) {
+    copy(out, READ_TIMEOUT_MILLIS, received, expand(path, arguments));
+  }
+
+  private void copy(OutputStream out, int readTimeoutMillis, Received received, String target) {
+    try (HttpConnection connection = HttpConnection.open(endpoint.url(), readTimeoutMillis)) {
       HttpConnection.Answer answer =
           connection.exchange("GET", target, headers(Map.of("Accept", "*/*")), NOTHING);
       refuse(answer);
-      byte[] buffer = new byte[8192];
+      String length = answer.headers().getOrDefault("content-length", "");
+      long total = length.matches("[0-9]{1,18}") ? Long.parseLong(length) : -1;
+      byte[] buffer = new byte[COPY_BYTES];
+      long bytes = 0;
       for (int count = answer.body().read(buffer); count >= 0; count = answer.body().read(buffer)) {
         out.write(buffer, 0, count);
         out.flush();
+        bytes += count;
+        received.onBytes(bytes, total);
       }
     } catch (IOException e) {
       throw Failures.unreachable(endpoint.url(), e);
@@ -194,7 +217,7 @@ public final class ApiClient {
     if (contentRange != null) {
       headers.put("Content-Range", contentRange);
     }
-    return send("PUT", target, headers, new Copied(in, lengthBytes, sent));
+    return send("PUT", target, headers, new Copied(in, lengthBytes, sent), UPLOAD_TIMEOUT_MILLIS);
   }
 
   private record Copied(InputStream in, long lengthBytes, LongConsumer sent)
@@ -235,7 +258,16 @@ public final class ApiClient {
 
   private Answer send(
       String method, String target, Map<String, String> more, HttpConnection.Body body) {
-    try (HttpConnection connection = HttpConnection.open(endpoint.url(), READ_TIMEOUT_MILLIS)) {
+    return send(method, target, more, body, READ_TIMEOUT_MILLIS);
+  }
+
+  private Answer send(
+      String method,
+      String target,
+      Map<String, String> more,
+      HttpConnection.Body body,
+      int readTimeoutMillis) {
+    try (HttpConnection connection = HttpConnection.open(endpoint.url(), readTimeoutMillis)) {
       HttpConnection.Answer answer = connection.exchange(method, target, headers(more), body);
       refuse(answer);
       return new Answer(answer.status(), json(answer));

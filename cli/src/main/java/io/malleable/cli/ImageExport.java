@@ -27,8 +27,15 @@ final class ImageExport extends ServerCommand {
     }
     Path part = target.resolveSibling(target.getFileName() + ".part");
     try {
-      try (OutputStream out = new Target(part)) {
-        api().stream(out, "/v1/images/{}/content?format={}", name.text(), wanted);
+      try (OutputStream out = new Target(part);
+          ProgressLine line = new ProgressLine(terminal(), err(), "export " + name.text())) {
+        api()
+            .download(
+                out,
+                (bytes, total) -> show(line, bytes, total),
+                "/v1/images/{}/content?format={}",
+                name.text(),
+                wanted);
       }
       Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
       long sizeBytes = Files.size(target);
@@ -38,6 +45,12 @@ final class ImageExport extends ServerCommand {
     } finally {
       remove(part);
     }
+  }
+
+  private static void show(ProgressLine line, long bytes, long total) {
+    line.show(
+        total <= 0 ? 0 : (double) bytes / total,
+        Sizes.format(bytes) + (total < 0 ? "" : " of " + Sizes.format(total)));
   }
 
   private static void remove(Path part) {

@@ -55,7 +55,7 @@ final class ImageUpload {
       long size = channel.size();
       long offset = arrived(name, size);
       channel.position(offset);
-      String range = offset == 0 ? null : "bytes " + offset + "-" + (size - 1) + "/" + size;
+      String range = range(offset, size);
       String target = ApiClient.expand(CONTENT, name) + "?public=" + said.shared();
       target += ApiClient.expand("&sha256={}", sha256);
       if (said.format() != null) {
@@ -89,11 +89,23 @@ final class ImageUpload {
     }
   }
 
-  /** How much the server has of an attempt that broke off; nothing when that was another file. */
+  /** With it the server knows the end of the file from the end of a broken connection. */
+  private static @Nullable String range(long offset, long size) {
+    if (size == 0) {
+      return null;
+    }
+    String part = offset == size ? "*" : offset + "-" + (size - 1);
+    return "bytes " + part + "/" + size;
+  }
+
+  /**
+   * How much the server has of an attempt that broke off, all of it if it was the answer that got
+   * lost; nothing when that was another file.
+   */
   private long arrived(String name, long size) {
     String offset = api.head("upload-offset", "0", CONTENT, name);
     long bytes = offset.matches("[0-9]{1,18}") ? Long.parseLong(offset) : 0;
-    return bytes < size ? bytes : 0;
+    return bytes <= size ? bytes : 0;
   }
 
   private static void show(ProgressLine line, long sent, long size) {

@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import java.io.IOException;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -39,6 +40,11 @@ public final class ControlException extends RuntimeException {
   public static ControlException ofField(
       ErrorCode code, String field, String value, String message, String hint) {
     return new ControlException(code, message, field, shortened(value), hint, null);
+  }
+
+  /** What a failure of the store or of a file comes to. */
+  public static ControlException of(IOException cause) {
+    return Failures.of(cause);
   }
 
   /** The same error, with what caused it for the log. */

@@ -146,6 +146,20 @@ public final class Images {
     });
   }
 
+  /**
+   * Asks before a long upload what {@link #importImage} would refuse after it.
+   *
+   * @throws ControlException NAME_TAKEN
+   */
+  public void requireNameFree(UUID project, String name) {
+    ports
+        .database()
+        .read(rows -> {
+          requireNameFree(rows, project, name);
+          return true;
+        });
+  }
+
   private static void checkFormat(String format) {
     if (!FORMATS.contains(format)) {
       throw ControlException.ofField(

@@ -12,9 +12,9 @@ import java.util.function.Function;
  * What the API stands on.
  *
  * @param consoles the serial console of a node, where it has one
- * @param exports writes images as files
+ * @param exports makes files of images
  * @param checks looks inside images
- * @param uploads directory for image files on their way in and out
+ * @param uploads directory for image files on their way in
  * @param reserveBytes what uploads leave free on that directory's file system
  * @param serving false while the server starts or stops: streams end, {@code /readyz} refuses
  */

@@ -21,7 +21,7 @@ final class ApiRoutes {
     routes.addAll(images.routes());
     routes.addAll(new ImageSharingRoutes(context, images).routes());
     routes.addAll(new UploadRoutes(context, uploads).routes());
-    routes.addAll(new ExportRoutes(context, ports.exports(), ports.uploads()).routes());
+    routes.addAll(new ExportRoutes(context, ports.exports()).routes());
     routes.addAll(new ImageCheckRoutes(context, ports.checks()).routes());
     routes.addAll(new DiskRoutes(context, ports.portal()).routes());
     routes.addAll(new SnapshotRoutes(context, images).routes());

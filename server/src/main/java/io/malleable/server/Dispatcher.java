@@ -2,6 +2,7 @@ package io.malleable.server;
 
 import io.helidon.http.HeaderNames;
 import io.helidon.http.Status;
+import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
@@ -153,6 +154,10 @@ final class Dispatcher implements Handler {
           stream.writer().write(out);
         } catch (IOException | UncheckedIOException e) {
           LOG.log(Level.DEBUG, "a client hung up on its stream", e);
+          if (stream.lengthBytes() >= 0) {
+            // Or we failed: the client must not wait for the rest, nor take the next answer for it.
+            throw new CloseConnectionException("a body broke off", e);
+          }
         } catch (InterruptedException e) {
           Thread.currentThread().interrupt();
         }

@@ -2,30 +2,31 @@ package io.malleable.server;
 
 import io.malleable.control.Image;
 import io.malleable.control.ImageReading;
+import io.malleable.volume.ExportedImage;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
-import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
 
-/** {@code GET /v1/images/{image}/content}: an image as a file. */
+/** {@code GET /v1/images/{image}/content}: an image as a file, made while it is sent. */
 final class ExportRoutes {
+  private static final System.Logger LOG = System.getLogger(ExportRoutes.class.getName());
   private static final Set<String> FORMATS = Set.of("raw", "qcow2");
+
+  /** Each reads as fast as its client takes; more of them only slow the machines down. */
+  private static final int MAX_EXPORTS = 16;
+
+  private static final Duration PATIENCE = Duration.ofMinutes(2);
 
   private final Context context;
   private final ImageExports exports;
-  private final Path directory;
+  private final Semaphore free = new Semaphore(MAX_EXPORTS);
 
-  /** Each takes the room of the image, so that nobody gets to fill the disk by asking often. */
-  private final Set<UUID> busy = ConcurrentHashMap.newKeySet();
-
-  ExportRoutes(Context context, ImageExports exports, Path directory) {
+  ExportRoutes(Context context, ImageExports exports) {
     this.context = context;
     this.exports = exports;
-    this.directory = directory;
   }
 
   List<Route> routes() {
@@ -43,47 +44,68 @@ final class ExportRoutes {
           "Images cannot be written as " + format + ".",
           "Use raw or qcow2.");
     }
-    try (ImageReading reading =
-        context.control().images().read(context.project(call), call.variable("image"))) {
-      return write(reading.image(), format);
-    }
-  }
-
-  private Answer write(Image image, String format) throws IOException {
-    if (!busy.add(image.id())) {
+    if (!free.tryAcquire()) {
       throw ApiException.of(
           409,
           "EXPORT_BUSY",
           null,
-          "The image '" + image.name() + "' is being exported.",
-          "Wait for the end of that export.");
+          MAX_EXPORTS + " images are being exported.",
+          "Wait for the end of one of these exports.");
     }
-    Path file = directory.resolve(image.id() + ".export");
+    Export begun = null;
     try {
-      Files.createDirectories(directory);
-      Files.deleteIfExists(file);
-      exports.write(image.id(), format, file);
+      begun = begin(call, format);
+      Export export = begun;
       return new Answer.Stream(
-          "application/octet-stream", Files.size(file), out -> send(image.id(), file, out));
-    } catch (IOException | RuntimeException e) {
-      forget(image.id(), file);
-      throw e;
+          "application/octet-stream", export.file().lengthBytes(), export::send);
+    } finally {
+      if (begun == null) {
+        free.release();
+      }
     }
   }
 
-  private void send(UUID image, Path file, OutputStream out) throws IOException {
+  private Export begin(Call call, String format) throws IOException {
+    ImageReading reading =
+        context.control().images().read(context.project(call), call.variable("image"));
+    ExportedImage file = null;
     try {
-      Files.copy(file, out);
+      file = exports.open(reading.image().id(), format);
+      return new Export(reading, file);
     } finally {
-      forget(image, file);
+      if (file == null) {
+        reading.close();
+      }
     }
   }
 
-  private void forget(UUID image, Path file) throws IOException {
-    try {
-      Files.deleteIfExists(file);
-    } finally {
-      busy.remove(image);
+  /** One export from its first byte to its last; the image stays until then. */
+  private final class Export {
+    private final ImageReading reading;
+    private final ExportedImage file;
+
+    Export(ImageReading reading, ExportedImage file) {
+      this.reading = reading;
+      this.file = file;
+    }
+
+    ExportedImage file() {
+      return file;
+    }
+
+    void send(OutputStream out) throws IOException {
+      Image image = reading.image();
+      try (reading;
+          file;
+          StallGuard guarded = new StallGuard(out, PATIENCE).started()) {
+        file.writeTo(guarded);
+      } catch (IOException e) {
+        // Which of both it was, an unreadable image or a client that went, only the text says.
+        LOG.log(System.Logger.Level.WARNING, "the export of image " + image.id() + " broke off", e);
+        throw e;
+      } finally {
+        free.release();
+      }
     }
   }
 }

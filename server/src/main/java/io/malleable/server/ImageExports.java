@@ -1,17 +1,17 @@
 package io.malleable.server;
 
+import io.malleable.volume.ExportedImage;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.UUID;
 
-/** Writes images as files. */
+/** Makes files of images. */
 @FunctionalInterface
 public interface ImageExports {
   /**
-   * Writes a new file.
+   * Opens an image as a file; whoever takes it closes it.
    *
    * @param image its volume has the same id
    * @param format raw or qcow2
    */
-  void write(UUID image, String format, Path file) throws IOException;
+  ExportedImage open(UUID image, String format) throws IOException;
 }

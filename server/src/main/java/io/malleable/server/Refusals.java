@@ -3,6 +3,7 @@ package io.malleable.server;
 import io.malleable.control.ControlException;
 import io.malleable.control.ErrorCode;
 import io.malleable.control.OperationError;
+import io.malleable.volume.VolumeException;
 import java.lang.System.Logger.Level;
 import org.jspecify.annotations.Nullable;
 
@@ -31,6 +32,9 @@ final class Refusals {
           refused.field().orElse(null),
           refused.value().orElse(null),
           refused.hint().orElse(null));
+    }
+    if (e instanceof VolumeException refused) {
+      return answer(ControlException.of(refused));
     }
     LOG.log(Level.ERROR, "a request failed", e);
     return Answer.problem(

@@ -44,9 +44,11 @@ final class UploadRoutes {
     Optional<String> sha256 = call.query("sha256");
     sha256.ifPresent(UploadRoutes::checkDigest);
     Optional<ContentRange> range = call.header("Content-Range").map(ContentRange::parse);
+    // Who has sent for an hour should not learn only then that the name is taken.
+    context.control().images().requireNameFree(project.id(), key.image());
     Optional<Path> whole;
     try (InputStream body = call.content()) {
-      whole = uploads.receive(key, range, sha256, body);
+      whole = uploads.receive(key, range, body);
     }
     if (whole.isEmpty()) {
       return partial(uploads.offsetBytes(key));
@@ -61,7 +63,7 @@ final class UploadRoutes {
                   project.id(),
                   key.image(),
                   new ImageSource.Upload(file),
-                  new ImageExpectation(format, Optional.empty()),
+                  new ImageExpectation(format, sha256),
                   ImageRoutes.visibility(isPublic));
       return Context.longWork(operation);
     } catch (RuntimeException e) {

@@ -10,13 +10,10 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -36,7 +33,11 @@ final class Uploads {
   /** How often an upload looks whether there is still space. */
   private static final long SPACE_CHECK_BYTES = 16L << 20;
 
+  /** How often an upload is made durable, so that the answer to its last byte comes soon. */
+  private static final long SYNC_BYTES = 256L << 20;
+
   private static final String PART = ".part";
+  private static final String WHOLE = ".image";
 
   private final Path directory;
   private final long reserveBytes;
@@ -82,8 +83,7 @@ final class Uploads {
    * @param range absent for a body that is the whole file
    * @return the file once its last byte has arrived; whoever takes it removes it
    */
-  Optional<Path> receive(
-      Key key, Optional<ContentRange> range, Optional<String> sha256, InputStream body)
+  Optional<Path> receive(Key key, Optional<ContentRange> range, InputStream body)
       throws IOException {
     if (!busy.add(key.fileName())) {
       throw ApiException.of(
@@ -96,14 +96,13 @@ final class Uploads {
     try {
       Files.createDirectories(directory);
       dropOld();
-      return append(key, range, sha256, body);
+      return append(key, range, body);
     } finally {
       busy.remove(key.fileName());
     }
   }
 
-  private Optional<Path> append(
-      Key key, Optional<ContentRange> range, Optional<String> sha256, InputStream body)
+  private Optional<Path> append(Key key, Optional<ContentRange> range, InputStream body)
       throws IOException {
     Path part = directory.resolve(key.fileName());
     long firstByte = range.map(ContentRange::first).orElse(0L);
@@ -119,7 +118,6 @@ final class Uploads {
           .withHeader("Upload-Offset", Long.toString(present));
     }
     long mostBytes = range.map(ContentRange::lengthBytes).orElse(Long.MAX_VALUE);
-    requireSpace(range.map(r -> r.total() - firstByte).orElse(0L));
     long received = copy(body, part, firstByte, mostBytes);
     if (range.isPresent() && received != mostBytes) {
       throw ApiException.of(
@@ -138,8 +136,7 @@ final class Uploads {
       throw ApiException.of(
           400, "IMAGE_INVALID", null, "The file is empty.", "Send the image as the body.");
     }
-    requireDigest(part, sha256);
-    Path whole = directory.resolve(UUID.randomUUID() + ".image");
+    Path whole = directory.resolve(UUID.randomUUID() + WHOLE);
     Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
     return Optional.of(whole);
   }
@@ -159,8 +156,12 @@ final class Uploads {
               "The body is longer than its Content-Range says.",
               "Send " + mostBytes + " bytes.");
         }
-        if (received / SPACE_CHECK_BYTES != (received + n) / SPACE_CHECK_BYTES) {
-          requireSpace(SPACE_CHECK_BYTES);
+        // Not for all that is announced: how much of it is holes shows only when it comes.
+        if (received == 0 || crosses(SPACE_CHECK_BYTES, received, n)) {
+          requireSpace(Math.min(SPACE_CHECK_BYTES, mostBytes - received));
+        }
+        if (crosses(SYNC_BYTES, received, n)) {
+          out.force(false);
         }
         // A hole of the image stays one here. What breaks off within it is sent again.
         if (!Arrays.equals(chunk, 0, n, ZEROES, 0, n)) {
@@ -174,6 +175,10 @@ final class Uploads {
       out.force(false);
     }
     return received;
+  }
+
+  private static boolean crosses(long every, long before, int more) {
+    return before / every != (before + more) / every;
   }
 
   private static void put(FileChannel out, ByteBuffer bytes, long at) throws IOException {
@@ -197,36 +202,6 @@ final class Uploads {
               + reserveBytes
               + ".",
           "Delete what is not needed, or enlarge the server's file system.");
-    }
-  }
-
-  private static void requireDigest(Path file, Optional<String> sha256) throws IOException {
-    if (sha256.isEmpty()) {
-      return;
-    }
-    String actual = digest(file);
-    if (!actual.equals(sha256.get())) {
-      Files.delete(file);
-      throw ApiException.of(
-          400,
-          "CHECKSUM_WRONG",
-          "sha256",
-          sha256.get(),
-          "The file that arrived has the SHA-256 " + actual + ".",
-          "Upload it again.");
-    }
-  }
-
-  private static String digest(Path file) throws IOException {
-    try (InputStream in = Files.newInputStream(file)) {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      byte[] chunk = new byte[CHUNK_BYTES];
-      for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
-        digest.update(chunk, 0, n);
-      }
-      return HexFormat.of().formatHex(digest.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform has SHA-256", e);
     }
   }
 

@@ -69,7 +69,9 @@ final class ApiRoutesTest {
                   new NoFacts(),
                   host -> host,
                   node -> Optional.empty(),
-                  (image, format, file) -> {},
+                  (image, format) -> {
+                    throw new IllegalStateException("nobody calls it");
+                  },
                   (image, firmware) -> {
                     throw new IllegalStateException("nobody calls it");
                   },

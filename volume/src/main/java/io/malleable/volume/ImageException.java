@@ -2,14 +2,11 @@ package io.malleable.volume;
 
 import java.io.IOException;
 
-/**
- * Why an image file could not be imported or exported. Nothing is left behind when it is thrown.
- */
+/** Why an image file could not be imported. Nothing is left behind when it is thrown. */
 public final class ImageException extends IOException {
   /** Stable: callers map these to their own codes. */
   public enum Reason {
     FILE_MISSING,
-    FILE_EXISTS,
     NOT_A_FILE,
     NOT_READABLE,
     EMPTY,
@@ -20,6 +17,7 @@ public final class ImageException extends IOException {
     HAS_BACKING_FILE,
     TOO_LARGE,
     CHANGED_MEANWHILE,
+    CHECKSUM_WRONG,
     CANCELLED,
     TOOL_MISSING,
     TOOL_FAILED

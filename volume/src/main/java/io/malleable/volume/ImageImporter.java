@@ -26,27 +26,56 @@ public final class ImageImporter {
   private static final int SECTOR_BYTES = LocalVolumeStore.SECTOR_BYTES;
   private static final String STAGED = ".staged";
 
-  /** Hashing holes takes a minute per 64 GiB; a longer file is imported without a checksum. */
-  private static final long MAX_HASHED_BYTES = 64L << 30;
+  /**
+   * Hashing holes takes a minute per 64 GiB; a longer file gets a checksum only if it is compared
+   * with one.
+   */
+  static final long HASHED_UNASKED_BYTES = 64L << 30;
+
+  /** Asking a store how full it is may mean to ask a cluster. */
+  private static final long STORE_ASKED_NANOS = 1_000_000_000L;
 
   /** How the bar is divided, as fractions where each stage ends. */
-  private static final double CONVERTED = 0.5;
+  private static final double COMPARED = 0.2;
 
+  private static final double CONVERTED = 0.5;
   private static final double COPIED = 0.85;
+
+  private static final byte[] NOUGHT = new byte[CHUNK_BYTES];
 
   private final VolumeStore store;
   private final Path staging;
+  private final Room room;
+  private final long hashedUnaskedBytes;
   private final QemuImg qemuImg = new QemuImg();
+
+  /** What may still be written into the staging directory. */
+  interface Room {
+    /** Less than 0 when somebody else has taken more than there was. */
+    long bytes() throws IOException;
+  }
 
   /**
    * An importer into a store.
    *
    * @param staging a directory for this importer alone, with room for one converted image at a
    *     time; created when absent, leftovers in it are removed
+   * @param reserveBytes what stays free on its file system, which others live on as well
    */
-  public ImageImporter(VolumeStore store, Path staging) throws IOException {
+  public ImageImporter(VolumeStore store, Path staging, long reserveBytes) throws IOException {
+    this(
+        store,
+        staging,
+        () -> Files.getFileStore(staging).getUsableSpace() - reserveBytes,
+        HASHED_UNASKED_BYTES);
+  }
+
+  ImageImporter(VolumeStore store, Path staging, Room room, long hashedUnaskedBytes)
+      throws IOException {
     this.store = store;
     this.staging = staging;
+    this.room = room;
+    this.hashedUnaskedBytes = hashedUnaskedBytes;
     Files.createDirectories(staging);
     try (Stream<Path> files = Files.list(staging)) {
       for (Path leftover : files.filter(f -> f.toString().endsWith(STAGED)).toList()) {
@@ -58,7 +87,8 @@ public final class ImageImporter {
   /**
    * A finished import.
    *
-   * @param sha256 of the file as it was given, in hexadecimal; absent for files beyond 64 GiB
+   * @param sha256 of the file as it was given, in hexadecimal; absent for files beyond 64 GiB that
+   *     came without one
    */
   public record Imported(VolumeInfo volume, ImageFormat format, Optional<String> sha256) {}
 
@@ -77,48 +107,94 @@ public final class ImageImporter {
    *
    * @param id of the volume to be
    * @param asked the format that the user says it has
+   * @param wanted the SHA-256 that the file must have, in lower-case hexadecimal
    */
   public Imported importFile(
-      UUID id, Path file, Optional<ImageFormat> asked, TransferProgress progress)
+      UUID id,
+      Path file,
+      Optional<ImageFormat> asked,
+      Optional<String> wanted,
+      TransferProgress progress)
       throws IOException {
     ImageFormat format = ImageInspector.inspect(file, asked);
     long fileBytes = Files.size(file);
     FileTime modified = Files.getLastModifiedTime(file);
-    requireSpace(file, format == ImageFormat.RAW ? 1 : 2);
-    Optional<VolumeInfo> before = store.find(id);
-    if (before.isPresent() && !before.get().sealed()) {
-      store.delete(id);
+    requireSpace(file, format);
+    Stage work = new Stage(progress, fileBytes, 0, 1);
+    if (format != ImageFormat.RAW && wanted.isPresent()) {
+      // Before anything interprets it: a wrong file may be one that was made to do harm.
+      requireSame(file, wanted, sha256(file, work.part(0, COMPARED)));
+      work = work.part(COMPARED, 1);
     }
-    if (before.isEmpty() || !before.get().sealed()) {
-      if (format == ImageFormat.RAW) {
-        copyIn(id, file, new Stage(progress, fileBytes, 0, COPIED));
-      } else {
-        convertIn(id, file, format, progress);
-      }
-    }
-    Optional<String> sha256;
+    fill(id, file, format, work.part(0, COPIED));
     try {
-      sha256 = sha256(file, new Stage(progress, fileBytes, COPIED, 1));
+      // Of what was read a moment ago: the file may have been exchanged since it was looked at.
+      boolean hashed = wanted.isPresent() || fileBytes <= hashedUnaskedBytes;
+      Optional<String> sha256 =
+          hashed ? Optional.of(sha256(file, work.part(COPIED, 1))) : Optional.empty();
+      if (sha256.isPresent()) {
+        requireSame(file, wanted, sha256.get());
+      }
+      if (Files.size(file) != fileBytes || !Files.getLastModifiedTime(file).equals(modified)) {
+        throw new ImageException(
+            Reason.CHANGED_MEANWHILE,
+            "image file " + file + " changed while it was imported",
+            "import it again when it is complete");
+      }
+      return new Imported(store.find(id).orElseThrow(), format, sha256);
     } catch (IOException e) {
       discardUnfinished(id, e);
       throw e;
     }
-    if (Files.size(file) != fileBytes || !Files.getLastModifiedTime(file).equals(modified)) {
-      store.delete(id);
-      throw new ImageException(
-          Reason.CHANGED_MEANWHILE,
-          "image file " + file + " changed while it was imported",
-          "import it again when it is complete");
-    }
-    VolumeInfo volume = store.find(id).orElseThrow();
-    return new Imported(volume, format, sha256);
   }
 
-  private void requireSpace(Path file, int copies) throws IOException {
-    long needed = copies * Posix.allocatedBytes(file);
+  private void fill(UUID id, Path file, ImageFormat format, Stage stage) throws IOException {
+    Optional<VolumeInfo> before = store.find(id);
+    if (before.isPresent()) {
+      if (before.get().sealed()) {
+        return;
+      }
+      store.delete(id);
+    }
+    if (format == ImageFormat.RAW) {
+      copyIn(id, file, stage);
+    } else {
+      convertIn(id, file, format, stage);
+    }
+  }
+
+  private static void requireSame(Path file, Optional<String> wanted, String actual)
+      throws ImageException {
+    if (!actual.equals(wanted.orElse(actual))) {
+      throw new ImageException(
+          Reason.CHECKSUM_WRONG,
+          "image file %s has the SHA-256 %s, not %s".formatted(file, actual, wanted.orElse("")),
+          "get the file again, or correct the checksum");
+    }
+  }
+
+  private void requireSpace(Path file, ImageFormat format) throws IOException {
+    long content = Posix.allocatedBytes(file);
+    // Twice when it is converted: in the embedded store both copies are on one file system.
+    long needed = format == ImageFormat.RAW ? content : 2 * content;
     long available = store.availableBytes();
     if (needed > available) {
       throw tooLarge(file, "it needs %d bytes, %d are left".formatted(needed, available));
+    }
+    if (format != ImageFormat.RAW) {
+      requireRoom(file, content);
+    }
+  }
+
+  /** The database lives on the file system that an image is converted on. */
+  private void requireRoom(Path file, long neededBytes) throws IOException {
+    long left = Math.max(0, room.bytes());
+    if (neededBytes > left) {
+      throw new ImageException(
+          Reason.TOO_LARGE,
+          "image file %s cannot be converted in %s: it needs %d bytes more, %d are left beyond the reserve"
+              .formatted(file, staging, neededBytes, left),
+          "make room on the file system of the data directory, or import the image as raw");
     }
   }
 
@@ -136,14 +212,20 @@ public final class ImageImporter {
       progress.onProgress((long) (totalBytes * (from + fraction * (to - from))), totalBytes);
       refuseIfCancelled(progress);
     }
+
+    /** A part of the part. */
+    Stage part(double begin, double end) {
+      double whole = to - from;
+      return new Stage(progress, totalBytes, from + begin * whole, from + end * whole);
+    }
   }
 
-  private void convertIn(UUID id, Path file, ImageFormat format, TransferProgress progress)
-      throws IOException {
+  private void convertIn(UUID id, Path file, ImageFormat format, Stage stage) throws IOException {
     Path raw = staging.resolve(id + STAGED);
-    Stage conversion = new Stage(progress, Files.size(file), 0, CONVERTED);
+    Stage conversion = stage.part(0, CONVERTED);
     try {
-      qemuImg.check(file, format, percent -> refuseIfCancelled(progress));
+      qemuImg.check(file, format, percent -> refuseIfCancelled(stage.progress()));
+      StoreWatch watch = new StoreWatch(file, raw);
       qemuImg.convert(
           file,
           format,
@@ -151,13 +233,36 @@ public final class ImageImporter {
           ImageFormat.RAW,
           percent -> {
             conversion.reach(percent / 100);
-            if (store.availableBytes() == 0) {
-              throw tooLarge(file, "its content is larger than the file");
-            }
+            requireRoom(file, 1);
+            watch.look();
           });
-      copyIn(id, raw, new Stage(progress, Files.size(file), CONVERTED, COPIED));
+      requireRoom(file, 1); // the last of it came after the last look
+      copyIn(id, raw, stage.part(CONVERTED, 1));
     } finally {
       Files.deleteIfExists(raw);
+    }
+  }
+
+  /** Sees early that what a file unfolds to will not fit into the store. */
+  private final class StoreWatch {
+    private final Path file;
+    private final Path raw;
+    private long askedAtNanos = System.nanoTime() - STORE_ASKED_NANOS;
+
+    StoreWatch(Path file, Path raw) {
+      this.file = file;
+      this.raw = raw;
+    }
+
+    void look() throws IOException {
+      long now = System.nanoTime();
+      if (now - askedAtNanos < STORE_ASKED_NANOS || !Files.exists(raw)) {
+        return;
+      }
+      askedAtNanos = now;
+      if (Posix.allocatedBytes(raw) > store.capacity().availableBytes()) {
+        throw tooLarge(file, "its content is larger than the file");
+      }
     }
   }
 
@@ -210,6 +315,7 @@ public final class ImageImporter {
         }
         int length = (int) Math.min(CHUNK_BYTES, Math.min(dataEnd, fileBytes) - position);
         fill(channel, position, chunk.clear().limit(length), raw);
+        pad(chunk);
         writeNonZero(volume, position, chunk);
         position += length;
         if (position >= dataEnd) {
@@ -220,7 +326,7 @@ public final class ImageImporter {
     }
   }
 
-  /** Reads up to the limit and pads to a whole sector with zeroes. */
+  /** Reads up to the limit and flips. */
   private static void fill(FileChannel channel, long position, ByteBuffer chunk, Path raw)
       throws IOException {
     while (chunk.hasRemaining()) {
@@ -231,8 +337,13 @@ public final class ImageImporter {
             "import it again when it is complete");
       }
     }
-    int padded = (chunk.limit() + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
-    chunk.limit(padded);
+    chunk.flip();
+  }
+
+  /** Extends what was read with zeroes to a whole sector. */
+  private static void pad(ByteBuffer chunk) {
+    int end = chunk.limit();
+    chunk.limit((end + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES).position(end);
     while (chunk.hasRemaining()) {
       chunk.put((byte) 0);
     }
@@ -262,94 +373,37 @@ public final class ImageImporter {
     return chunk.slice(from, to - from).mismatch(Chain.ZEROES.slice(0, to - from)) < 0;
   }
 
-  private static Optional<String> sha256(Path file, Stage stage) throws IOException {
+  /** Over holes as over zeroes, which they read as. */
+  private static String sha256(Path file, Stage stage) throws IOException {
     long size = Files.size(file);
-    if (size > MAX_HASHED_BYTES) {
-      return Optional.empty();
-    }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
+        Posix.Descriptor holes = Posix.Descriptor.forReading(file)) {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
       ByteBuffer chunk = ByteBuffer.allocate(CHUNK_BYTES);
-      while (channel.read(chunk.clear()) >= 0) {
-        digest.update(chunk.flip());
-        stage.reach((double) channel.position() / size);
+      long data = holes.nextData(0);
+      long position = 0;
+      while (position < size) {
+        if (position == data) {
+          long end = holes.nextHole(position);
+          while (position < Math.min(end, size)) {
+            chunk.clear().limit((int) Math.min(CHUNK_BYTES, Math.min(end, size) - position));
+            fill(channel, position, chunk, file);
+            position += chunk.limit();
+            digest.update(chunk);
+            stage.reach((double) position / size);
+          }
+          data = holes.nextData(position);
+        } else {
+          long end = data < 0 ? size : Math.min(data, size);
+          int length = (int) Math.min(CHUNK_BYTES, end - position);
+          digest.update(NOUGHT, 0, length);
+          position += length;
+          stage.reach((double) position / size);
+        }
       }
-      return Optional.of(HexFormat.of().formatHex(digest.digest()));
+      return HexFormat.of().formatHex(digest.digest());
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java has SHA-256", e);
-    }
-  }
-
-  /**
-   * Writes a volume to a new file.
-   *
-   * @param format raw or qcow2
-   */
-  public void exportFile(UUID id, Path file, ImageFormat format, TransferProgress progress)
-      throws IOException {
-    if (format != ImageFormat.RAW && format != ImageFormat.QCOW2) {
-      throw new ImageException(
-          Reason.UNSUPPORTED_FORMAT,
-          "cannot write format " + format.label(),
-          "export as raw or qcow2");
-    }
-    if (Files.exists(file)) {
-      throw new ImageException(
-          Reason.FILE_EXISTS, "file " + file + " exists already", "choose another name");
-    }
-    Path unfinished = file.resolveSibling(file.getFileName() + ".part");
-    Path raw = format == ImageFormat.RAW ? unfinished : staging.resolve(id + ".export" + STAGED);
-    try {
-      long sizeBytes;
-      try (Volume volume = store.open(id)) {
-        sizeBytes = volume.sizeBytes();
-        double end = format == ImageFormat.RAW ? 1 : CONVERTED;
-        copyOut(volume, raw, new Stage(progress, sizeBytes, 0, end));
-      }
-      if (format != ImageFormat.RAW) {
-        Stage conversion = new Stage(progress, sizeBytes, CONVERTED, 1);
-        qemuImg.convert(
-            raw, ImageFormat.RAW, unfinished, format, percent -> conversion.reach(percent / 100));
-      }
-      try (FileChannel written = FileChannel.open(unfinished, StandardOpenOption.WRITE)) {
-        written.force(true);
-      }
-      Files.move(unfinished, file);
-    } finally {
-      Files.deleteIfExists(raw);
-      Files.deleteIfExists(unfinished);
-    }
-  }
-
-  private static void copyOut(Volume volume, Path raw, Stage stage) throws IOException {
-    long sizeBytes = volume.sizeBytes();
-    ByteBuffer chunk = ByteBuffer.allocateDirect(CHUNK_BYTES);
-    try (FileChannel channel =
-        FileChannel.open(
-            raw,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.WRITE)) {
-      long position = 0;
-      while (position < sizeBytes) {
-        Volume.Extent extent = volume.extentAt(position);
-        long end = position + extent.lengthBytes();
-        if (extent.origin() == Volume.Origin.ABSENT) {
-          position = end;
-        } else {
-          int length = (int) Math.min(CHUNK_BYTES, end - position);
-          volume.read(position, chunk.clear().limit(length));
-          chunk.flip();
-          while (chunk.hasRemaining()) {
-            channel.write(chunk, position + chunk.position());
-          }
-          position += length;
-        }
-        stage.reach((double) position / sizeBytes);
-      }
-      if (channel.size() < sizeBytes) {
-        channel.write(ByteBuffer.allocate(1), sizeBytes - 1);
-      }
     }
   }
 }

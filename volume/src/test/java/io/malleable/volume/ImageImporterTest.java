@@ -9,10 +9,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.malleable.volume.ImageException.Reason;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,6 +24,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -37,7 +40,7 @@ class ImageImporterTest {
   @BeforeEach
   void open() throws IOException {
     store = LocalVolumeStore.open(directory.resolve("store"));
-    importer = new ImageImporter(store, directory.resolve("staging"));
+    importer = new ImageImporter(store, directory.resolve("staging"), 0);
   }
 
   @AfterEach
@@ -88,7 +91,12 @@ class ImageImporterTest {
   }
 
   private ImageImporter.Imported importFile(Path file) throws IOException {
-    return importer.importFile(UUID.randomUUID(), file, Optional.empty(), TransferProgress.NONE);
+    return importFile(file, Optional.empty());
+  }
+
+  private ImageImporter.Imported importFile(Path file, Optional<String> sha256) throws IOException {
+    return importer.importFile(
+        UUID.randomUUID(), file, Optional.empty(), sha256, TransferProgress.NONE);
   }
 
   private void assertRefused(Reason reason, Path file) throws IOException {
@@ -179,7 +187,8 @@ class ImageImporterTest {
   void plainBytesAreTakenWhenTheUserSaysRaw() throws IOException {
     Path file = Files.writeString(directory.resolve("notes.txt"), "not an image");
     UUID id = UUID.randomUUID();
-    importer.importFile(id, file, Optional.of(ImageFormat.RAW), TransferProgress.NONE);
+    importer.importFile(
+        id, file, Optional.of(ImageFormat.RAW), Optional.empty(), TransferProgress.NONE);
     assertEquals(512, content(id).length);
   }
 
@@ -200,6 +209,7 @@ class ImageImporterTest {
                       UUID.randomUUID(),
                       (Path) wrong[0],
                       Optional.of((ImageFormat) wrong[1]),
+                      Optional.empty(),
                       TransferProgress.NONE));
       assertEquals(Reason.NOT_AN_IMAGE, e.reason());
     }
@@ -257,7 +267,7 @@ class ImageImporterTest {
     store =
         LocalVolumeStore.open(
             directory.resolve("store"), new LocalVolumeStore.Settings(available - MIB));
-    importer = new ImageImporter(store, directory.resolve("staging"));
+    importer = new ImageImporter(store, directory.resolve("staging"), 0);
     assertRefused(Reason.TOO_LARGE, rawFile(diskContent(32 * MIB)));
   }
 
@@ -279,7 +289,9 @@ class ImageImporterTest {
       ImageException e =
           assertThrows(
               ImageException.class,
-              () -> importer.importFile(UUID.randomUUID(), file, Optional.empty(), cancelling));
+              () ->
+                  importer.importFile(
+                      UUID.randomUUID(), file, Optional.empty(), Optional.empty(), cancelling));
       assertEquals(Reason.CANCELLED, e.reason());
       assertNothingLeft();
     }
@@ -303,26 +315,129 @@ class ImageImporterTest {
             return false;
           }
         };
-    importer.importFile(UUID.randomUUID(), qcow2, Optional.empty(), watching);
+    Optional<String> sha256 = Optional.of(sha256(qcow2));
+    importer.importFile(UUID.randomUUID(), qcow2, Optional.empty(), sha256, watching);
     assertEquals(seen.stream().sorted().toList(), seen);
     assertEquals(total, seen.getLast());
   }
 
+  private static String sha256(Path file) throws Exception {
+    byte[] digest = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file));
+    return HexFormat.of().formatHex(digest);
+  }
+
   @Test
-  void whatIsExportedCanBeImportedAgain() throws Exception {
-    byte[] content = diskContent(8 * MIB);
-    UUID id = importFile(rawFile(content)).volume().id();
-    for (ImageFormat format : List.of(ImageFormat.RAW, ImageFormat.QCOW2)) {
-      Path file = directory.resolve("exported." + format.label());
-      importer.exportFile(id, file, format, TransferProgress.NONE);
-      ImageImporter.Imported again = importFile(file);
-      assertEquals(format, again.format());
-      assertArrayEquals(content, content(again.volume().id()));
+  void aFileWithAnotherChecksumIsRefusedAndWithItsOwnItIsKept() throws Exception {
+    Path raw = rawFile(diskContent(8 * MIB));
+    for (Path file : List.of(raw, converted(raw, "qcow2"))) {
       ImageException e =
-          assertThrows(
-              ImageException.class,
-              () -> importer.exportFile(id, file, format, TransferProgress.NONE));
-      assertEquals(Reason.FILE_EXISTS, e.reason());
+          assertThrows(ImageException.class, () -> importFile(file, Optional.of("0".repeat(64))));
+      assertEquals(Reason.CHECKSUM_WRONG, e.reason());
+      assertNothingLeft();
+      Optional<String> own = Optional.of(sha256(file));
+      ImageImporter.Imported imported = importFile(file, own);
+      assertEquals(own, imported.sha256());
+      store.delete(imported.volume().id());
     }
+  }
+
+  @Test
+  void aFileThatIsExchangedWhileItIsReadDoesNotPassForTheOneWithTheChecksum() throws Exception {
+    byte[] content = diskContent(8 * MIB);
+    Path file = rawFile(content);
+    Optional<String> sha256 = Optional.of(sha256(file));
+    FileTime modified = Files.getLastModifiedTime(file);
+    content[MIB] ^= 1;
+    TransferProgress exchanging =
+        new TransferProgress() {
+          private boolean done;
+
+          @Override
+          public void onProgress(long doneBytes, long totalBytes) {
+            if (!done) {
+              done = true;
+              try {
+                // Nothing but its content tells.
+                Files.setLastModifiedTime(Files.write(file, content), modified);
+              } catch (IOException e) {
+                throw new UncheckedIOException(e);
+              }
+            }
+          }
+
+          @Override
+          public boolean cancelled() {
+            return false;
+          }
+        };
+    ImageException e =
+        assertThrows(
+            ImageException.class,
+            () ->
+                importer.importFile(UUID.randomUUID(), file, Optional.empty(), sha256, exchanging));
+    assertEquals(Reason.CHECKSUM_WRONG, e.reason());
+    assertNothingLeft();
+  }
+
+  @Test
+  void aChecksumThatWasGivenIsComparedAndKeptWhateverTheSize() throws Exception {
+    importer = new ImageImporter(store, directory.resolve("staging"), () -> Long.MAX_VALUE, MIB);
+    Path file = rawFile(diskContent(8 * MIB));
+    ImageImporter.Imported unasked = importFile(file);
+    assertEquals(Optional.empty(), unasked.sha256());
+    store.delete(unasked.volume().id());
+    ImageException e =
+        assertThrows(ImageException.class, () -> importFile(file, Optional.of("0".repeat(64))));
+    assertEquals(Reason.CHECKSUM_WRONG, e.reason());
+    assertNothingLeft();
+    Optional<String> own = Optional.of(sha256(file));
+    assertEquals(own, importFile(file, own).sha256());
+  }
+
+  @Test
+  void holesAreHashedAsZeroes() throws Exception {
+    Path file = directory.resolve("sparse.raw");
+    byte[] content = new byte[5 * MIB + 100];
+    try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+      sparse.setLength(content.length);
+      for (int at : new int[] {2 * MIB + 10, 4 * MIB}) {
+        sparse.seek(at);
+        sparse.write(7);
+        content[at] = 7;
+      }
+    }
+    UUID id = UUID.randomUUID();
+    ImageImporter.Imported imported =
+        importer.importFile(
+            id, file, Optional.of(ImageFormat.RAW), Optional.empty(), TransferProgress.NONE);
+    byte[] digest = MessageDigest.getInstance("SHA-256").digest(content);
+    assertEquals(Optional.of(HexFormat.of().formatHex(digest)), imported.sha256());
+  }
+
+  @Test
+  void anImageThatHasToBeConvertedLeavesTheReserveOfTheStagingDirectoryAlone() throws Exception {
+    Path raw = rawFile(diskContent(8 * MIB));
+    Path qcow2 = converted(raw, "qcow2");
+    importer = new ImageImporter(store, directory.resolve("staging"), () -> MIB, MIB);
+    ImageException e = assertThrows(ImageException.class, () -> importFile(qcow2));
+    assertEquals(Reason.TOO_LARGE, e.reason());
+    assertTrue(String.valueOf(e.getMessage()).contains("staging"), e.getMessage());
+    assertNothingLeft();
+    assertTrue(importFile(raw).volume().sealed(), "which needs no staging");
+  }
+
+  @Test
+  void aConversionThatComesToTheReserveEndsThere() throws Exception {
+    Path qcow2 = converted(rawFile(diskContent(8 * MIB)), "qcow2");
+    AtomicInteger looks = new AtomicInteger();
+    importer =
+        new ImageImporter(
+            store,
+            directory.resolve("staging"),
+            () -> looks.getAndIncrement() == 0 ? Long.MAX_VALUE : 0,
+            MIB);
+    ImageException e = assertThrows(ImageException.class, () -> importFile(qcow2));
+    assertEquals(Reason.TOO_LARGE, e.reason());
+    assertNothingLeft();
   }
 }
