@@ -260,7 +260,7 @@ public final class ImageImporter {
         return;
       }
       askedAtNanos = now;
-      if (Posix.allocatedBytes(raw) > store.capacity().availableBytes()) {
+      if (Posix.allocatedBytes(raw) > store.availableBytes()) {
         throw tooLarge(file, "its content is larger than the file");
       }
     }
