@@ -157,6 +157,7 @@ final class DiskCommands {
           .text("id")
           .text("project")
           .text("state")
+          .text("damage")
           .size("sizeBytes", "size")
           .size("allocatedBytes", "own")
           .text("parent")

@@ -106,7 +106,7 @@ final class Examination {
       JsonNode system = api.get().get("/v1/system");
       findings.add(
           Finding.ok("server", endpoint.url() + ", version " + Table.cell(system.path("version"))));
-      findings.add(space(system.path("capacity").path("availableBytes").asLong()));
+      findings.add(space(system));
     } catch (ApiException e) {
       String hint = e.hint();
       findings.add(new Finding("server", Finding.State.failed, e.what(), hint == null ? "" : hint));
@@ -122,7 +122,16 @@ final class Examination {
     }
   }
 
-  private static Finding space(long availableBytes) {
+  private static Finding space(JsonNode system) {
+    JsonNode capacity = system.path("capacity");
+    if (capacity.isMissingNode()) {
+      return new Finding(
+          "space",
+          Finding.State.failed,
+          "the store does not say: " + Table.cell(system.path("storeFault")),
+          "See the server's log; to scrub the store, stop the server and use: m2 doctor --verify");
+    }
+    long availableBytes = capacity.path("availableBytes").asLong();
     String detail = Sizes.format(availableBytes) + " free in the store";
     return availableBytes >= LITTLE_BYTES
         ? Finding.ok("space", detail)

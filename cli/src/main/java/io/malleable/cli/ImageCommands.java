@@ -153,6 +153,7 @@ final class ImageCommands {
           .text("id")
           .text("project")
           .text("state")
+          .text("damage")
           .size("sizeBytes", "size")
           .size("allocatedBytes", "allocated")
           .text("parent")

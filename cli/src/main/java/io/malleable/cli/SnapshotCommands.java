@@ -91,6 +91,7 @@ final class SnapshotCommands {
           .text("id")
           .text("project")
           .text("state")
+          .text("damage")
           .size("sizeBytes", "size")
           .size("allocatedBytes", "own")
           .text("disk")

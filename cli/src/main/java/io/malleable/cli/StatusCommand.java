@@ -51,14 +51,16 @@ final class StatusCommand extends ServerCommand {
             "boot",
             Table.cell(addresses.path("boot")) + ", iSCSI " + Table.cell(addresses.path("iscsi")))
         .text("dataDirectory", "data")
-        .line("space", space(capacity))
+        .line("space", space(system))
         .line(
             "volumes",
-            Table.size(capacity.path("allocatedBytes"))
-                + " allocated, "
-                + Table.size(capacity.path("sharedBytes"))
-                + " of it shared; disks may grow to "
-                + Table.size(capacity.path("provisionedBytes")))
+            capacity.isMissingNode()
+                ? "-"
+                : Table.size(capacity.path("allocatedBytes"))
+                    + " allocated, "
+                    + Table.size(capacity.path("sharedBytes"))
+                    + " of it shared; disks may grow to "
+                    + Table.size(capacity.path("provisionedBytes")))
         .line(
             "holds",
             count(counts, "images", "image")
@@ -80,7 +82,11 @@ final class StatusCommand extends ServerCommand {
     return number + " " + noun + (number == 1 ? "" : "s");
   }
 
-  private static String space(JsonNode capacity) {
+  private static String space(JsonNode system) {
+    JsonNode capacity = system.path("capacity");
+    if (capacity.isMissingNode()) {
+      return "unknown: " + Table.cell(system.path("storeFault"));
+    }
     long total = capacity.path("totalBytes").asLong();
     long available = capacity.path("availableBytes").asLong();
     int used =

@@ -39,6 +39,7 @@ public final class Control implements AutoCloseable {
   private final Lineage lineage;
   private final SpaceWatch spaceWatch;
   private final SharedBytes sharedBytes;
+  private final TrashPurge trashPurge;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
@@ -61,6 +62,7 @@ public final class Control implements AutoCloseable {
     this.lineage = new Lineage(ports);
     this.spaceWatch = new SpaceWatch(ports, events);
     this.sharedBytes = new SharedBytes(ports);
+    this.trashPurge = new TrashPurge(ports, disks);
     projects.ensureDefault();
   }
 
@@ -140,7 +142,7 @@ public final class Control implements AutoCloseable {
       return;
     }
     housekeepingDue = now.plus(HOUSEKEEPING);
-    disks.purgeTrashedBefore(now.minus(settings.trashRetention()));
+    trashPurge.purgeBefore(now.minus(settings.trashRetention()));
     ports
         .database()
         .change(rows -> {

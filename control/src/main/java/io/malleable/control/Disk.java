@@ -7,7 +7,7 @@ import java.util.UUID;
 /**
  * A writable copy-on-write clone of an image or snapshot. Its volume has the same id.
  *
- * @param allocatedBytes what it diverged by; 0 where the caller did not ask
+ * @param measure of its volume, what it diverged by; unknown where the caller did not ask
  * @param parent the image or snapshot that it was cloned from; absent once flattened
  * @param use how it is reachable now
  * @param trashedAt when it was moved to the trash
@@ -21,7 +21,7 @@ public record Disk(
     State state,
     Instant createdAt,
     long sizeBytes,
-    long allocatedBytes,
+    Measure measure,
     Optional<Ref> parent,
     Use use,
     Optional<Instant> trashedAt,
@@ -53,12 +53,15 @@ public record Disk(
       case CREATING -> "creating";
       case TRASHED -> "trashed";
       case DELETING -> "deleting";
-      case READY ->
-          switch (use) {
-            case Use.Idle _ -> "ready";
-            case Use.Attached _ -> "attached";
-            case Use.Exposed _ -> "exposed";
-          };
+      case READY -> measure.damage().isPresent() ? "damaged" : useWord();
+    };
+  }
+
+  private String useWord() {
+    return switch (use) {
+      case Use.Idle _ -> "ready";
+      case Use.Attached _ -> "attached";
+      case Use.Exposed _ -> "exposed";
     };
   }
 
@@ -72,26 +75,26 @@ public record Disk(
     return use instanceof Use.Attached attached ? Optional.of(attached.node()) : Optional.empty();
   }
 
-  Disk withAllocatedBytes(long bytes) {
+  Disk with(Measure newMeasure) {
     return new Disk(
-        id, projectId, project, name, state, createdAt, sizeBytes, bytes, parent, use, trashedAt,
+        id,
+        projectId,
+        project,
+        name,
+        state,
+        createdAt,
+        sizeBytes,
+        newMeasure,
+        parent,
+        use,
+        trashedAt,
         revision);
   }
 
   Disk withName(String newName) {
     return new Disk(
-        id,
-        projectId,
-        project,
-        newName,
-        state,
-        createdAt,
-        sizeBytes,
-        allocatedBytes,
-        parent,
-        use,
-        trashedAt,
-        revision);
+        id, projectId, project, newName, state, createdAt, sizeBytes, measure, parent, use,
+        trashedAt, revision);
   }
 
   Disk withSizeBytes(long newSizeBytes) {
@@ -103,7 +106,7 @@ public record Disk(
         state,
         createdAt,
         newSizeBytes,
-        allocatedBytes,
+        measure,
         parent,
         use,
         trashedAt,
@@ -112,18 +115,8 @@ public record Disk(
 
   Disk withParent(Optional<Ref> newParent) {
     return new Disk(
-        id,
-        projectId,
-        project,
-        name,
-        state,
-        createdAt,
-        sizeBytes,
-        allocatedBytes,
-        newParent,
-        use,
-        trashedAt,
-        revision);
+        id, projectId, project, name, state, createdAt, sizeBytes, measure, newParent, use,
+        trashedAt, revision);
   }
 
   Disk withState(State newState, Optional<Instant> newTrashedAt) {
@@ -135,7 +128,7 @@ public record Disk(
         newState,
         createdAt,
         sizeBytes,
-        allocatedBytes,
+        measure,
         parent,
         use,
         newTrashedAt,

@@ -10,15 +10,16 @@ import java.util.UUID;
 
 /** Writable clones. */
 public final class Disks {
-  private static final System.Logger LOG = System.getLogger(Disks.class.getName());
   private static final int SECTOR_BYTES = 512;
 
   private final Ports ports;
   private final Engine engine;
+  private final VolumeCheck check;
 
   Disks(Ports ports, Engine engine) {
     this.ports = ports;
     this.engine = engine;
+    this.check = new VolumeCheck(ports);
     DiskProcedures.register(ports, engine);
   }
 
@@ -77,7 +78,7 @@ public final class Disks {
   }
 
   private Disk measured(Disk disk) {
-    return disk.withAllocatedBytes(Measure.divergedBytes(ports.volumes(), disk.id()));
+    return disk.with(check.disk(disk.id()));
   }
 
   /**
@@ -143,7 +144,7 @@ public final class Disks {
             Disk.State.CREATING,
             now,
             size,
-            0,
+            new Measure.Unknown(),
             Optional.of(parent),
             new Disk.Use.Idle(),
             Optional.empty(),
@@ -362,19 +363,6 @@ public final class Disks {
       TargetSteps.setState(rows, disk.id(), Binding.State.WITHDRAWING);
       return submission(OperationKind.DISK_WITHDRAW, disk, Map.of());
     });
-  }
-
-  /** Purges what has been in the trash for too long. */
-  void purgeTrashedBefore(Instant moment) {
-    List<Disk> expired = ports.database().read(rows -> rows.disks().trashedBefore(moment, 100));
-    for (Disk disk : expired) {
-      try {
-        delete(disk.projectId(), disk.id().toString(), Deletion.PURGE);
-      } catch (ControlException e) {
-        // Undeleted or purged by somebody a moment ago; if not, it is still there next time.
-        LOG.log(System.Logger.Level.INFO, "not purged: " + disk.name(), e);
-      }
-    }
   }
 
   private Instant now() {

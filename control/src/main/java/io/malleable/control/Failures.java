@@ -63,6 +63,7 @@ final class Failures {
               ErrorCode.STORE_CORRUPT,
               "The store and the database disagree: " + message,
               "Run 'm2 doctor --verify' and keep the server's log.");
+      case CANCELLED -> ControlException.of(ErrorCode.ABORTED, "Aborted on request.");
       case FORMAT_TOO_OLD, FORMAT_TOO_NEW, UNAVAILABLE ->
           ControlException.of(
               ErrorCode.STORE_UNAVAILABLE,

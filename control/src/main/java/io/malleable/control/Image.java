@@ -11,7 +11,7 @@ import java.util.UUID;
  *
  * @param project name of the owner
  * @param sizeBytes virtual size; 0 while it is being imported
- * @param allocatedBytes what its volume occupies by itself; 0 where the caller did not ask
+ * @param measure of its volume; unknown where the caller did not ask
  * @param parent what its content builds on: the snapshot that it was promoted from, or the image
  *     that it was copied from in constant time
  * @param sharedWith names of the projects besides the owner that may use it; empty where the caller
@@ -28,7 +28,7 @@ public record Image(
     State state,
     Instant createdAt,
     long sizeBytes,
-    long allocatedBytes,
+    Measure measure,
     Optional<Ref> parent,
     Visibility visibility,
     List<String> sharedWith,
@@ -56,7 +56,8 @@ public record Image(
 
   @Override
   public String stateWord() {
-    return state.name().toLowerCase(Locale.ROOT);
+    boolean damaged = state == State.READY && measure.damage().isPresent();
+    return damaged ? "damaged" : state.name().toLowerCase(Locale.ROOT);
   }
 
   @Override
@@ -64,44 +65,26 @@ public record Image(
     return new Ref(ResourceKind.IMAGE, id, name);
   }
 
-  Image withAllocatedBytes(long bytes) {
-    return copy(name, state, sizeBytes, bytes, parent, visibility, sharedWith, format, sha256);
+  Image with(Measure newMeasure) {
+    return copy(name, state, sizeBytes, newMeasure, parent, visibility, sharedWith, format, sha256);
   }
 
   Image withSharedWith(List<String> projects) {
-    return copy(
-        name, state, sizeBytes, allocatedBytes, parent, visibility, projects, format, sha256);
+    return copy(name, state, sizeBytes, measure, parent, visibility, projects, format, sha256);
   }
 
   Image with(String newName, Visibility newVisibility) {
     return copy(
-        newName,
-        state,
-        sizeBytes,
-        allocatedBytes,
-        parent,
-        newVisibility,
-        sharedWith,
-        format,
-        sha256);
+        newName, state, sizeBytes, measure, parent, newVisibility, sharedWith, format, sha256);
   }
 
   Image withState(State newState) {
-    return copy(
-        name, newState, sizeBytes, allocatedBytes, parent, visibility, sharedWith, format, sha256);
+    return copy(name, newState, sizeBytes, measure, parent, visibility, sharedWith, format, sha256);
   }
 
   Image withoutParent() {
     return copy(
-        name,
-        state,
-        sizeBytes,
-        allocatedBytes,
-        Optional.empty(),
-        visibility,
-        sharedWith,
-        format,
-        sha256);
+        name, state, sizeBytes, measure, Optional.empty(), visibility, sharedWith, format, sha256);
   }
 
   Image imported(ImageFacts facts) {
@@ -109,7 +92,7 @@ public record Image(
         name,
         State.READY,
         facts.sizeBytes(),
-        allocatedBytes,
+        measure,
         parent,
         visibility,
         sharedWith,
@@ -127,7 +110,7 @@ public record Image(
         state,
         createdAt,
         sizeBytes,
-        allocatedBytes,
+        measure,
         parent,
         visibility,
         sharedWith,
@@ -141,7 +124,7 @@ public record Image(
       String newName,
       State newState,
       long newSizeBytes,
-      long newAllocatedBytes,
+      Measure newMeasure,
       Optional<Ref> newParent,
       Visibility newVisibility,
       List<String> newSharedWith,
@@ -155,7 +138,7 @@ public record Image(
         newState,
         createdAt,
         newSizeBytes,
-        newAllocatedBytes,
+        newMeasure,
         newParent,
         newVisibility,
         newSharedWith,

@@ -41,7 +41,7 @@ final class ImageCopies {
               Image.State.CREATING,
               ports.clock().instant(),
               original.sizeBytes(),
-              0,
+              new Measure.Unknown(),
               Optional.of(original.ref()),
               Image.Visibility.PRIVATE,
               List.of(),

@@ -18,6 +18,7 @@ public final class Images {
 
   private final Ports ports;
   private final Engine engine;
+  private final VolumeCheck check;
   private final ImageCopies copies;
   private final ImageCascade cascade;
   private final ImageSharing sharing;
@@ -26,6 +27,7 @@ public final class Images {
   Images(Ports ports, Engine engine) {
     this.ports = ports;
     this.engine = engine;
+    this.check = new VolumeCheck(ports);
     engine.register(OperationKind.IMAGE_IMPORT, new Import());
     engine.register(OperationKind.IMAGE_DELETE, new Delete());
     this.copies = new ImageCopies(ports, engine);
@@ -95,7 +97,7 @@ public final class Images {
   }
 
   private Image measured(Image image) {
-    return image.withAllocatedBytes(Measure.allocatedBytes(ports.volumes(), image.id()));
+    return image.with(check.image(image.id()));
   }
 
   /**
@@ -127,7 +129,7 @@ public final class Images {
               Image.State.CREATING,
               ports.clock().instant(),
               0,
-              0,
+              new Measure.Unknown(),
               Optional.empty(),
               visibility,
               List.of(),

@@ -1,30 +1,25 @@
 package io.malleable.control;
 
-import io.malleable.volume.VolumeInfo;
-import io.malleable.volume.VolumeStore;
-import java.io.IOException;
-import java.util.UUID;
-import java.util.function.Function;
+import java.util.Optional;
 
-/** Asks the store for what the database does not keep. */
-final class Measure {
-  private Measure() {}
+/** What the store says of the volume behind an image, disk or snapshot. */
+public sealed interface Measure {
+  /** Nobody asked, or the store could not say. */
+  record Unknown() implements Measure {}
 
-  /** What a volume occupies by itself; 0 while there is none. */
-  static long allocatedBytes(VolumeStore store, UUID id) {
-    return measure(store, id, VolumeInfo::allocatedBytes);
+  /** What it occupies by itself; 0 while there is no volume yet. */
+  record Occupies(long bytes) implements Measure {}
+
+  /** Its content cannot be used. It can still be deleted. */
+  record Damaged(String why) implements Measure {}
+
+  /** What it occupies by itself, when that is known. */
+  default Optional<Long> allocatedBytes() {
+    return this instanceof Occupies(long bytes) ? Optional.of(bytes) : Optional.empty();
   }
 
-  /** What is stored because a volume differs from its parent; 0 while there is none. */
-  static long divergedBytes(VolumeStore store, UUID id) {
-    return measure(store, id, VolumeInfo::divergedBytes);
-  }
-
-  private static long measure(VolumeStore store, UUID id, Function<VolumeInfo, Long> measure) {
-    try {
-      return store.find(id).map(measure).orElse(0L);
-    } catch (IOException e) {
-      throw Failures.of(e);
-    }
+  /** Why its content cannot be used; absent when nothing is known to be wrong. */
+  default Optional<String> damage() {
+    return this instanceof Damaged(String why) ? Optional.of(why) : Optional.empty();
   }
 }

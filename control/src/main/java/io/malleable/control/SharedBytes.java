@@ -1,7 +1,5 @@
 package io.malleable.control;
 
-import io.malleable.volume.VolumeInfo;
-import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
@@ -20,20 +18,22 @@ final class SharedBytes {
   private static final Duration KEPT = Duration.ofMinutes(1);
 
   private final Ports ports;
+  private final VolumeCheck check;
   private final Lock lock = new ReentrantLock();
   private final Map<UUID, Long> known = new HashMap<>();
   private Instant forgetAt = Instant.MIN;
 
   SharedBytes(Ports ports) {
     this.ports = ports;
+    this.check = new VolumeCheck(ports);
   }
 
   /**
-   * The sum over all images and snapshots that others build on.
+   * The sum over all images and snapshots that others build on; damaged ones do not count.
    *
-   * @throws IOException when the store cannot say
+   * @throws ControlException STORE_UNAVAILABLE
    */
-  long sum() throws IOException {
+  long sum() {
     List<UUID> bases = ports.database().read(Rows::builtOn);
     lock.lock();
     try {
@@ -46,7 +46,7 @@ final class SharedBytes {
       for (UUID base : bases) {
         Long bytes = known.get(base);
         if (bytes == null) {
-          bytes = ports.volumes().find(base).map(VolumeInfo::allocatedBytes).orElse(0L);
+          bytes = check.base(base).allocatedBytes().orElse(0L);
           known.put(base, bytes);
         }
         sum += bytes;

@@ -8,6 +8,7 @@ import java.util.UUID;
 /**
  * An immutable point in time of a disk. Its volume has the same id. It outlives its disk.
  *
+ * @param measure of its volume; unknown where the caller did not ask
  * @param disk the disk that it was taken of; the name is the disk's name now, or the one it had
  * @param parent the image or snapshot that its content builds on
  */
@@ -19,7 +20,7 @@ public record Snapshot(
     State state,
     Instant createdAt,
     long sizeBytes,
-    long allocatedBytes,
+    Measure measure,
     Ref disk,
     Optional<Ref> parent)
     implements Resource {
@@ -32,7 +33,8 @@ public record Snapshot(
 
   @Override
   public String stateWord() {
-    return state.name().toLowerCase(Locale.ROOT);
+    boolean damaged = state == State.READY && measure.damage().isPresent();
+    return damaged ? "damaged" : state.name().toLowerCase(Locale.ROOT);
   }
 
   @Override
@@ -40,27 +42,18 @@ public record Snapshot(
     return new Ref(ResourceKind.SNAPSHOT, id, name);
   }
 
-  Snapshot withAllocatedBytes(long bytes) {
+  Snapshot with(Measure newMeasure) {
     return new Snapshot(
-        id, projectId, project, name, state, createdAt, sizeBytes, bytes, disk, parent);
+        id, projectId, project, name, state, createdAt, sizeBytes, newMeasure, disk, parent);
   }
 
   Snapshot withState(State newState) {
     return new Snapshot(
-        id, projectId, project, name, newState, createdAt, sizeBytes, allocatedBytes, disk, parent);
+        id, projectId, project, name, newState, createdAt, sizeBytes, measure, disk, parent);
   }
 
   Snapshot taken(long newSizeBytes) {
     return new Snapshot(
-        id,
-        projectId,
-        project,
-        name,
-        State.READY,
-        createdAt,
-        newSizeBytes,
-        allocatedBytes,
-        disk,
-        parent);
+        id, projectId, project, name, State.READY, createdAt, newSizeBytes, measure, disk, parent);
   }
 }

@@ -10,10 +10,12 @@ import java.util.UUID;
 public final class Snapshots {
   private final Ports ports;
   private final Engine engine;
+  private final VolumeCheck check;
 
   Snapshots(Ports ports, Engine engine) {
     this.ports = ports;
     this.engine = engine;
+    this.check = new VolumeCheck(ports);
     engine.register(OperationKind.SNAPSHOT_CREATE, new Take());
     engine.register(OperationKind.SNAPSHOT_DELETE, new Delete());
     engine.register(OperationKind.SNAPSHOT_PROMOTE, new Promote());
@@ -41,7 +43,7 @@ public final class Snapshots {
   }
 
   private Snapshot measured(Snapshot snapshot) {
-    return snapshot.withAllocatedBytes(Measure.allocatedBytes(ports.volumes(), snapshot.id()));
+    return snapshot.with(check.snapshot(snapshot.id()));
   }
 
   /**
@@ -68,7 +70,7 @@ public final class Snapshots {
               Snapshot.State.CREATING,
               ports.clock().instant(),
               disk.sizeBytes(),
-              0,
+              new Measure.Unknown(),
               disk.ref(),
               disk.parent());
       rows.snapshots().insert(snapshot);
@@ -129,7 +131,7 @@ public final class Snapshots {
               Image.State.CREATING,
               ports.clock().instant(),
               snapshot.sizeBytes(),
-              0,
+              new Measure.Unknown(),
               Optional.of(snapshot.ref()),
               visibility,
               List.of(),

@@ -6,7 +6,7 @@ import io.malleable.volume.TransferProgress;
 record StepProgress(Run run) implements TransferProgress {
   @Override
   public void onProgress(long doneBytes, long totalBytes) {
-    run.progress((double) doneBytes / Math.max(1, totalBytes));
+    run.progress(totalBytes == 0 ? 1 : (double) doneBytes / totalBytes);
   }
 
   @Override

@@ -3,8 +3,12 @@ package io.malleable.control;
 import io.malleable.control.FaultPoints.Moment;
 import io.malleable.control.db.SqliteDatabase;
 import io.malleable.volume.LocalVolumeStore;
+import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,6 +16,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /** A control plane on a real database and a real volume store, with fake machines and targets. */
 final class Fixture implements AutoCloseable {
@@ -23,6 +28,7 @@ final class Fixture implements AutoCloseable {
   final TestClock clock = new TestClock();
   final FakePower power = new FakePower();
   volatile FaultPoints faults = (_, _, _) -> {};
+  volatile @Nullable Copying copying;
   CountingDatabase database;
   LocalVolumeStore volumes;
   FakeTargets targets;
@@ -44,9 +50,34 @@ final class Fixture implements AutoCloseable {
 
   private Control openControl() {
     return Control.open(
-        new Ports(database, volumes, targets, power, imports, clock),
+        new Ports(database, watched(volumes), targets, power, imports, clock),
         ControlSettings.defaults(),
         (kind, step, moment) -> faults.reach(kind, step, moment));
+  }
+
+  /** The store, but for copying, which a test may do in its place. */
+  private VolumeStore watched(VolumeStore store) {
+    return (VolumeStore)
+        Proxy.newProxyInstance(
+            VolumeStore.class.getClassLoader(),
+            new Class<?>[] {VolumeStore.class},
+            (_, method, arguments) -> {
+              Copying instead = copying;
+              if (method.getName().equals("flatten") && instead != null) {
+                instead.copy((TransferProgress) arguments[1]);
+                return null;
+              }
+              try {
+                return method.invoke(store, arguments);
+              } catch (InvocationTargetException e) {
+                throw e.getCause();
+              }
+            });
+  }
+
+  /** What a test does while a volume should be flattened. */
+  interface Copying {
+    void copy(TransferProgress progress) throws IOException;
   }
 
   /** Everything in memory is lost; machines go on. Nothing is started yet. */

@@ -252,7 +252,7 @@ final class ImageSharingTest {
     Disk disk = fixture.disk("data", "golden");
     fixture.write(disk.id(), (byte) 4);
     Space space = fixture.control.space();
-    long image = images.get(owner, "golden").allocatedBytes();
+    long image = images.get(owner, "golden").measure().allocatedBytes().orElseThrow();
     assertTrue(image > 0);
     assertEquals(image, space.sharedBytes());
     assertEquals(1 << 20, space.provisionedBytes());

@@ -1,8 +1,13 @@
 package io.malleable.server;
 
 import java.time.Instant;
+import org.jspecify.annotations.Nullable;
 
-/** The server on the wire. */
+/**
+ * The server on the wire.
+ *
+ * @param storeFault why the store does not say how full it is; there is no capacity then
+ */
 record SystemBody(
     String version,
     Instant startedAt,
@@ -10,7 +15,8 @@ record SystemBody(
     String dataDirectory,
     String labDirectory,
     Addresses addresses,
-    Space capacity,
+    @Nullable Space capacity,
+    @Nullable String storeFault,
     Counts counts) {
   /** Where it listens. */
   record Addresses(String api, String boot, String iscsi) {}
@@ -21,7 +27,16 @@ record SystemBody(
       long availableBytes,
       long allocatedBytes,
       long sharedBytes,
-      long provisionedBytes) {}
+      long provisionedBytes) {
+    static Space of(io.malleable.control.Space space) {
+      return new Space(
+          space.capacity().totalBytes(),
+          space.capacity().availableBytes(),
+          space.capacity().allocatedBytes(),
+          space.sharedBytes(),
+          space.provisionedBytes());
+    }
+  }
 
   /** How many there are of each. */
   record Counts(

@@ -1,7 +1,7 @@
 package io.malleable.server;
 
+import io.malleable.control.ControlException;
 import io.malleable.control.Rows.Counts;
-import io.malleable.control.Space;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -9,6 +9,8 @@ import java.util.List;
 
 /** {@code /v1/system}. */
 final class SystemRoutes {
+  private static final System.Logger LOG = System.getLogger(SystemRoutes.class.getName());
+
   private final Context context;
   private final ServerFacts facts;
 
@@ -21,8 +23,16 @@ final class SystemRoutes {
     return List.of(Route.of("GET", "/v1/system", this::system));
   }
 
-  private Answer system(Call call) throws IOException {
-    Space space = context.control().space();
+  private Answer system(Call call) {
+    SystemBody.Space space = null;
+    String fault = null;
+    try {
+      space = SystemBody.Space.of(context.control().space());
+    } catch (IOException | ControlException e) {
+      // The rest is what helps to find out why.
+      LOG.log(System.Logger.Level.WARNING, "the store does not say how full it is", e);
+      fault = e.getMessage() == null ? e.toString() : e.getMessage();
+    }
     Counts counts = context.control().counts();
     return Answer.json(
         200,
@@ -33,12 +43,8 @@ final class SystemRoutes {
             facts.dataDirectory().toString(),
             facts.labDirectory().toString(),
             new SystemBody.Addresses(facts.apiAddress(), facts.bootAddress(), facts.iscsiAddress()),
-            new SystemBody.Space(
-                space.capacity().totalBytes(),
-                space.capacity().availableBytes(),
-                space.capacity().allocatedBytes(),
-                space.sharedBytes(),
-                space.provisionedBytes()),
+            space,
+            fault,
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),

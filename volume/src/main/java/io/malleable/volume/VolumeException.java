@@ -21,6 +21,7 @@ public final class VolumeException extends IOException {
     CORRUPT,
     FORMAT_TOO_OLD,
     FORMAT_TOO_NEW,
+    CANCELLED,
     UNAVAILABLE
   }
 

@@ -1,6 +1,7 @@
 package io.malleable.control.db;
 
 import io.malleable.control.Disk;
+import io.malleable.control.Measure;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
 import io.malleable.control.Rows;
@@ -43,7 +44,7 @@ final class SqlDisks extends SqlTable<Disk> implements Rows.Disks {
             Columns.constant(Disk.State.class, row, "state"),
             Columns.instant(row, "created_at"),
             row.getLong("size_bytes"),
-            0,
+            new Measure.Unknown(),
             Columns.optionalRef(row, "parent"),
             use(row),
             Columns.optionalInstant(row, "trashed_at"),

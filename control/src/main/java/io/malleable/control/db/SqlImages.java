@@ -1,6 +1,7 @@
 package io.malleable.control.db;
 
 import io.malleable.control.Image;
+import io.malleable.control.Measure;
 import io.malleable.control.Rows;
 import java.util.List;
 import java.util.Map;
@@ -41,7 +42,7 @@ final class SqlImages extends SqlTable<Image> implements Rows.Images {
             Columns.constant(Image.State.class, row, "state"),
             Columns.instant(row, "created_at"),
             row.getLong("size_bytes"),
-            0,
+            new Measure.Unknown(),
             Columns.optionalRef(row, "parent"),
             Columns.constant(Image.Visibility.class, row, "visibility"),
             List.of(),

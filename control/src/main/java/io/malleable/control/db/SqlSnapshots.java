@@ -1,5 +1,6 @@
 package io.malleable.control.db;
 
+import io.malleable.control.Measure;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
 import io.malleable.control.Snapshot;
@@ -35,7 +36,7 @@ final class SqlSnapshots extends SqlTable<Snapshot> {
             Columns.constant(Snapshot.State.class, row, "state"),
             Columns.instant(row, "created_at"),
             row.getLong("size_bytes"),
-            0,
+            new Measure.Unknown(),
             new Ref(
                 ResourceKind.DISK,
                 Columns.uuid(row, "disk_id"),

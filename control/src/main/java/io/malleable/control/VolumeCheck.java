@@ -1,0 +1,87 @@
+package io.malleable.control;
+
+import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeInfo;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.function.Function;
+import java.util.function.Predicate;
+
+/**
+ * Asks the store for what the database does not keep. One volume that is damaged must not hide the
+ * others: what is wrong with it becomes its measure. Only a store that does not answer at all is an
+ * error.
+ */
+final class VolumeCheck {
+  private static final System.Logger LOG = System.getLogger(VolumeCheck.class.getName());
+
+  private final Ports ports;
+
+  VolumeCheck(Ports ports) {
+    this.ports = ports;
+  }
+
+  Measure image(UUID id) {
+    return measure(
+        id,
+        VolumeInfo::allocatedBytes,
+        rows -> rows.images().find(id).filter(i -> i.state() == Image.State.READY).isPresent());
+  }
+
+  Measure snapshot(UUID id) {
+    return measure(
+        id,
+        VolumeInfo::allocatedBytes,
+        rows ->
+            rows.snapshots().find(id).filter(s -> s.state() == Snapshot.State.READY).isPresent());
+  }
+
+  Measure disk(UUID id) {
+    return measure(
+        id,
+        VolumeInfo::divergedBytes,
+        rows ->
+            rows.disks()
+                .find(id)
+                .filter(d -> d.state() == Disk.State.READY || d.state() == Disk.State.TRASHED)
+                .isPresent());
+  }
+
+  /** The same, whatever is built on it. */
+  Measure base(UUID id) {
+    return measure(id, VolumeInfo::allocatedBytes, _ -> false);
+  }
+
+  /**
+   * Measures a volume.
+   *
+   * @param bytes what to show of it
+   * @param made whether the rows say that there is one
+   * @throws ControlException STORE_UNAVAILABLE
+   */
+  private Measure measure(UUID id, Function<VolumeInfo, Long> bytes, Predicate<Rows> made) {
+    try {
+      Optional<VolumeInfo> found = ports.volumes().find(id);
+      if (found.isEmpty() && ports.database().read(made::test)) {
+        // Either it has just been made, or it is lost.
+        found = ports.volumes().find(id);
+        if (found.isEmpty()) {
+          return new Measure.Damaged("The store has no volume " + id + ".");
+        }
+      }
+      return new Measure.Occupies(found.map(bytes).orElse(0L));
+    } catch (VolumeException e) {
+      if (e.reason() == VolumeException.Reason.UNAVAILABLE) {
+        throw Failures.of(e);
+      }
+      return new Measure.Damaged(Failures.message(e));
+    } catch (NoSuchFileException e) {
+      return new Measure.Damaged("A file of it is missing: " + Failures.message(e));
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.WARNING, "volume " + id + " cannot be measured", e);
+      return new Measure.Unknown();
+    }
+  }
+}

@@ -1,0 +1,137 @@
+package io.malleable.control;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.volume.Volume;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** One volume that cannot be used is one volume's trouble. */
+final class DamagedVolumeTest {
+  private Fixture fixture;
+
+  @BeforeEach
+  void open(@TempDir Path directory) throws Exception {
+    fixture = new Fixture(directory);
+    fixture.image("golden");
+  }
+
+  @AfterEach
+  void close() throws IOException {
+    fixture.close();
+  }
+
+  private Path record(UUID volume) {
+    return fixture.directory.resolve("volumes/volumes/" + volume);
+  }
+
+  private List<String> listed() {
+    List<String> shown = new ArrayList<>();
+    List<Resource> all = new ArrayList<>();
+    UUID project = fixture.project();
+    all.addAll(fixture.control.images().list(project, PageRequest.first()).items());
+    all.addAll(fixture.control.disks().list(project, PageRequest.first()).items());
+    all.addAll(fixture.control.snapshots().list(project, PageRequest.first()).items());
+    all.forEach(item -> shown.add(item.name() + " " + item.stateWord()));
+    return shown;
+  }
+
+  @Test
+  void isShownAsDamagedAmongTheOthersInEveryList() throws Exception {
+    Disk bad = fixture.disk("bad", "golden");
+    fixture.disk("good", "golden");
+    Snapshot moment = fixture.snapshot("moment", "good");
+    assertEquals(List.of("golden ready", "bad ready", "good ready", "moment ready"), listed());
+    Files.write(record(bad.id()), new byte[100]);
+    fixture.restart();
+    assertEquals(List.of("golden ready", "bad damaged", "good ready", "moment ready"), listed());
+    Disk shown = fixture.control.disks().get(fixture.project(), "bad");
+    assertTrue(shown.measure().damage().isPresent());
+    assertEquals(Optional.empty(), shown.measure().allocatedBytes());
+    assertTrue(fixture.control.space().sharedBytes() > 0, "the image is shared as before");
+    UUID image = fixture.control.images().get(fixture.project(), "golden").id();
+    for (UUID volume : List.of(image, moment.id())) {
+      Files.write(record(volume), new byte[100]);
+    }
+    fixture.restart();
+    assertEquals(
+        List.of("golden damaged", "bad damaged", "good ready", "moment damaged"), listed());
+    assertEquals(0, fixture.control.space().sharedBytes());
+  }
+
+  @Test
+  void thatIsLostIsShownAndCanBeDeleted() throws Exception {
+    Disk lost = fixture.disk("lost", "golden");
+    fixture.volumes.close();
+    Files.delete(record(lost.id()));
+    fixture.restart();
+    assertEquals(List.of("golden ready", "lost damaged"), listed());
+    fixture.succeeded(
+        fixture.control.disks().delete(fixture.project(), "lost", Disks.Deletion.PURGE));
+    assertEquals(List.of("golden ready"), listed());
+  }
+
+  @Test
+  void thatIsBeingMadeIsNotTakenForLost() throws Exception {
+    fixture.faults =
+        Fixture.endingAt(
+            Fixture.name(OperationKind.DISK_CREATE, "clone", FaultPoints.Moment.BEFORE));
+    try {
+      fixture
+          .control
+          .disks()
+          .create(fixture.project(), "early", new DiskOrigin.OfImage("golden"), Optional.empty());
+    } catch (Engine.Abandoned e) {
+      // That is how far it should get.
+    }
+    Disk early = fixture.control.disks().get(fixture.project(), "early");
+    assertEquals("creating", early.stateWord());
+    assertEquals(Optional.of(0L), early.measure().allocatedBytes());
+  }
+
+  @Test
+  void thatCannotBePurgedIsTriedLessAndLessOftenAndKeepsNoOtherInTheTrash() throws Exception {
+    fixture.disk("stuck", "golden");
+    fixture.disk("other", "golden");
+    UUID project = fixture.project();
+    Disk stuck = fixture.control.disks().get(project, "stuck");
+    for (String name : List.of("stuck", "other")) {
+      fixture.succeeded(fixture.control.disks().delete(project, name, Disks.Deletion.TRASH));
+    }
+    fixture.clock.advance(ControlSettings.defaults().trashRetention().plusMinutes(1));
+    try (Volume _ = fixture.volumes.open(stuck.id())) {
+      for (int minute = 0; minute < 120; minute++) {
+        fixture.control.tick();
+        fixture.clock.advance(Duration.ofMinutes(1));
+      }
+      assertEquals(
+          List.of("stuck"),
+          fixture.control.disks().listTrash(project, PageRequest.first()).items().stream()
+              .map(Disk::name)
+              .toList());
+      OperationFilter attempts =
+          new OperationFilter(
+              Optional.of(OperationKind.DISK_DELETE),
+              Optional.of(OperationState.FAILED),
+              Optional.of(stuck.id()));
+      int tried =
+          fixture.control.operations().list(project, attempts, PageRequest.first()).items().size();
+      assertTrue(tried >= 5 && tried <= 8, tried + " attempts in two hours");
+    }
+    fixture.clock.advance(Duration.ofDays(1));
+    fixture.control.tick();
+    assertEquals(
+        List.of(), fixture.control.disks().listTrash(project, PageRequest.first()).items());
+  }
+}
