@@ -2,7 +2,9 @@ package io.malleable.control;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -160,6 +162,18 @@ public final class Images {
           requireNameFree(rows, project, name);
           return true;
         });
+  }
+
+  /** Names of the files of unfinished imports of uploads; all others have served their purpose. */
+  public Set<String> uploadsInUse() {
+    Set<String> names = new HashSet<>();
+    for (Operation operation : ports.database().read(rows -> rows.operations().unfinished())) {
+      if (operation.kind() == OperationKind.IMAGE_IMPORT
+          && ImageSources.read(operation.input()) instanceof ImageSource.Upload(Path path)) {
+        names.add(String.valueOf(path.getFileName()));
+      }
+    }
+    return names;
   }
 
   private static void checkFormat(String format) {

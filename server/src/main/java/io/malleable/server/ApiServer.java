@@ -42,6 +42,7 @@ public final class ApiServer implements AutoCloseable {
             new IdempotencyKeys(InstantSource.system()),
             new RequestMetrics(registry));
     requireFree(address);
+    Uploads.dropLeftovers(ports.uploads(), ports.control().images().uploadsInUse());
     WebServer server =
         WebServer.builder()
             .shutdownHook(false)

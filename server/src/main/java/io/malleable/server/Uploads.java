@@ -68,6 +68,26 @@ final class Uploads {
     }
   }
 
+  /**
+   * Removes whole files that no import goes on with: their server was killed between the last byte
+   * and the operation, or after that had ended. Unfinished ones stay, to be continued.
+   *
+   * @param needed names of files
+   */
+  static void dropLeftovers(Path directory, Set<String> needed) throws IOException {
+    if (!Files.isDirectory(directory)) {
+      return;
+    }
+    try (Stream<Path> files = Files.list(directory)) {
+      for (Path file : files.toList()) {
+        String name = String.valueOf(file.getFileName());
+        if (name.endsWith(WHOLE) && !needed.contains(name)) {
+          Files.deleteIfExists(file);
+        }
+      }
+    }
+  }
+
   /** How many bytes have arrived. */
   long offsetBytes(Key key) throws IOException {
     try {

@@ -1,0 +1,126 @@
+package io.malleable.app;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.malleable.cli.M2Command;
+import io.malleable.cli.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.RandomAccessFile;
+import java.io.StringWriter;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A whole server on a store in which something cannot be read. */
+final class DamagedStoreTest {
+  @TempDir Path directory;
+
+  private Path data() {
+    return directory.resolve("data");
+  }
+
+  private String make(String... disks) throws Exception {
+    try (TestServer server = TestServer.start(data())) {
+      Path file = TestServer.image(directory.resolve("base.raw"), 8);
+      TestApi api = server.api();
+      api.succeeded(
+          api.post(
+              "/v1/images", "{'name':'base','format':'raw','source':{'path':'" + file + "'}}"));
+      for (String disk : disks) {
+        api.post("/v1/disks", "{'name':'" + disk + "','image':'base'}").expect(201);
+      }
+      return api.get("/v1/images/base").body().path("id").asText();
+    }
+  }
+
+  private String m2(TestServer server, String words) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    Map<String, String> environment =
+        Map.of(
+            "M2_URL", server.addresses().apiUrl().toString(),
+            "M2_TOKEN_FILE", data().resolve("admin-token").toString());
+    int status =
+        M2Command.run(
+            words.split(" ", -1),
+            Map.of(),
+            new Terminal(environment, false, 100),
+            new PrintWriter(out),
+            new PrintWriter(err));
+    assertEquals(0, status, () -> words + ": " + err + out);
+    return out.toString();
+  }
+
+  @Test
+  void oneDamagedDiskIsShownAsSuchAndAllElseGoesOn() throws Exception {
+    make("bad", "good");
+    String id;
+    try (TestServer server = TestServer.start(data())) {
+      id = server.api().get("/v1/disks/bad").body().path("id").asText();
+    }
+    Files.write(data().resolve("volumes/volumes/" + id), new byte[64]);
+    try (TestServer server = TestServer.start(data())) {
+      assertEquals(List.of("bad", "good"), server.api().names("/v1/disks", 10));
+      JsonNode bad = server.api().get("/v1/disks/bad").expect(200).body();
+      assertEquals("damaged", bad.path("state").asText());
+      assertFalse(bad.has("allocatedBytes"));
+      assertFalse(bad.path("damage").asText().isEmpty());
+      assertEquals("ready", server.api().get("/v1/disks/good").body().path("state").asText());
+      assertTrue(server.api().get("/v1/system").expect(200).body().has("capacity"));
+      assertTrue(m2(server, "disk list").lines().anyMatch(l -> l.matches("bad +damaged .*")));
+      assertTrue(m2(server, "disk show bad").contains("damage "));
+      assertTrue(m2(server, "status").contains(" free\n"));
+      assertTrue(m2(server, "doctor").contains("space"));
+    }
+  }
+
+  @Test
+  void anExportOfWhatCannotBeReadDoesNotPassForAFile() throws Exception {
+    make();
+    // Behind the first megabytes, so that the answer has begun.
+    overwrite(6 << 20);
+    try (TestServer server = TestServer.start(data())) {
+      TestApi api = server.api();
+      var request = api.request("/v1/images/base/content?format=raw").build();
+      assertThrows(IOException.class, () -> api.client().send(request, BodyHandlers.ofByteArray()));
+      // Nothing keeps the image.
+      api.delete("/v1/images/base").expect(204);
+    }
+  }
+
+  private void overwrite(long position) throws IOException {
+    try (var layers = Files.list(data().resolve("volumes/layers"))) {
+      for (Path file : layers.filter(f -> f.toString().endsWith(".data")).toList()) {
+        try (RandomAccessFile access = new RandomAccessFile(file.toFile(), "rw")) {
+          if (access.length() > position) {
+            access.seek(position);
+            access.write(new byte[] {1, 2, 3, 4, 5});
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatAKilledServerLeftOfUploadsIsRemovedAndWhatCanGoOnStays() throws Exception {
+    make();
+    Path uploads = Files.createDirectories(data().resolve("uploads"));
+    Path left =
+        Files.write(uploads.resolve("3c4f9d1e-0000-4000-8000-000000000000.image"), new byte[9]);
+    Path part = Files.write(uploads.resolve("default+next.part"), new byte[9]);
+    try (TestServer server = TestServer.start(data())) {
+      assertTrue(Files.notExists(left));
+      assertTrue(Files.exists(part));
+      server.api().get("/v1/images/base").expect(200);
+    }
+  }
+}
