@@ -13,19 +13,12 @@ import org.jspecify.annotations.Nullable;
  * (RFC 7143 11.7, 11.8). And those that have it, or need none, and wait for an ordered task before
  * them, or are ordered themselves (SAM-5 8.6.3). Owned by the connection thread.
  *
- * <p>Only an open burst holds a buffer of the pool: what came before it has been given to the
- * logical unit, less than a block excepted. When the pool is empty a session still has one small
- * buffer of its own, and asks for as much as that holds: so its writes become slow and never stop.
+ * <p>Only an open burst holds a large buffer: what came before it has been given to the logical
+ * unit, less than a block excepted.
  */
 final class DataOutTasks {
   /** Bursts of one session that may be under way at once; each holds a buffer. */
   private static final int MAX_OPEN_BURSTS = 8;
-
-  /** With its header it fits into what a connection can always receive. */
-  private static final int SMALL_BURST_BYTES = 8192;
-
-  /** What is left of a block, and a small burst. */
-  private static final int SMALL_BUFFER_BYTES = 2 * SMALL_BURST_BYTES;
 
   /** Tasks for immediate delivery come on top of the command window. */
   private static final int MAX_TASKS = 1024 + 16;
@@ -35,7 +28,7 @@ final class DataOutTasks {
 
   private final NegotiatedParameters parameters;
   private final CommandWindow window;
-  private final BufferPool pool;
+  private final DataBuffers buffers;
   private final ArrayDeque<Task> tasks = new ArrayDeque<>();
   private final ArrayDeque<Task> waitingForTurn = new ArrayDeque<>();
   private final ArrayDeque<Task> held = new ArrayDeque<>();
@@ -46,18 +39,13 @@ final class DataOutTasks {
   private int openBursts;
   private int nextTransferTag;
 
-  /** Of the session's own, made when it was needed for the first time. */
-  private @Nullable ByteBuffer small;
-
-  private @Nullable Task smallLentTo;
-
   /** When an open burst was asked for or went on, or 0; read by the timer. */
   private volatile long expectingSinceNanos;
 
   DataOutTasks(NegotiatedParameters parameters, CommandWindow window, BufferPool pool) {
     this.parameters = parameters;
     this.window = window;
-    this.pool = pool;
+    this.buffers = new DataBuffers(pool);
   }
 
   /** Whether a tag stands for a task; that of a void one is free again, and so is its buffer. */
@@ -212,34 +200,17 @@ final class DataOutTasks {
     if (collecting >= MAX_OPEN_BURSTS) {
       return false;
     }
-    if (task.wantedBytes <= SMALL_BUFFER_BYTES) {
-      task.data = ByteBuffer.allocate((int) task.wantedBytes);
-      return true;
-    }
-    return roomForBurst(task);
+    return buffers.lend(task, (int) task.wantedBytes);
   }
 
   /** For immediate data that must not reach the medium yet. */
   private boolean roomToHold(Task task, int immediateBytes) {
     long waiting = waitingForTurn.stream().filter(other -> other.data != null).count();
-    return waiting < MAX_HELD && room(task, immediateBytes);
-  }
-
-  private boolean room(Task task, int bytes) {
-    if (bytes <= SMALL_BUFFER_BYTES) {
-      task.data = ByteBuffer.allocate(bytes);
-    } else {
-      task.data = pool.tryAcquire(BufferPool.Use.BURST);
-      task.ownsBuffer = task.data != null;
-    }
-    return task.data != null;
+    return waiting < MAX_HELD && buffers.lend(task, immediateBytes);
   }
 
   private boolean roomForBurst(Task task) {
-    ByteBuffer buffer = openBursts < MAX_OPEN_BURSTS ? pool.tryAcquire(BufferPool.Use.BURST) : null;
-    task.data = buffer;
-    task.ownsBuffer = buffer != null;
-    return task.ownsBuffer;
+    return openBursts < MAX_OPEN_BURSTS && buffers.lendLarge(task);
   }
 
   /** Into the task's buffer if it has one, otherwise to the unit; what failed there, or null. */
@@ -279,7 +250,7 @@ final class DataOutTasks {
    * @return false when there is none
    */
   boolean copy(Task task, PduReader reader, int immediateBytes) {
-    if (!room(task, immediateBytes)) {
+    if (!buffers.lend(task, immediateBytes)) {
       return false;
     }
     task.data().put(0, reader.buffer().clear(), reader.dataOffset(), immediateBytes);
@@ -287,20 +258,13 @@ final class DataOutTasks {
     return true;
   }
 
-  /** Whether the task's data, if it has any, is not in what the session has one of. */
+  /** See {@link DataBuffers#mayLeave}. */
   boolean mayLeave(Task task) {
-    return task != smallLentTo;
+    return buffers.mayLeave(task);
   }
 
   void releaseBuffer(Task task) {
-    ByteBuffer buffer = task.data;
-    task.data = null;
-    if (buffer != null && task.ownsBuffer) {
-      task.ownsBuffer = false;
-      pool.release(buffer);
-    } else if (task == smallLentTo) {
-      smallLentTo = null;
-    }
+    buffers.release(task);
   }
 
   /**
@@ -344,7 +308,7 @@ final class DataOutTasks {
         ScsiTasks.fail(task, failure, out);
         return null;
       }
-      releaseBuffer(task);
+      buffers.release(task);
     }
     waitingForTurn.addLast(task);
     return null;
@@ -416,7 +380,7 @@ final class DataOutTasks {
       if (failure != null) {
         forget(task);
         ScsiTasks.fail(task, failure, out);
-      } else if (task.data != null || takeBuffer(task)) {
+      } else if (task.data != null || buffers.lendForBurst(task)) {
         waitingForTurn.remove(task);
         startBurst(task, out);
       } else {
@@ -429,7 +393,7 @@ final class DataOutTasks {
   /** Immediate data that had to wait for the task's turn goes to the unit. */
   private @Nullable ScsiException giveHeld(Task task) {
     ScsiException failure = handOn(task);
-    releaseBuffer(task);
+    buffers.release(task);
     return failure;
   }
 
@@ -442,30 +406,8 @@ final class DataOutTasks {
     return null;
   }
 
-  private boolean takeBuffer(Task task) {
-    ByteBuffer buffer = pool.tryAcquire(BufferPool.Use.BURST);
-    task.ownsBuffer = buffer != null;
-    if (buffer == null && smallLentTo == null) {
-      if (small == null) {
-        small = ByteBuffer.allocateDirect(SMALL_BUFFER_BYTES);
-      }
-      smallLentTo = task;
-      buffer = small;
-    }
-    task.data = buffer;
-    byte[] rest = task.rest;
-    if (buffer != null && rest != null) {
-      buffer.clear().put(0, rest);
-      task.rest = null;
-    }
-    return buffer != null;
-  }
-
   private void startBurst(Task task, PduWriter out) throws IOException {
-    int most =
-        task == smallLentTo
-            ? Math.min(SMALL_BURST_BYTES, parameters.maxBurstBytes())
-            : parameters.maxBurstBytes();
+    int most = Math.min(buffers.largestBurst(task), parameters.maxBurstBytes());
     long length = Math.min(most, task.wantedBytes - task.receivedBytes);
     task.burstEndBytes = task.receivedBytes + length;
     task.arrivedBytes = task.receivedBytes;
@@ -519,7 +461,7 @@ final class DataOutTasks {
     waitingForTurn.remove(task);
     closeBurst(task);
     ended(task);
-    releaseBuffer(task);
+    buffers.release(task);
   }
 
   /** The connection ends: gives every buffer back. */

@@ -198,6 +198,9 @@ final class ScsiTasks {
     if (workers.wanted(task) && pending.copy(task, reader, immediateBytes)) {
       return completed(task);
     }
+    if (task.attribute == Task.ORDERED) {
+      awaitWorkers();
+    }
     task.receivedBytes = immediateBytes;
     task.data = reader.buffer();
     task.dataStart = reader.dataOffset();

@@ -27,10 +27,13 @@ public final class RbdProbe {
   public static List<Result> run(RbdConfig config) {
     List<Result> results = new ArrayList<>();
     boolean goOn =
-        look(results, "Ceph libraries", () -> {
-          CephLibraries.get();
-          return "librados and librbd";
-        });
+        look(
+            results,
+            "Ceph libraries",
+            () -> {
+              CephLibraries.get();
+              return "librados and librbd";
+            });
     goOn = goOn && look(results, "Ceph configuration", () -> readable(config));
     if (goOn) {
       look(results, "Ceph cluster", () -> cluster(config, results));
@@ -48,20 +51,23 @@ public final class RbdProbe {
 
   private static String cluster(RbdConfig config, List<Result> results) throws IOException {
     try (RbdCluster cluster = new RbdCluster(config)) {
-      look(results, "Ceph pool", () -> {
-        try {
-          int images = cluster.names().size();
-          Capacity space = cluster.capacity();
-          return config.pool()
-              + ", "
-              + images
-              + " images, "
-              + (space.availableBytes() >> 20)
-              + " MiB available";
-        } catch (CephException e) {
-          throw RbdErrors.translated(config, "pool " + config.pool(), e);
-        }
-      });
+      look(
+          results,
+          "Ceph pool",
+          () -> {
+            try {
+              int images = cluster.names().size();
+              Capacity space = cluster.capacity();
+              return config.pool()
+                  + ", "
+                  + images
+                  + " images, "
+                  + (space.availableBytes() >> 20)
+                  + " MiB available";
+            } catch (CephException e) {
+              throw RbdErrors.translated(config, "pool " + config.pool(), e);
+            }
+          });
       return "the monitors answer, the key of client." + config.user() + " is accepted";
     }
   }
