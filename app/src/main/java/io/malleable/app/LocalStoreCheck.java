@@ -1,20 +1,55 @@
 package io.malleable.app;
 
 import io.malleable.cli.CommandFailure;
+import io.malleable.cli.Finding;
 import io.malleable.cli.StoreCheck;
 import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.VerifyReport;
+import io.malleable.volume.rbd.RbdProbe;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
 
-/** {@code m2 doctor --verify}: scrubs an embedded store that no server uses. */
+/**
+ * The store in {@code m2 doctor}: scrubs an embedded one that no server uses, and looks whether one
+ * on Ceph can be reached.
+ */
 final class LocalStoreCheck implements StoreCheck {
 
   @Override
+  public List<Finding> examine(Path data) throws IOException {
+    List<Finding> findings = new ArrayList<>();
+    Optional<Settings.Rbd> rbd = RbdNote.read(data);
+    if (rbd.isPresent()) {
+      for (RbdProbe.Result result : RbdProbe.run(Volumes.config(rbd.get(), new UUID(0, 0)))) {
+        findings.add(
+            result.error().isEmpty()
+                ? Finding.ok(result.what(), result.detail())
+                : new Finding(
+                    result.what(), Finding.State.failed, result.detail(), result.error().get()));
+      }
+    }
+    return findings;
+  }
+
+  @Override
   public Report check(Path data, Progress progress) throws IOException {
+    Optional<Settings.Rbd> rbd = RbdNote.read(data);
+    if (rbd.isPresent()) {
+      String pool = rbd.get().pool();
+      throw new CommandFailure(
+          "nothing was verified: the volumes of this server are in the Ceph pool " + pool,
+          "Ceph compares the copies of its objects with their checksums by itself, each at least once a week (deep scrub)."
+              + " Start that now with: ceph osd pool deep-scrub "
+              + pool
+              + ". What it finds is in: ceph health detail, and object by object in: rados list-inconsistent-pg "
+              + pool);
+    }
     Path volumes = data.resolve("volumes");
     if (!Files.isDirectory(volumes)) {
       throw new CommandFailure(

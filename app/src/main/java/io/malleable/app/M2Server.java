@@ -139,7 +139,8 @@ final class M2Server implements AutoCloseable {
       Files.createDirectories(settings.lab());
       VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
       IscsiServer iscsi = target(data);
-      TargetsOverIscsi targets = new TargetsOverIscsi(volumes, iscsi, identities(), fullStore);
+      TargetsOverIscsi targets =
+          new TargetsOverIscsi(volumes, iscsi, identities(), fullStore, Volumes.ioLimit(settings));
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(

@@ -31,8 +31,8 @@ final class TargetsOverIscsi implements Targets {
   /** One lock for each disk would grow for ever; a few shared ones do not. */
   private static final int LOCKS = 64;
 
-  /** How long I/O that is in flight may take to end; the store has limits of its own. */
-  private static final Duration WITHDRAW_LIMIT = Duration.ofSeconds(30);
+  /** Beyond the time that the store gives itself, for what a request does before and after. */
+  private static final Duration WITHDRAW_MARGIN = Duration.ofSeconds(5);
 
   private record Defined(
       Definition definition, Volume volume, VolumeLogicalUnit unit, LongAdder failedLogins) {}
@@ -41,6 +41,7 @@ final class TargetsOverIscsi implements Targets {
   private final IscsiServer server;
   private final Function<Definition, Optional<LogicalUnit>> identity;
   private final FullStoreReports fullStore;
+  private final Duration withdrawLimit;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
   private final Lock[] locks = new Lock[LOCKS];
 
@@ -55,12 +56,15 @@ final class TargetsOverIscsi implements Targets {
    *
    * @param identity makes a node's second drive, where it shall have one
    * @param fullStore hears of writes that a full store refused
+   * @param ioLimit within this a request on a volume ends, one way or the other
    */
   TargetsOverIscsi(
       VolumeStore volumes,
       IscsiServer server,
       Function<Definition, Optional<LogicalUnit>> identity,
-      FullStoreReports fullStore) {
+      FullStoreReports fullStore,
+      Duration ioLimit) {
+    this.withdrawLimit = ioLimit.plus(WITHDRAW_MARGIN);
     this.fullStore = fullStore;
     this.volumes = volumes;
     this.server = server;
@@ -120,7 +124,7 @@ final class TargetsOverIscsi implements Targets {
     }
     // Returns when no command of the target is under way: nothing writes to the volume any more.
     try {
-      server.withdraw(target.definition().name(), WITHDRAW_LIMIT);
+      server.withdraw(target.definition().name(), withdrawLimit);
     } catch (TimeoutException e) {
       throw new IOException("I/O of the disk " + disk + " does not end in its store", e);
     } catch (InterruptedException e) {

@@ -13,7 +13,7 @@ public final class DoctorCommand extends ServerCommand {
           "--verify", "read the whole store of a stopped server instead, and name what is damaged");
   private final Argument data =
       arguments.option(
-          "--data", "DIR", "that server's data directory (default: M2_DATA, else this user's own)");
+          "--data", "DIR", "the server's data directory (default: M2_DATA, else this user's own)");
   private final StoreCheck storeCheck;
 
   /**
@@ -27,17 +27,8 @@ public final class DoctorCommand extends ServerCommand {
   }
 
   @Override
-  void check() {
-    super.check();
-    if (data.orNull() != null && !verify.isSet()) {
-      throw misused("--data belongs to --verify");
-    }
-  }
-
-  @Override
   protected void run() {
-    List<Finding> findings =
-        verify.isSet() ? store() : new Examination(terminal()).examine(this::api);
+    List<Finding> findings = verify.isSet() ? store() : examination();
     if (wantsJson()) {
       ArrayNode array = api().object().putArray("findings");
       for (Finding finding : findings) {
@@ -60,10 +51,28 @@ public final class DoctorCommand extends ServerCommand {
     }
   }
 
-  private List<Finding> store() {
+  private Path directory() {
     String given = data.orNull();
-    Path directory =
-        given == null ? Endpoint.defaultDataDirectory(terminal().environment()) : Path.of(given);
+    return given == null ? Endpoint.defaultDataDirectory(terminal().environment()) : Path.of(given);
+  }
+
+  private List<Finding> examination() {
+    List<Finding> findings = new Examination(terminal()).examine(this::api);
+    try {
+      findings.addAll(storeCheck.examine(directory()));
+    } catch (IOException e) {
+      findings.add(
+          new Finding(
+              "store",
+              Finding.State.warning,
+              "where " + directory() + " keeps its volumes cannot be read: " + Failures.reason(e),
+              "Run this as the user of the server."));
+    }
+    return findings;
+  }
+
+  private List<Finding> store() {
+    Path directory = directory();
     StoreCheck.Report report;
     try (ProgressLine line = new ProgressLine(terminal(), err(), "verify " + directory)) {
       report =

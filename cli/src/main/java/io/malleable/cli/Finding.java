@@ -5,16 +5,20 @@ package io.malleable.cli;
  *
  * @param remedy what to do; empty when all is well
  */
-record Finding(String what, State state, String detail, String remedy) {
+public record Finding(String what, State state, String detail, String remedy) {
 
   /** The names are what the user sees. A warning is about what only some need. */
-  enum State {
+  public enum State {
+    /** It works. */
     ok,
+    /** Some need it. */
     warning,
+    /** It does not work. */
     failed
   }
 
-  static Finding ok(String what, String detail) {
+  /** All is well. */
+  public static Finding ok(String what, String detail) {
     return new Finding(what, State.ok, detail, "");
   }
 }

@@ -24,9 +24,17 @@ public interface StoreCheck {
   }
 
   /**
+   * Looks whether what the server's store needs elsewhere is there; changes nothing. Nothing is
+   * found for a store that needs nothing, and where no server has started yet.
+   */
+  default List<Finding> examine(Path data) throws IOException {
+    return List.of();
+  }
+
+  /**
    * Checks the store in the data directory of a server.
    *
-   * @throws CommandFailure when there is none, or a server uses it
+   * @throws CommandFailure when there is none, a server uses it, or only others can check it
    */
   Report check(Path data, Progress progress) throws IOException;
 }

@@ -1,0 +1,239 @@
+package io.malleable.app;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.malleable.cli.DoctorCommand;
+import io.malleable.cli.M2Command;
+import io.malleable.cli.Terminal;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.Writer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A server whose volumes are on a real Ceph cluster, and the initiator of QEMU. */
+final class RbdDiskTest {
+  private static Path cluster;
+
+  @TempDir private Path directory;
+
+  @BeforeAll
+  static void startCluster() throws Exception {
+    // Ceph's admin sockets live here, and the path of a socket is limited to 107 bytes.
+    cluster = Files.createTempDirectory(Path.of("/tmp"), "m2-ceph");
+    script("start");
+  }
+
+  @AfterAll
+  static void stopCluster() throws Exception {
+    script("stop");
+    try (var paths = Files.walk(cluster)) {
+      for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(path);
+      }
+    }
+  }
+
+  private static void script(String action) throws Exception {
+    Path log = cluster.resolveSibling(cluster.getFileName() + ".out");
+    Process process =
+        new ProcessBuilder("../script/ceph-cluster", action, cluster.toString())
+            .redirectErrorStream(true)
+            .redirectOutput(log.toFile())
+            .start();
+    int status = process.waitFor();
+    String output = Files.readString(log);
+    Files.delete(log);
+    assertEquals(0, status, output);
+  }
+
+  private static void osd(String signal) throws Exception {
+    String pid = Files.readString(cluster.resolve("osd.pid")).strip();
+    Programs.run(List.of("kill", "-" + signal, pid));
+  }
+
+  private TestServer server(int timeoutSeconds) throws Exception {
+    Map<Setting, String> settings = new EnumMap<>(Setting.class);
+    settings.put(Setting.STORE_RBD_CONF, cluster.resolve("ceph.conf").toString());
+    settings.put(Setting.STORE_RBD_USER, "m2");
+    settings.put(Setting.STORE_RBD_POOL, "m2");
+    settings.put(Setting.STORE_RBD_TIMEOUT, Integer.toString(timeoutSeconds));
+    return TestServer.start(directory.resolve("data"), settings);
+  }
+
+  /** A clone of an image, exposed; its address with the account. */
+  private String exposedClone(TestApi api) throws Exception {
+    Path file = TestServer.image(directory.resolve("base.raw"), 8);
+    api.succeeded(
+        api.post("/v1/images", "{'name':'base','format':'raw','source':{'path':'" + file + "'}}"));
+    api.post("/v1/disks", "{'name':'d','image':'base'}").expect(201);
+    JsonNode iscsi = api.post("/v1/disks/d/expose", "").expect(200).body().path("iscsi");
+    String account = iscsi.path("username").asText() + "%" + iscsi.path("password").asText();
+    return iscsi.path("url").asText().replace("iscsi://", "iscsi://" + account + "@");
+  }
+
+  /** A session that stays open, and takes one command after the other. */
+  private static final class Initiator implements AutoCloseable {
+    private final Process process;
+    private final BufferedReader answers;
+
+    Initiator(String url) throws IOException {
+      process =
+          new ProcessBuilder("qemu-io", "-f", "raw", "-t", "writeback", url)
+              .redirectErrorStream(true)
+              .start();
+      answers = process.inputReader();
+    }
+
+    void send(String command) throws IOException {
+      process.outputWriter().write(command + "\n");
+      process.outputWriter().flush();
+    }
+
+    /** The first line that tells how a read or write ended. */
+    String answer() throws IOException {
+      while (true) {
+        String line = answers.readLine();
+        assertTrue(line != null, "qemu-io ended");
+        if (line.contains("failed") || line.contains("bytes at offset")) {
+          return line;
+        }
+      }
+    }
+
+    boolean answered() throws IOException {
+      return answers.ready();
+    }
+
+    String perform(String command) throws IOException {
+      send(command);
+      return answer();
+    }
+
+    @Override
+    public void close() throws IOException {
+      process.outputWriter().close();
+      process.inputReader().transferTo(Writer.nullWriter());
+      process.onExit().join();
+    }
+  }
+
+  /** The initiator's end of its TCP connection; a new session would have another one. */
+  private static List<String> connections(TestServer server) throws Exception {
+    String port = Integer.toString(server.addresses().iscsi().port());
+    String list =
+        Programs.run(List.of("ss", "-Htn", "state", "established", "dport", "=", ":" + port));
+    List<String> ends = list.lines().map(line -> line.strip().split("\\s+", -1)[2]).toList();
+    assertEquals(1, ends.size(), list);
+    return ends;
+  }
+
+  @Test
+  void ioOfAMachineStallsWhileAnOsdIsSilentAndGoesOnInTheSameSession() throws Exception {
+    try (TestServer server = server(60)) {
+      TestApi api = server.api();
+      try (Initiator initiator = new Initiator(exposedClone(api))) {
+        assertTrue(initiator.perform("write -P 1 0 4k").contains("wrote "));
+        assertTrue(initiator.perform("read -P 1 0 4k").contains("read "));
+        while (initiator.answered()) {
+          initiator.answers.readLine();
+        }
+        List<String> before = connections(server);
+        osd("STOP");
+        try {
+          initiator.send("write -P 2 4k 4k");
+          for (int i = 0; i < 20; i++) {
+            // Takes time, and shows that the server goes on for others meanwhile.
+            api.get("/v1/disks/d").expect(200);
+            assertFalse(initiator.answered(), "there was an answer from a silent OSD");
+          }
+        } finally {
+          osd("CONT");
+        }
+        assertTrue(initiator.answer().contains("wrote "));
+        assertTrue(initiator.perform("read -P 2 4k 4k").contains("read "));
+        assertEquals(before, connections(server));
+      }
+    }
+  }
+
+  @Test
+  void ioOfAMachineFailsWithSenseDataAfterTheTimeoutAndTheSessionSurvives() throws Exception {
+    try (TestServer server = server(2)) {
+      TestApi api = server.api();
+      try (Initiator initiator = new Initiator(exposedClone(api))) {
+        assertTrue(initiator.perform("write -P 1 0 4k").contains("wrote "));
+        List<String> before = connections(server);
+        osd("STOP");
+        try {
+          String failed = initiator.perform("write -P 2 4k 4k");
+          assertTrue(failed.contains("Input/output error"), failed);
+        } finally {
+          osd("CONT");
+        }
+        assertTrue(initiator.perform("write -P 3 4k 4k").contains("wrote "));
+        assertTrue(initiator.perform("read -P 3 4k 4k").contains("read "));
+        assertTrue(initiator.perform("read -P 1 0 4k").contains("read "));
+        assertEquals(before, connections(server));
+      }
+    }
+  }
+
+  private record Outcome(int status, String out, String err) {}
+
+  private Outcome doctor(String... more) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    String[] arguments = Arrays.copyOf(new String[] {"doctor", "--data"}, 3 + more.length);
+    arguments[2] = directory.resolve("data").toString();
+    System.arraycopy(more, 0, arguments, 3, more.length);
+    int status =
+        M2Command.run(
+            arguments,
+            Map.of("doctor", () -> new DoctorCommand(new LocalStoreCheck())),
+            new Terminal(Map.of(), false, 100),
+            new PrintWriter(out),
+            new PrintWriter(err));
+    return new Outcome(status, out.toString(), err.toString());
+  }
+
+  @Test
+  void doctorLooksAtTheClusterAndSaysWhoScrubsIt() throws Exception {
+    server(2).close();
+    String well = doctor().out();
+    assertTrue(well.contains("Ceph libraries"), well);
+    assertTrue(well.contains("the key of client.m2 is accepted"), well);
+    assertTrue(well.contains(" images, "), well);
+    assertFalse(well.contains("failed  Ceph"), well);
+
+    Outcome verified = doctor("--verify");
+    assertEquals(1, verified.status());
+    assertTrue(verified.err().contains("ceph osd pool deep-scrub m2"), verified.err());
+
+    Path note = directory.resolve("data").resolve(RbdNote.FILE);
+    String written = Files.readString(note);
+    Files.writeString(note, written.replace("\"pool\":\"m2\"", "\"pool\":\"absent\""));
+    Outcome pool = doctor();
+    assertTrue(pool.out().contains("store.rbd.pool") && pool.status() == 1, pool.out());
+    Files.writeString(note, written.replace("\"user\":\"m2\"", "\"user\":\"nobody\""));
+    Outcome user = doctor();
+    assertTrue(user.out().contains("store.rbd.user") && user.status() == 1, user.out());
+    Files.writeString(note, written.replace("ceph.conf", "other.conf"));
+    Outcome conf = doctor();
+    assertTrue(conf.out().contains("store.rbd.conf") && conf.status() == 1, conf.out());
+  }
+}
