@@ -340,6 +340,35 @@ class M2CommandTest {
   }
 
   @Test
+  void anUploadOfWhichOnlyTheAnswerWasLostIsNotSentAgain(@TempDir Path directory)
+      throws IOException {
+    Path file = Files.writeString(directory.resolve("tiny.raw"), "0123456789");
+    server.on("HEAD /v1/images/tiny/content", 204, "text/plain", Map.of("Upload-Offset", "10"), "");
+    server.on(
+        "PUT /v1/images/tiny/content?public=false&sha256=" + SHA256_OF_DIGITS,
+        202,
+        operation("succeeded", ""));
+    server.on("GET /v1/images/tiny", 200, IMAGE);
+    Outcome outcome = server.run("image import tiny " + file + " --upload");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertEquals("", server.requests().get(1).body());
+    assertEquals("bytes */10", server.requests().get(1).headers().get("content-range"));
+  }
+
+  @Test
+  void aStoreThatDoesNotAnswerLeavesTheServerToBeSeen() throws IOException {
+    String system =
+        "{\"version\":\"1\",\"uptimeSeconds\":5,\"addresses\":{},\"counts\":{},"
+            + "\"storeFault\":\"the cluster is away\"}";
+    server.on("GET /v1/system", 200, system);
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[]}");
+    Outcome status = server.run("status");
+    assertEquals(0, status.status(), status.err());
+    assertTrue(status.out().contains("space       unknown: the cluster is away"), status.out());
+    assertTrue(server.run("doctor").out().contains("the cluster is away"));
+  }
+
+  @Test
   void anImageFileThatIsNotThereIsRefusedWithoutACall(@TempDir Path directory) {
     Outcome outcome = server.run("image import tiny " + directory.resolve("none.raw"));
     assertEquals(1, outcome.status());

@@ -12,7 +12,7 @@ import java.util.UUID;
  * without a copy of it on any file system in between. Keeps the volume open. Owned by one thread.
  */
 public final class ExportedImage implements AutoCloseable {
-  private static final int CHUNK_BYTES = 1 << 18;
+  private static final int CHUNK_BYTES = 1 << 20;
   private static final byte[] NOUGHT = new byte[CHUNK_BYTES];
 
   private final Volume volume;

@@ -8,9 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -21,7 +18,7 @@ import java.util.stream.Stream;
  * may run at the same time.
  */
 public final class ImageImporter {
-  private static final int CHUNK_BYTES = 1 << 20;
+  static final int CHUNK_BYTES = 1 << 20;
   private static final int BLOCK_BYTES = 4096;
   private static final int SECTOR_BYTES = LocalVolumeStore.SECTOR_BYTES;
   private static final String STAGED = ".staged";
@@ -40,8 +37,6 @@ public final class ImageImporter {
 
   private static final double CONVERTED = 0.5;
   private static final double COPIED = 0.85;
-
-  private static final byte[] NOUGHT = new byte[CHUNK_BYTES];
 
   private final VolumeStore store;
   private final Path staging;
@@ -123,7 +118,7 @@ public final class ImageImporter {
     Stage work = new Stage(progress, fileBytes, 0, 1);
     if (format != ImageFormat.RAW && wanted.isPresent()) {
       // Before anything interprets it: a wrong file may be one that was made to do harm.
-      requireSame(file, wanted, sha256(file, work.part(0, COMPARED)));
+      requireSame(file, wanted, SparseDigest.sha256(file, work.part(0, COMPARED)::reach));
       work = work.part(COMPARED, 1);
     }
     fill(id, file, format, work.part(0, COPIED));
@@ -131,7 +126,9 @@ public final class ImageImporter {
       // Of what was read a moment ago: the file may have been exchanged since it was looked at.
       boolean hashed = wanted.isPresent() || fileBytes <= hashedUnaskedBytes;
       Optional<String> sha256 =
-          hashed ? Optional.of(sha256(file, work.part(COPIED, 1))) : Optional.empty();
+          hashed
+              ? Optional.of(SparseDigest.sha256(file, work.part(COPIED, 1)::reach))
+              : Optional.empty();
       if (sha256.isPresent()) {
         requireSame(file, wanted, sha256.get());
       }
@@ -327,7 +324,7 @@ public final class ImageImporter {
   }
 
   /** Reads up to the limit and flips. */
-  private static void fill(FileChannel channel, long position, ByteBuffer chunk, Path raw)
+  static void fill(FileChannel channel, long position, ByteBuffer chunk, Path raw)
       throws IOException {
     while (chunk.hasRemaining()) {
       if (channel.read(chunk, position + chunk.position()) < 0) {
@@ -371,39 +368,5 @@ public final class ImageImporter {
 
   private static boolean zero(ByteBuffer chunk, int from, int to) {
     return chunk.slice(from, to - from).mismatch(Chain.ZEROES.slice(0, to - from)) < 0;
-  }
-
-  /** Over holes as over zeroes, which they read as. */
-  private static String sha256(Path file, Stage stage) throws IOException {
-    long size = Files.size(file);
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
-        Posix.Descriptor holes = Posix.Descriptor.forReading(file)) {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      ByteBuffer chunk = ByteBuffer.allocate(CHUNK_BYTES);
-      long data = holes.nextData(0);
-      long position = 0;
-      while (position < size) {
-        if (position == data) {
-          long end = holes.nextHole(position);
-          while (position < Math.min(end, size)) {
-            chunk.clear().limit((int) Math.min(CHUNK_BYTES, Math.min(end, size) - position));
-            fill(channel, position, chunk, file);
-            position += chunk.limit();
-            digest.update(chunk);
-            stage.reach((double) position / size);
-          }
-          data = holes.nextData(position);
-        } else {
-          long end = data < 0 ? size : Math.min(data, size);
-          int length = (int) Math.min(CHUNK_BYTES, end - position);
-          digest.update(NOUGHT, 0, length);
-          position += length;
-          stage.reach((double) position / size);
-        }
-      }
-      return HexFormat.of().formatHex(digest.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java has SHA-256", e);
-    }
   }
 }
