@@ -93,7 +93,7 @@ final class DataOutTasks {
             ? roomToCollect(task)
             : finalBit
                 ? !early || roomToHold(task, immediateBytes)
-                : held.size() < MAX_HELD && roomForBurst(task);
+                : mayHold() && roomForBurst(task);
     if (!room) {
       Replies.status(out, task, ScsiStatus.TASK_SET_FULL);
       return false;
@@ -144,7 +144,7 @@ final class DataOutTasks {
    * @return false when there is no room
    */
   boolean hold(Task task, PduReader reader, int immediateBytes) {
-    if (held.size() >= MAX_HELD || (immediateBytes > 0 && !copy(task, reader, immediateBytes))) {
+    if (!mayHold() || (immediateBytes > 0 && !copy(task, reader, immediateBytes))) {
       return false;
     }
     hold(task);
@@ -205,8 +205,13 @@ final class DataOutTasks {
 
   /** For immediate data that must not reach the medium yet. */
   private boolean roomToHold(Task task, int immediateBytes) {
-    long waiting = waitingForTurn.stream().filter(other -> other.data != null).count();
-    return waiting < MAX_HELD && buffers.lend(task, immediateBytes);
+    return mayHold() && buffers.lend(task, immediateBytes);
+  }
+
+  private boolean mayHold() {
+    return orderedTasks == 0
+        || held.size() + waitingForTurn.stream().filter(task -> task.data != null).count()
+            < MAX_HELD;
   }
 
   private boolean roomForBurst(Task task) {
@@ -301,7 +306,8 @@ final class DataOutTasks {
       ended(task);
       return task;
     }
-    if (!collected(task)) {
+    // What has come for a task that must wait stays in its buffer.
+    if (!collected(task) && !mustWait(task)) {
       ScsiException failure = handOn(task);
       if (failure != null) {
         forget(task);

@@ -189,6 +189,10 @@ final class ScsiTasks {
       throw SenseData.INSUFFICIENT_RESOURCES.asException();
     }
     int immediateBytes = (int) Math.min(reader.dataLength(), task.wantedBytes);
+    if (task.attribute == Task.ORDERED) {
+      // Its first data may be written before the rest is here.
+      awaitWorkers();
+    }
     if (immediateBytes < task.wantedBytes) {
       return pending.retain(task, reader, immediateBytes, finalBit, out);
     }
@@ -197,9 +201,6 @@ final class ScsiTasks {
     }
     if (workers.wanted(task) && pending.copy(task, reader, immediateBytes)) {
       return completed(task);
-    }
-    if (task.attribute == Task.ORDERED) {
-      awaitWorkers();
     }
     task.receivedBytes = immediateBytes;
     task.data = reader.buffer();

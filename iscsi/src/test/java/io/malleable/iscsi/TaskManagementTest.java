@@ -56,15 +56,16 @@ class TaskManagementTest {
         config -> config.withTimeouts(ample, ample, Duration.ofSeconds(1)));
   }
 
-  private void serveConcurrently() throws IOException {
+  private void serveConcurrently(int commands) throws IOException {
     server.close();
-    unit = new FaultyUnit(new MemoryUnit(1 << 20).concurrency(8));
+    unit = new FaultyUnit(new MemoryUnit(1 << 20).concurrency(commands));
     server = serve();
   }
 
   @AfterEach
   void nothingIsHeld() throws IOException {
     unit.letGo();
+    other.letGo();
     server.close();
   }
 
@@ -151,6 +152,68 @@ class TaskManagementTest {
     }
   }
 
+  @Test
+  void clearTaskSetEndsWhatWaitsForTheStoreAsWell() throws Exception {
+    serveConcurrently(2);
+    try (RawInitiator clearer = session(0);
+        RawInitiator victim = session(1)) {
+      holdWrite(victim);
+      for (int lba = 1; lba < 6; lba++) {
+        victim.send(victim.command(0xa0, 512, RawInitiator.write10(lba, 1)), ones(512));
+      }
+      // Answered by the connection's thread: all of them have been given to workers.
+      assertEquals(0, victim.execute(TEST_UNIT_READY).scsiStatus());
+      ByteBuffer clear = ByteBuffer.allocate(48).put(0, (byte) 0x42);
+      clear.put(1, (byte) (0x80 | CLEAR_TASK_SET)).putInt(16, 99).putInt(24, clearer.cmdSn);
+      clearer.send(clear, new byte[0]);
+      awaitCall(clearer, "tryEnterExclusive");
+      unit.letGo();
+      assertEquals(COMPLETE, clearer.receive().header().get(2));
+      ByteBuffer ready = victim.command(0x80, 0, TEST_UNIT_READY);
+      victim.send(ready, new byte[0]);
+      Pdu answer = victim.receive();
+      while (answer.header().getInt(16) != ready.getInt(16)) {
+        assertEquals(0, answer.scsiStatus(), "a write that ended before");
+        answer = victim.receive();
+      }
+      assertEquals(0x62f00, answer.sense());
+      assertEquals(0, victim.execute(TEST_UNIT_READY).scsiStatus(), "told once");
+      assertArrayEquals(new byte[512], clearer.read(5, 1, 512));
+    }
+  }
+
+  @Test
+  void aResetWaitsForWhatACopyDoesToAnotherUnit() throws Exception {
+    try (RawInitiator copier = session(0);
+        RawInitiator resetter = session(1)) {
+      other.holdWrites();
+      byte[] list = copyList();
+      byte[] cdb = new byte[16];
+      cdb[0] = (byte) 0x83;
+      cdb[13] = (byte) list.length;
+      copier.send(copier.command(0xa0, list.length, cdb), list);
+      other.awaitHeldWrite();
+      assertEquals(REJECTED, manage(resetter, LOGICAL_UNIT_RESET));
+      other.letGo();
+      assertEquals(0, copier.receive().scsiStatus());
+      assertEquals(COMPLETE, manage(resetter, LOGICAL_UNIT_RESET));
+    }
+  }
+
+  /** Copies the first block of the unit to that of the other (SPC-4 6.4). */
+  private byte[] copyList() {
+    ByteBuffer list = ByteBuffer.allocate(108).putShort(2, (short) 64).putInt(8, 28);
+    int at = 16;
+    for (FaultyUnit each : List.of(unit, other)) {
+      byte[] naa = InquiryData.naa(each.identity().id());
+      list.put(at, (byte) 0xe4).put(at + 4, (byte) 1).put(at + 5, (byte) 3);
+      list.put(at + 7, (byte) naa.length).put(at + 8, naa);
+      at += 32;
+    }
+    list.put(at, (byte) 2).putShort(at + 2, (short) 24).putShort(at + 6, (short) 1);
+    return list.putShort(at + 10, (short) 1).array();
+  }
+
   @ParameterizedTest
   @ValueSource(ints = {TARGET_WARM_RESET, LOGICAL_UNIT_RESET})
   void aResetReleasesWhatWasReservedAndTellsEverybody(int function) throws Exception {
@@ -224,7 +287,7 @@ class TaskManagementTest {
   }
 
   /** Returns when the thread of a session waits within a method. */
-  private static void awaitCall(RawInitiator initiator, String method) {
+  static void awaitCall(RawInitiator initiator, String method) {
     String name = "iscsi /127.0.0.1:" + initiator.localPort();
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
     boolean waits = false;
@@ -241,7 +304,7 @@ class TaskManagementTest {
 
   @Test
   void aTaskThatTheStoreDoesNotFinishEndsTheSessionThatAbortsIt() throws Exception {
-    serveConcurrently();
+    serveConcurrently(8);
     try (RawInitiator initiator = session(0)) {
       holdWrite(initiator);
       ByteBuffer abort = ByteBuffer.allocate(48).put(0, (byte) 0x42);
@@ -257,7 +320,7 @@ class TaskManagementTest {
   @ParameterizedTest
   @ValueSource(ints = {LOGICAL_UNIT_RESET, CLEAR_TASK_SET})
   void aFunctionThatIsRejectedHasAbortedNothing(int function) throws Exception {
-    serveConcurrently();
+    serveConcurrently(8);
     try (RawInitiator busy = session(0);
         RawInitiator requester = session(1)) {
       holdWrite(busy);

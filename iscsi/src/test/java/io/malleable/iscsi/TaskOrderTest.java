@@ -115,6 +115,58 @@ class TaskOrderTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {1, 8})
+  void dataThatComesEarlyIsKeptUntilItsTaskMayBegin(int concurrency) throws Exception {
+    try (TestServer server = serving(concurrency);
+        RawInitiator initiator = RawInitiator.loggedIn(server, "InitialR2T=No").ready()) {
+      ByteBuffer ordered = write(initiator, ORDERED);
+      Pdu r2t = initiator.receive();
+      ByteBuffer first = initiator.command(0xa0, 4096, RawInitiator.write10(0, 8));
+      initiator.send(first, filled(2, 1000));
+      ByteBuffer second = initiator.command(0x20, 8192, RawInitiator.write10(16, 16));
+      initiator.send(second, filled(3, 1000));
+      initiator.send(initiator.dataOut(second.getInt(16), -1, 0, 1000, true), filled(3, 3000));
+      assertArrayEquals(new byte[2048], ended(initiator, read(initiator, HEAD_OF_QUEUE)).data());
+      initiator.send(initiator.command(0xc3, 2048, RawInitiator.read10(16, 4)), new byte[0]);
+      assertArrayEquals(new byte[2048], initiator.receive().data());
+      answer(initiator, r2t, 1);
+      ended(initiator, ordered);
+      for (int ended = 0; ended < 2; ) {
+        Pdu next = initiator.receive();
+        if (next.opcode() == R2T) {
+          boolean ofFirst = next.header().getInt(16) == first.getInt(16);
+          answer(initiator, next, ofFirst ? 2 : 3);
+        } else {
+          assertEquals(0, next.scsiStatus());
+          ended++;
+        }
+      }
+      assertArrayEquals(filled(2, 4096), initiator.read(0, 8, 512));
+      assertArrayEquals(filled(3, 8192), initiator.read(16, 16, 512));
+    }
+  }
+
+  @Test
+  void theFirstDataOfAnOrderedWriteWaitsForWhatWorkersDo() throws Exception {
+    FaultyUnit unit = new FaultyUnit(new MemoryUnit(1 << 20).concurrency(8));
+    try (TestServer server = TestServer.serving(unit);
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      unit.holdWrites();
+      ByteBuffer before = initiator.command(0xa0, 512, RawInitiator.write10(0, 1));
+      initiator.send(before, filled(1, 512));
+      unit.awaitHeldWrite();
+      ByteBuffer ordered = initiator.command(0xa2, 1024, RawInitiator.write10(0, 2));
+      initiator.send(ordered, filled(2, 512));
+      TaskManagementTest.awaitCall(initiator, "awaitIdle");
+      unit.letGo();
+      ended(initiator, before);
+      answer(initiator, initiator.receive(), 2);
+      ended(initiator, ordered);
+      assertArrayEquals(filled(2, 1024), initiator.read(0, 2, 512));
+    }
+  }
+
   @Test
   void whatWaitsGoesOnWhenThatBeforeItIsAborted() throws Exception {
     try (TestServer server = serving(1);
