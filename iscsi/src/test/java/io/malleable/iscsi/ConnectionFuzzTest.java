@@ -116,6 +116,9 @@ class ConnectionFuzzTest {
 
   private static void converse(byte[] input) throws Exception {
     int kind = input[0] & 3;
+    // Left over if the input before was a finding.
+    server.withdraw(TestServer.TARGET, LIMIT);
+    server.withdraw(GUARDED, LIMIT);
     server.define(
         new TargetDefinition(
             TestServer.TARGET,
