@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.Map;
+import java.util.UUID;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -49,8 +50,11 @@ final class StoreCheckTest {
       assertEquals(1, refused.status());
       assertTrue(refused.err().contains("in use by process"), refused.err());
     }
+    Path leftover = directory.resolve("data/volumes/layers/" + UUID.randomUUID() + ".data");
+    Files.createFile(leftover);
     Outcome sound = verify();
     assertEquals(0, sound.status(), sound.err());
+    assertTrue(Files.exists(leftover), "a check changes nothing");
     assertTrue(sound.out().contains("4 MiB compared with checksums"), sound.out());
 
     Path largest;

@@ -92,6 +92,10 @@ class ChainMemoryTest {
       header.putInt(PAGES);
       file.write(0, Formats.seal(header));
       file.write(LayerSums.HEADER_BYTES, Formats.seal(index));
+      // The records are a hole.
+      long recordBytes = BlockMap.PAGE_BLOCKS * Integer.BYTES;
+      long endBytes = LayerSums.HEADER_BYTES + index.capacity() + PAGES * recordBytes;
+      file.write(endBytes - 1, ByteBuffer.allocate(1));
     }
   }
 

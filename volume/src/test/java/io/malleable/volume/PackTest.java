@@ -156,7 +156,7 @@ class PackTest {
 
   @Test
   void afterAPowerCutOrAnErrorAtAnyCallPackedSnapshotsAreWhole() throws IOException {
-    for (Fault fault : Fault.values()) {
+    for (Fault fault : List.of(Fault.POWER_CUT, Fault.NO_SPACE, Fault.IO_ERROR)) {
       long seed = new Random().nextLong();
       FaultyFiles counting = new FaultyFiles();
       try (LocalVolumeStore store = LocalVolumeStore.open(counting, SETTINGS)) {
