@@ -63,12 +63,20 @@ final class WriteIntent {
       if (volume != null) {
         replay(files, store, volume, unfinished);
       } else if (name.endsWith(StoreLayout.TEMPORARY)) {
-        files.delete(StoreLayout.INTENTS + "/" + name);
+        deleteUnfinished(files, StoreLayout.INTENTS + "/" + name);
       } else {
         LOG.log(Level.WARNING, "left alone, not a file of this store: intents/{0}", name);
       }
     }
     return unfinished;
+  }
+
+  private static void deleteUnfinished(StoreFiles files, String name) {
+    try {
+      files.delete(name);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot delete the unfinished " + name, e);
+    }
   }
 
   private static void replay(
