@@ -83,6 +83,27 @@ final class DamagedVolumeTest {
   }
 
   @Test
+  void isDeletedFromTheTrashOrAtOnceLikeAnyOther() throws Exception {
+    Disk bad = fixture.disk("bad", "golden");
+    Snapshot moment = fixture.snapshot("moment", "bad");
+    for (UUID volume : List.of(bad.id(), moment.id())) {
+      Files.write(record(volume), new byte[100]);
+    }
+    fixture.restart();
+    assertEquals(List.of("golden ready", "bad damaged", "moment damaged"), listed());
+    fixture.succeeded(fixture.control.snapshots().delete(fixture.project(), "moment"));
+    fixture.succeeded(
+        fixture.control.disks().delete(fixture.project(), "bad", Disks.Deletion.TRASH));
+    fixture.clock.advance(ControlSettings.defaults().trashRetention().plusMinutes(1));
+    fixture.control.tick();
+    assertEquals(List.of("golden ready"), listed());
+    assertEquals(
+        List.of(),
+        fixture.control.disks().listTrash(fixture.project(), PageRequest.first()).items());
+    assertEquals(List.of(), fixture.control.inconsistencies());
+  }
+
+  @Test
   void thatIsBeingMadeIsNotTakenForLost() throws Exception {
     fixture.faults =
         Fixture.endingAt(
