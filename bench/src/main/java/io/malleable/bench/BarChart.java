@@ -18,8 +18,8 @@ final class BarChart {
   record Group(String title, List<Bar> bars) {}
 
   private static final String[] COLOURS = {"#2a6f97", "#89c2d9", "#c1666b", "#d4b483", "#6b705c"};
-  private static final int WIDTH = 860;
-  private static final int LEFT = 230;
+  private static final int WIDTH = 960;
+  private static final int LEFT = 330;
   private static final int BAR_AREA = 470;
   private static final int BAR_HEIGHT = 16;
   private static final int GROUP_GAP = 18;

@@ -7,11 +7,17 @@ import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
- * An initiator that can log in and read, with no allocation after that: enough to load a target
- * with more sessions than other initiators open, and to measure what the target allocates. One
- * thread uses it.
+ * An initiator that can log in, read and write, with no allocation after that: enough to load a
+ * target with more sessions than other initiators open, and to measure what the target allocates.
+ * One thread uses it.
  */
 final class Initiator implements AutoCloseable {
   private static final int HEADER_BYTES = 48;
@@ -26,11 +32,29 @@ final class Initiator implements AutoCloseable {
   /** Transit from operational negotiation to the full feature phase (RFC 7143 11.12). */
   private static final int LOGIN_FLAGS = 0x80 | 1 << 2 | 3;
 
+  /** Security negotiation that goes on, and its transit to operational negotiation. */
+  private static final int SECURITY = 0;
+
+  private static final int SECURITY_DONE = 0x80 | 1;
+
+  private static final String OPERATIONAL_KEYS =
+      """
+      HeaderDigest=None
+      DataDigest=None
+      MaxRecvDataSegmentLength=262144
+      MaxBurstLength=1048576
+      InitialR2T=No
+      ImmediateData=Yes
+      """;
+
   private static final int FINAL = 0x80;
   private static final int READ = 0x40;
+  private static final int WRITE = 0x20;
   private static final int STATUS_IN_DATA = 0x01;
   private static final int UNSOLICITED = 0xffffffff;
   private static final byte READ_10 = 0x28;
+  private static final byte WRITE_10 = 0x2a;
+  private static final int SECTOR_BYTES = 512;
 
   private final SocketChannel channel;
   private final ByteBuffer out;
@@ -55,39 +79,90 @@ final class Initiator implements AutoCloseable {
   static Initiator login(
       InetSocketAddress address, String target, int number, int maxTransferBytes, int depth)
       throws IOException {
+    return login(new Initiator(connect(address), maxTransferBytes, depth), target, number, null);
+  }
+
+  /** By what the initiator proves who it is (RFC 7143 12.1.3). */
+  record Chap(String username, String secret) {
+    @Override
+    public String toString() {
+      return "Chap[username=" + username + "]";
+    }
+  }
+
+  /** Logs in with CHAP, for one command of 4 KiB at a time. */
+  static Initiator login(InetSocketAddress address, String target, int number, Chap chap)
+      throws IOException {
+    return login(new Initiator(connect(address), 4096, 1), target, number, chap);
+  }
+
+  private static SocketChannel connect(InetSocketAddress address) throws IOException {
     SocketChannel channel = SocketChannel.open(address);
     channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-    Initiator initiator = new Initiator(channel, maxTransferBytes, depth);
+    return channel;
+  }
+
+  private static Initiator login(
+      Initiator initiator, String target, int number, @Nullable Chap chap) throws IOException {
     try {
-      initiator.login(target, number);
+      String names =
+          """
+          InitiatorName=iqn.2026-11.io.malleable.bench:initiator-%d
+          TargetName=%s
+          SessionType=Normal
+          """
+              .formatted(number, target);
+      if (chap == null) {
+        initiator.login(number, LOGIN_FLAGS, names + OPERATIONAL_KEYS);
+      } else {
+        initiator.login(number, SECURITY, names + "AuthMethod=CHAP\n");
+        Map<String, String> challenge = initiator.login(number, SECURITY, "CHAP_A=5\n");
+        initiator.login(number, SECURITY_DONE, answer(challenge, chap));
+        initiator.login(number, LOGIN_FLAGS, OPERATIONAL_KEYS);
+      }
+      // The first command of a session meets the unit attention that reports the power-on.
+      initiator.testUnitReady();
+      initiator.testUnitReady();
     } catch (IOException e) {
-      channel.close();
+      initiator.close();
       throw e;
     }
     return initiator;
   }
 
-  private void login(String target, int number) throws IOException {
-    String keys =
-        """
-        InitiatorName=iqn.2026-11.io.malleable.bench:initiator-%d
-        TargetName=%s
-        SessionType=Normal
-        HeaderDigest=None
-        DataDigest=None
-        MaxRecvDataSegmentLength=262144
-        MaxBurstLength=1048576
-        InitialR2T=No
-        ImmediateData=Yes
-        """
-            .formatted(number, target);
+  /** CHAP with MD5 (RFC 1994 4.1): of the identifier, the secret and the challenge. */
+  private static String answer(Map<String, String> challenge, Chap chap) throws IOException {
+    String identifier = challenge.get("CHAP_I");
+    String sent = challenge.get("CHAP_C");
+    if (identifier == null || sent == null || !sent.startsWith("0x")) {
+      throw new IOException("no challenge but " + challenge.keySet());
+    }
+    try {
+      MessageDigest md5 = MessageDigest.getInstance("MD5");
+      md5.update((byte) Integer.parseInt(identifier));
+      md5.update(chap.secret.getBytes(StandardCharsets.UTF_8));
+      String response =
+          HexFormat.of().formatHex(md5.digest(HexFormat.of().parseHex(sent, 2, sent.length())));
+      return "CHAP_N=" + chap.username + "\nCHAP_R=0x" + response + "\n";
+    } catch (NoSuchAlgorithmException e) {
+      throw new IOException("this JDK has no MD5", e);
+    }
+  }
+
+  /**
+   * One request of the login phase, its keys one a line.
+   *
+   * @return the keys of the response
+   */
+  private Map<String, String> login(int number, int flags, String keys) throws IOException {
     byte[] data = keys.replace('\n', '\0').getBytes(StandardCharsets.US_ASCII);
-    int header = begin(OPCODE_LOGIN_IMMEDIATE, LOGIN_FLAGS);
+    int header = begin(OPCODE_LOGIN_IMMEDIATE, flags);
     out.putInt(header + 4, data.length);
     // ISID of the random type (RFC 7143 11.12.5), then TSIH 0.
     out.put(header + 8, (byte) 0x80);
     out.putInt(header + 9, number);
     out.putInt(header + 24, cmdSn);
+    out.putInt(header + 28, expStatSn);
     out.put(data).put(new byte[-data.length & 3]);
     send();
     int response = receive();
@@ -97,10 +172,17 @@ final class Initiator implements AutoCloseable {
               .formatted(number, opcode(response), in.getShort(response + 36)));
     }
     expStatSn = in.getInt(response + 24) + 1;
+    byte[] text = new byte[in.getInt(response + 4) & 0xffffff];
+    in.get(response + HEADER_BYTES, text);
     consume(response);
-    // The first command of a session meets the unit attention that reports the power-on.
-    testUnitReady();
-    testUnitReady();
+    Map<String, String> answered = new HashMap<>();
+    for (String pair : new String(text, StandardCharsets.US_ASCII).split("\0", -1)) {
+      int equals = pair.indexOf('=');
+      if (equals > 0) {
+        answered.put(pair.substring(0, equals), pair.substring(equals + 1));
+      }
+    }
+    return answered;
   }
 
   /** TEST UNIT READY, whose CDB is all zeroes. */
@@ -117,6 +199,20 @@ final class Initiator implements AutoCloseable {
     out.put(header + 32, READ_10);
     out.putInt(header + 34, (int) lba);
     out.putShort(header + 39, (short) blocks);
+  }
+
+  /** WRITE (10) of at most 4 KiB as immediate data; returns when the target has answered. */
+  void write(long offsetBytes, ByteBuffer data) throws IOException {
+    int bytes = data.remaining();
+    int header = begin(OPCODE_SCSI_COMMAND, FINAL | WRITE);
+    putCommand(header, bytes);
+    out.putInt(header + 4, bytes);
+    out.put(header + 32, WRITE_10);
+    out.putInt(header + 34, (int) (offsetBytes / SECTOR_BYTES));
+    out.putShort(header + 39, (short) (bytes / SECTOR_BYTES));
+    out.put(data);
+    send();
+    awaitStatus();
   }
 
   private void putCommand(int header, int transferBytes) {
@@ -168,7 +264,7 @@ final class Initiator implements AutoCloseable {
       }
       consume(header);
       if (!good) {
-        throw new IOException("a read ended with another status than GOOD");
+        throw new IOException("a command ended with another status than GOOD");
       }
       if (ended) {
         return;

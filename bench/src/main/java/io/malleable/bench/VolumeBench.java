@@ -1,40 +1,56 @@
 package io.malleable.bench;
 
 import io.malleable.volume.LocalVolumeStore;
-import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeStore;
 import io.malleable.volume.rbd.RbdVolumeStore;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
-import java.util.Random;
-import java.util.UUID;
+import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Clone, snapshot, rollback and promote over size and chain depth: the embedded store, RBD and
- * qcow2 overlays.
+ * Clone, snapshot, rollback and promote over size and chain depth: the embedded store, by itself
+ * and through the server, RBD and qcow2 overlays.
  */
 @Command(
     name = "volumes",
     description = "Clone, snapshot, rollback, promote over size and depth: M2, RBD, qcow2.")
 final class VolumeBench implements Callable<Integer> {
   static final String LOCAL = "M2, embedded";
+  static final String REST = "M2, embedded, by REST";
   static final String RBD = "M2, Ceph RBD";
   static final String QCOW2 = "qemu-img, qcow2";
 
-  private static final long GIB = 1L << 30;
-  private static final long[] SIZES = {GIB, 64 * GIB, 1024 * GIB};
-  static final int[] DEPTHS = {1, 8, 64};
-  private static final int WRITTEN_BYTES = 64 << 20;
-  private static final int WRITE_BYTES = 4096;
-  private static final int READ_SIZE_MIB = 64;
-  private static final int READ_ROUNDS_FACTOR = 3;
+  /** Name of the cluster's directory. */
+  static final String CEPH = "ceph";
+
+  private static final int SMALL_MIB = 64;
+
+  /** More than a single pack holds. */
+  private static final int LARGE_MIB = 1536;
+
+  private static final int[] LARGE_DEPTHS = {1, 64};
+
+  /** The largest part's files, and 1 GiB for file systems' and servers' own. */
+  private static final long LARGE_BYTES =
+      (((long) DepthReads.copies(LARGE_DEPTHS) * LARGE_MIB) << 20) + (1L << 30);
+
+  private static final long OTHER_BYTES = 2L << 30;
+
+  /** What is measured, in this order. */
+  enum Part {
+    CALLS,
+    READS,
+    REST,
+    START,
+    QCOW2,
+    RBD
+  }
 
   @Option(
       names = "--rounds",
@@ -52,37 +68,30 @@ final class VolumeBench implements Callable<Integer> {
   boolean noRbd;
 
   @Option(
+      names = "--parts",
+      split = ",",
+      paramLabel = "PART",
+      description = "only these of ${COMPLETION-CANDIDATES}, separated by commas")
+  Set<Part> parts = EnumSet.allOf(Part.class);
+
+  @Option(
       names = "--out",
       description = "directory for the table and the chart; printed only when absent")
   Path out;
 
   private final VolumeReport report = new VolumeReport();
 
-  private interface Call {
-    void run() throws IOException, InterruptedException;
-  }
-
   @Override
   public Integer call() throws IOException, InterruptedException {
-    Path directory = Files.createTempDirectory(Path.of("/tmp"), "m2-bench");
-    try {
-      say(LOCAL);
-      try (VolumeStore store = LocalVolumeStore.open(directory.resolve("store"))) {
-        measureStore(LOCAL, store);
+    long needed = parts.contains(Part.READS) ? LARGE_BYTES : OTHER_BYTES;
+    try (Scratch scratch = Scratch.in(Path.of("/tmp"), needed)) {
+      for (Part part : Part.values()) {
+        if (parts.contains(part) && !(noRbd && part == Part.RBD)) {
+          // What takes long shall not look as if it hung.
+          System.err.println(part.name().toLowerCase(Locale.ROOT));
+          measure(part, scratch);
+        }
       }
-      say("reads of deep chains");
-      Path reads = Files.createDirectories(directory.resolve("reads"));
-      new DepthReads(reads, READ_ROUNDS_FACTOR * rounds, READ_SIZE_MIB).measure(report);
-      say("start of a server with " + ServerStart.DISKS + " disks");
-      new ServerStart(directory.resolve("data"), rounds).measure(report);
-      say(QCOW2);
-      measureQcow2(Files.createDirectory(directory.resolve("qcow2")));
-      if (!noRbd) {
-        measureRbd(directory.resolve("ceph"));
-      }
-    } finally {
-      say("deleting what was measured");
-      TargetBench.delete(directory);
     }
     System.out.print(report.markdown(rounds));
     if (out != null) {
@@ -91,163 +100,42 @@ final class VolumeBench implements Callable<Integer> {
     return 0;
   }
 
-  /** What takes long shall not look as if it hung. */
-  private static void say(String section) {
-    System.err.println(section);
+  private void measure(Part part, Scratch scratch) throws IOException, InterruptedException {
+    String name = part == Part.RBD ? CEPH : part.name().toLowerCase(Locale.ROOT);
+    Path directory = scratch.part(name);
+    CallTimes times = new CallTimes(report, rounds);
+    switch (part) {
+      case CALLS -> {
+        try (VolumeStore store = LocalVolumeStore.open(directory)) {
+          new StoreCalls(LOCAL, store, times).measure();
+        }
+      }
+      case READS -> {
+        new DepthReads(directory.resolve("small"), rounds, SMALL_MIB, CallTimes.DEPTHS)
+            .measure(report);
+        scratch.remove("reads/small");
+        new DepthReads(directory.resolve("large"), rounds, LARGE_MIB, LARGE_DEPTHS).measure(report);
+      }
+      case REST -> new RestCalls(directory, times).measure();
+      case START -> new ServerStart(directory, rounds).measure(report);
+      case QCOW2 -> new QcowCalls(directory, times).measure();
+      case RBD -> measureRbd(directory, times);
+    }
+    scratch.remove(name);
   }
 
-  private void measureRbd(Path directory) throws IOException, InterruptedException {
-    say(RBD);
+  private void measureRbd(Path directory, CallTimes times)
+      throws IOException, InterruptedException {
     Programs.run(List.of("script/ceph-cluster", "start", directory.toString()));
     try {
       Path conf = directory.resolve("ceph.conf");
       try (VolumeStore store = RbdVolumeStore.open(RbdReads.config(conf))) {
-        measureStore(RBD, store);
+        new StoreCalls(RBD, store, times).measure();
       }
-      say("RBD over iSCSI");
+      System.err.println("rbd over iSCSI");
       new RbdReads(conf, rounds, seconds).measure(report);
     } finally {
       Programs.run(List.of("script/ceph-cluster", "stop", directory.toString()));
     }
-  }
-
-  private void measureStore(String name, VolumeStore store)
-      throws IOException, InterruptedException {
-    for (long size : SIZES) {
-      UUID image = image(store, size);
-      for (int round = 0; round <= rounds; round++) {
-        UUID disk = UUID.randomUUID();
-        UUID snapshot = UUID.randomUUID();
-        boolean counts = round > 0;
-        time(name, "clone", size, 1, counts, () -> store.clone(disk, image, size));
-        try (Volume volume = store.open(disk)) {
-          volume.write(0, ByteBuffer.allocate(WRITE_BYTES));
-          time(name, "snapshot in use", size, 1, counts, () -> store.snapshot(snapshot, disk));
-        }
-        time(name, "rollback", size, 1, counts, () -> store.rollback(disk, snapshot));
-        time(name, "promote", size, 1, counts, () -> promote(store, snapshot, size));
-      }
-    }
-    for (int depth : DEPTHS) {
-      UUID disk = chain(store, depth);
-      for (int round = 0; round <= rounds; round++) {
-        UUID snapshot = UUID.randomUUID();
-        UUID clone = UUID.randomUUID();
-        boolean counts = round > 0;
-        UUID[] image = new UUID[1];
-        time(name, "snapshot at depth", 0, depth, counts, () -> store.snapshot(snapshot, disk));
-        time(name, "clone at depth", 0, depth, counts, () -> store.clone(clone, snapshot, GIB));
-        time(name, "rollback at depth", 0, depth, counts, () -> store.rollback(disk, snapshot));
-        time(
-            name,
-            "promote at depth",
-            0,
-            depth,
-            counts,
-            () -> image[0] = promote(store, snapshot, GIB));
-        store.delete(image[0]);
-        store.delete(clone);
-        store.delete(snapshot);
-      }
-    }
-  }
-
-  /** As the server makes a golden image of a snapshot. */
-  private static UUID promote(VolumeStore store, UUID snapshot, long sizeBytes) throws IOException {
-    UUID image = UUID.randomUUID();
-    store.clone(image, snapshot, sizeBytes);
-    store.seal(image);
-    return image;
-  }
-
-  private void time(String contender, String what, long size, int depth, boolean counts, Call call)
-      throws IOException, InterruptedException {
-    long started = System.nanoTime();
-    call.run();
-    double millis = (System.nanoTime() - started) / 1e6;
-    if (counts) {
-      report.call(what, size, depth, contender, millis);
-    }
-  }
-
-  /** A sealed, sparse image with some MiB of data. */
-  private static UUID image(VolumeStore store, long sizeBytes) throws IOException {
-    UUID image = UUID.randomUUID();
-    store.create(image, sizeBytes);
-    try (Volume volume = store.open(image)) {
-      ByteBuffer chunk = ByteBuffer.allocate(1 << 20);
-      new Random(1).nextBytes(chunk.array());
-      for (int offset = 0; offset < WRITTEN_BYTES; offset += chunk.capacity()) {
-        volume.write(offset, chunk.clear());
-      }
-    }
-    store.seal(image);
-    return image;
-  }
-
-  /**
-   * A disk of 1 GiB with {@code depth - 1} snapshots, each of which has something of its own. All
-   * of it within one of RBD's objects, since every snapshot keeps its own copy of what is written
-   * to.
-   */
-  private static UUID chain(VolumeStore store, int depth) throws IOException {
-    UUID disk = UUID.randomUUID();
-    store.clone(disk, image(store, GIB), GIB);
-    for (int layer = 1; layer < depth; layer++) {
-      try (Volume volume = store.open(disk)) {
-        volume.write((long) layer * WRITE_BYTES, ByteBuffer.allocate(WRITE_BYTES));
-      }
-      store.snapshot(UUID.randomUUID(), disk);
-    }
-    return disk;
-  }
-
-  private void measureQcow2(Path directory) throws IOException, InterruptedException {
-    Programs.require("qemu-img", "qemu-utils");
-    for (long size : SIZES) {
-      Path base = directory.resolve("base-" + size + ".qcow2");
-      qemuImg("create", "-q", "-f", "qcow2", base.toString(), Long.toString(size));
-      for (int round = 0; round <= rounds; round++) {
-        Path clone = directory.resolve("clone-" + size + "-" + round + ".qcow2");
-        boolean counts = round > 0;
-        time(
-            QCOW2,
-            "clone",
-            size,
-            1,
-            counts,
-            () ->
-                qemuImg(
-                    "create",
-                    "-q",
-                    "-f",
-                    "qcow2",
-                    "-F",
-                    "qcow2",
-                    "-b",
-                    base.toString(),
-                    clone.toString()));
-        time(
-            QCOW2,
-            "snapshot",
-            size,
-            1,
-            counts,
-            () -> qemuImg("snapshot", "-c", "s", clone.toString()));
-        time(
-            QCOW2,
-            "rollback",
-            size,
-            1,
-            counts,
-            () -> qemuImg("snapshot", "-a", "s", clone.toString()));
-      }
-    }
-  }
-
-  private static void qemuImg(String... arguments) throws IOException, InterruptedException {
-    List<String> command = new ArrayList<>(List.of("qemu-img"));
-    command.addAll(List.of(arguments));
-    Programs.run(command);
   }
 }
