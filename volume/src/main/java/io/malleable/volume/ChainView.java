@@ -8,21 +8,25 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Where each block of a chain of frozen layers comes from, so that a read costs the same at any
- * depth. The sources are the layers, or a pack in place of many of them. When there are more than
- * two, per page of the block map: the one source that has something to say there, or a table with
+ * depth. The sources are the layers, or packs in place of many of them. When there are more than a
+ * few, per page of the block map: the one source that has something to say there, or a table with
  * one byte per block. Built page by page at the first read; readers need no lock, and two that
  * build the same page build equal ones.
  */
 final class ChainView {
   private static final Logger LOG = System.getLogger(ChainView.class.getName());
 
-  /** So few are asked one after the other: a table would be no faster, and needs memory. */
-  private static final int MAX_WALKED = 2;
+  /**
+   * So few layers, and the packs among them, are asked one after the other: the bits of a pack's
+   * map are nearer at hand than the bytes of a table, which needs memory besides.
+   */
+  private static final int MAX_WALKED_LAYERS = 2;
 
   private static final int MAX_TABLE_SOURCES = 255;
   private static final byte NOWHERE = (byte) MAX_TABLE_SOURCES;
@@ -41,8 +45,8 @@ final class ChainView {
   /** Nearest first. */
   private final BlockSource[] sources;
 
-  private final @Nullable Pack pack;
-
+  private final List<Span> spans;
+  private final boolean walked;
   private final Answer[] single;
   private final AtomicInteger tablesLeft = new AtomicInteger(MAX_TABLES);
   private final @Nullable Answer[] @Nullable [] chunks;
@@ -64,9 +68,12 @@ final class ChainView {
       chain.add(layer);
     }
     layers = chain.toArray(Layer[]::new);
-    Packed packed = firstPack();
-    pack = packed == null ? null : packed.pack;
-    sources = packed == null ? layers : withPack(packed);
+    spans = split();
+    sources =
+        spans.stream()
+            .map(span -> span.pack == null ? layers[span.from] : new Packed(span.pack, span))
+            .toArray(BlockSource[]::new);
+    walked = spans.size() - packs().size() <= MAX_WALKED_LAYERS;
     single = Arrays.stream(sources).map(source -> new Answer(source, null)).toArray(Answer[]::new);
     long pages = 0;
     for (Layer layer : layers) {
@@ -75,38 +82,46 @@ final class ChainView {
     chunks = new Answer[Math.toIntExact(pages >>> CHUNK_SHIFT)][];
   }
 
-  private @Nullable Packed firstPack() {
-    for (int from = 0; from < layers.length; from++) {
-      Pack candidate = layers[from].pack();
-      for (int floor = from + 1; candidate != null && floor < layers.length; floor++) {
-        if (layers[floor].id.equals(candidate.floor())) {
-          return new Packed(candidate, from, floor);
-        }
+  /**
+   * The layers that one source stands for: from {@code from} to {@code floor - 1}, counted from the
+   * nearest.
+   *
+   * @param pack null when it is one layer by itself
+   */
+  record Span(int from, int floor, @Nullable Pack pack) {}
+
+  /** From the nearest layer down, each pack that stands on one of the layers. */
+  private List<Span> split() {
+    List<Span> found = new ArrayList<>();
+    for (int from = 0; from < layers.length; from = found.getLast().floor) {
+      Pack pack = layers[from].pack();
+      int floor = pack == null ? 0 : floorOf(pack, from);
+      found.add(floor == 0 ? new Span(from, from + 1, null) : new Span(from, floor, pack));
+    }
+    return List.copyOf(found);
+  }
+
+  /** Zero when what the pack stood on no longer lies below its layer. */
+  private int floorOf(Pack pack, int from) {
+    for (int floor = from + 1; floor < layers.length; floor++) {
+      if (layers[floor].id.equals(pack.floor())) {
+        return floor;
       }
     }
-    return null;
+    return 0;
   }
 
-  private BlockSource[] withPack(Packed packed) {
-    List<BlockSource> found = new ArrayList<>(Arrays.asList(layers).subList(0, packed.from));
-    found.add(packed);
-    found.addAll(Arrays.asList(layers).subList(packed.floor, layers.length));
-    return found.toArray(BlockSource[]::new);
-  }
-
-  /** A pack in place of the layers {@code from} to {@code floor - 1}, from which it was made. */
+  /** A pack in place of the layers from which it was made. */
   private final class Packed extends BlockSource {
     private final Pack pack;
     private final PackMap map;
-    private final int from;
-    private final int floor;
+    private final Span span;
     private volatile boolean damageTold;
 
-    Packed(Pack pack, int from, int floor) {
+    Packed(Pack pack, Span span) {
       this.pack = pack;
       this.map = pack.map();
-      this.from = from;
-      this.floor = floor;
+      this.span = span;
     }
 
     @Override
@@ -164,7 +179,7 @@ final class ChainView {
     }
 
     private Layer layerWith(long block) {
-      for (int i = from; i < floor; i++) {
+      for (int i = span.from; i < span.floor; i++) {
         if (layers[i].stateOf(block) == BlockMap.DATA) {
           return layers[i];
         }
@@ -183,9 +198,14 @@ final class ChainView {
     return List.of(layers);
   }
 
-  /** The pack that stands for some of the layers, if one does. */
-  @Nullable Pack pack() {
-    return pack;
+  /** What the sources stand for, nearest first. */
+  List<Span> spans() {
+    return spans;
+  }
+
+  /** Those that stand for some of the layers. */
+  List<Pack> packs() {
+    return spans.stream().map(Span::pack).filter(Objects::nonNull).toList();
   }
 
   /** Whether the block's data, if it has any, is the nearest layer's own. */
@@ -199,7 +219,7 @@ final class ChainView {
 
   /** What holds the block's data, or null when it is zero. */
   @Nullable BlockSource sourceOf(long block) {
-    if (sources.length <= MAX_WALKED) {
+    if (walked) {
       return walk(block);
     }
     Answer answer = answer(block >>> BlockMap.PAGE_SHIFT);

@@ -75,13 +75,19 @@ public final class LocalVolumeStore implements VolumeStore {
    *
    * @param reserveBytes growth is refused when less than this is left on the file system
    * @param packedDepth chains in use of so many layers are packed into fewer files
+   * @param packBlocks what one such file holds at most, in blocks of 4 KiB
    */
-  public record Settings(long reserveBytes, int packedDepth) {
+  public record Settings(long reserveBytes, int packedDepth, int packBlocks) {
     private static final int PACKED_DEPTH = 8;
 
     /** Packs at the usual depth. */
     public Settings(long reserveBytes) {
       this(reserveBytes, PACKED_DEPTH);
+    }
+
+    /** Packs of the usual size. */
+    public Settings(long reserveBytes, int packedDepth) {
+      this(reserveBytes, packedDepth, Pack.MAX_BLOCKS);
     }
 
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */

@@ -27,7 +27,7 @@ import java.util.function.BooleanSupplier;
 final class Pack {
   static final long MAGIC = 0x4d324c415950414bL; // "M2LAYPAK"
 
-  /** 1 GiB of data, 1 MiB of checksums. */
+  /** 1 GiB of data: as much is copied anew when the layers above the pack have become many. */
   static final int MAX_BLOCKS = 1 << 18;
 
   /** Every second block another state, and zeroes in between. */
@@ -41,7 +41,9 @@ final class Pack {
   private final UUID floor;
   private final StoreFile file;
   private final PackMap map;
-  private final int[] sums;
+
+  /** Where the checksums begin, which stay on disk: each is wanted once. */
+  private final long sumsBytes;
 
   /**
    * One bit per slot that was found right. Two threads may lose each other's bit; the block is then
@@ -49,13 +51,13 @@ final class Pack {
    */
   private final long[] verified;
 
-  private Pack(UUID layer, UUID floor, StoreFile file, PackMap map, int[] sums) {
+  private Pack(UUID layer, UUID floor, StoreFile file, PackMap map, long sumsBytes) {
     this.layer = layer;
     this.floor = floor;
     this.file = file;
     this.map = map;
-    this.sums = sums;
-    this.verified = new long[(sums.length + Long.SIZE - 1) / Long.SIZE];
+    this.sumsBytes = sumsBytes;
+    this.verified = new long[(map.slots() + Long.SIZE - 1) / Long.SIZE];
   }
 
   UUID layer() {
@@ -120,14 +122,13 @@ final class Pack {
         long run = index.getLong();
         runs.add(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
       }
-      int[] sums = new int[header.blocks];
-      index.asIntBuffer().get(sums);
       PackMap map = PackMap.of(runs);
       if (map == null || map.slots() != header.blocks) {
         throw new VolumeException(
             Reason.CORRUPT, name(layer) + ": the index does not fit the number of blocks");
       }
-      return new Pack(layer, header.floor, file, map, sums);
+      long sumsBytes = slotBytes(header.blocks) + (long) header.runs * Long.BYTES;
+      return new Pack(layer, header.floor, file, map, sumsBytes);
     } catch (IOException | RuntimeException e) {
       file.close();
       throw e;
@@ -262,12 +263,15 @@ final class Pack {
     }
   }
 
-  private void compare(int slot, int actual) throws VolumeException {
-    if (actual != sums[slot]) {
+  private void compare(int slot, int actual) throws IOException {
+    ByteBuffer sum = ByteBuffer.allocate(Integer.BYTES);
+    file.read(sumsBytes + (long) slot * Integer.BYTES, sum);
+    int expected = sum.getInt(0);
+    if (actual != expected) {
       throw new VolumeException(
           Reason.CORRUPT,
           "%s is damaged at byte %d: checksum %08x, expected %08x"
-              .formatted(name(layer), slotBytes(slot), actual, sums[slot]));
+              .formatted(name(layer), slotBytes(slot), actual, expected));
     }
   }
 

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * numbered in the order of blocks, so a slot is the number of data blocks before it. Immutable.
  *
  * <p>A page of 4,096 blocks is a list of two bytes per block, or, when it has many, one bit per
- * block with a running count. All of it is limited to 6 MiB: a layer is not packed rather than to
- * need more.
+ * block with a running count. All of it is limited to 6 MiB, and so are those of one chain
+ * together: layers are not packed rather than to need more.
  */
 final class PackMap {
   /** Not here: ask what lies below. */
@@ -24,15 +24,17 @@ final class PackMap {
   private static final int CHUNK_MASK = (1 << CHUNK_SHIFT) - 1;
   private static final int PAGE_MASK = BlockMap.PAGE_BLOCKS - 1;
   private static final int SPARSE_LIMIT = 192;
-  private static final int MAX_BYTES = 6 << 20;
+  static final int MAX_BYTES = 6 << 20;
   private static final int OBJECT_BYTES = 72;
 
   private final @Nullable Page[] @Nullable [] chunks;
   private final int slots;
+  private final long bytes;
 
-  private PackMap(@Nullable Page[] @Nullable [] chunks, int slots) {
+  private PackMap(@Nullable Page[] @Nullable [] chunks, int slots, long bytes) {
     this.chunks = chunks;
     this.slots = slots;
+    this.bytes = bytes;
   }
 
   /** The slot of the block's data, or {@link #ABSENT} or {@link #ZERO}. */
@@ -47,6 +49,11 @@ final class PackMap {
 
   int slots() {
     return slots;
+  }
+
+  /** What it takes of the memory. */
+  long bytes() {
+    return bytes;
   }
 
   private @Nullable Page page(long pageIndex) {
@@ -159,7 +166,7 @@ final class PackMap {
         return null;
       }
       @Nullable Page[][] all = new Page[chunks.size()][];
-      return new PackMap(chunks.toArray(all), slots);
+      return new PackMap(chunks.toArray(all), slots, bytes);
     }
   }
 

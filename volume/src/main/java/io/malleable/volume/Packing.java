@@ -3,6 +3,7 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -22,6 +23,11 @@ final class Packing {
 
   /** There are no packs when less than so many times the reserve is left. */
   private static final int RESERVE_FACTOR = 2;
+
+  /**
+   * Of one chain: 8 GiB at the usual size. What is read beyond that comes from the device anyway.
+   */
+  private static final int MAX_PACKS = 8;
 
   private final LocalVolumeStore store;
   private final StoreFiles files;
@@ -47,9 +53,54 @@ final class Packing {
   /**
    * What to put into a pack.
    *
+   * @param from the uppermost layer, which the pack belongs to
    * @param floor the first layer that is left out
    */
-  private record Plan(UUID floor, RunList runs) {}
+  private record Plan(Layer from, UUID floor, RunList runs) {}
+
+  /** Neighbours in a chain that fit into one pack together, or something larger by itself. */
+  private static final class Group {
+    final List<ChainView.Span> spans = new ArrayList<>();
+    long blocks;
+
+    void add(ChainView.Span span, long spanBlocks) {
+      spans.add(span);
+      blocks += spanBlocks;
+    }
+
+    int from() {
+      return spans.getFirst().from();
+    }
+
+    int floor() {
+      return spans.getLast().floor();
+    }
+  }
+
+  /** What the packs of one chain may take, given to the uppermost first. */
+  private static final class Budget {
+    private int packs = MAX_PACKS;
+    private long mapBytes = PackMap.MAX_BYTES;
+    private long blocks;
+
+    Budget(long blocks) {
+      this.blocks = blocks;
+    }
+
+    boolean take(long neededMapBytes, long neededBlocks) {
+      if (packs == 0 || neededMapBytes > mapBytes || neededBlocks > blocks) {
+        return false;
+      }
+      packs--;
+      mapBytes -= neededMapBytes;
+      blocks -= neededBlocks;
+      return true;
+    }
+
+    boolean take(Pack pack) {
+      return take(pack.map().bytes(), pack.map().slots());
+    }
+  }
 
   /** What failed may have failed for want of what is there now. */
   void tryAgain() {
@@ -75,8 +126,11 @@ final class Packing {
     }
     try {
       Plan plan = plan(candidate.view);
-      if (plan != null && pack(candidate, plan)) {
-        store.withCatalogue(catalogue -> publish(catalogue, candidate));
+      if (plan != null
+          && pack(plan)
+          && store.withCatalogue(catalogue -> publish(catalogue, candidate, plan.from))) {
+        // There may be more to do further down.
+        considered.remove(candidate.top.id);
       }
     } catch (IOException e) {
       failed.add(candidate.top.id);
@@ -104,62 +158,124 @@ final class Packing {
     return null;
   }
 
-  /** As many layers as fit, from the top down; never the lowest, which is one file by itself. */
+  /**
+   * The next pack of a chain that is to get some: as many of its layers and smaller packs as fit
+   * into one, from the top down, then as many as fit into the next; never the lowest layer, which
+   * is one file by itself. A full pack stays as it is while the chain grows.
+   */
   private @Nullable Plan plan(ChainView view) throws IOException {
-    List<Layer> layers = view.layers();
-    long blocks = 0;
-    int floor = 0;
-    while (floor < layers.size() - 1) {
-      blocks += layers.get(floor).map.dataBlocks();
-      if (blocks > Pack.MAX_BLOCKS) {
-        break;
-      }
-      floor++;
-    }
-    int sourcesAfter = 1 + layers.size() - floor;
-    boolean worthwhile = view.sourceCount() - sourcesAfter >= view.sourceCount() / 2;
-    // Beyond that packs are taken away again.
-    long space = files.availableBytes() - RESERVE_FACTOR * settings.reserveBytes();
-    if (floor == 0
-        || !worthwhile
-        || space / SPACE_FACTOR < Math.min(blocks, Pack.MAX_BLOCKS) << BlockMap.BLOCK_SHIFT) {
+    long spaceBytes = spaceBytes();
+    List<Group> groups = groups(view);
+    if (!worthwhile(groups, budget(view, spaceBytes))) {
       return null;
     }
+    Budget budget = budget(view, spaceBytes);
+    for (Group group : groups) {
+      Pack pack = group.spans.getFirst().pack();
+      if (group.spans.size() > 1) {
+        Plan plan = group.blocks <= budget.blocks ? plan(view, group, budget) : null;
+        if (plan != null) {
+          return plan;
+        }
+      } else if (pack != null) {
+        budget.take(pack);
+      }
+    }
+    return null;
+  }
+
+  /** Whether half of the sources go, as far down as there may be packs at all. */
+  private static boolean worthwhile(List<Group> groups, Budget budget) {
+    int before = 0;
+    int after = 0;
+    for (Group group : groups) {
+      Pack pack = group.spans.getFirst().pack();
+      boolean packed = group.spans.size() > 1 || pack != null;
+      long mapBytes = group.spans.size() == 1 && pack != null ? pack.map().bytes() : 0;
+      if (!packed || budget.take(mapBytes, group.blocks)) {
+        before += group.spans.size();
+        after++;
+      }
+    }
+    // The lowest layer is a source, too.
+    return before - after >= (before + 1) / 2;
+  }
+
+  /** What is left of the file system before packs are taken away again. */
+  private long spaceBytes() throws IOException {
+    return files.availableBytes() - RESERVE_FACTOR * settings.reserveBytes();
+  }
+
+  /** The packs that a chain has may go, so their space counts as left. */
+  private static Budget budget(ChainView view, long spaceBytes) {
+    long held = view.packs().stream().mapToLong(pack -> pack.map().slots()).sum();
+    return new Budget(((spaceBytes >> BlockMap.BLOCK_SHIFT) + held) / SPACE_FACTOR);
+  }
+
+  private List<Group> groups(ChainView view) {
+    List<Group> groups = new ArrayList<>();
+    for (ChainView.Span span : view.spans().subList(0, view.sourceCount() - 1)) {
+      Pack pack = span.pack();
+      long blocks =
+          pack == null ? view.layers().get(span.from()).map.dataBlocks() : pack.map().slots();
+      if (groups.isEmpty() || groups.getLast().blocks + blocks > settings.packBlocks()) {
+        groups.add(new Group());
+      }
+      groups.getLast().add(span, blocks);
+    }
+    return groups;
+  }
+
+  private static @Nullable Plan plan(ChainView view, Group group, Budget budget) {
+    List<Layer> layers = view.layers();
     BlockMap together = new BlockMap();
-    for (Layer layer : layers.subList(0, floor).reversed()) {
+    for (Layer layer : layers.subList(group.from(), group.floor()).reversed()) {
       layer.map.forEachRun(together::set);
     }
     RunList runs = new RunList();
     together.forEachRun(runs::add);
-    boolean fits = runs.size() <= Pack.MAX_RUNS && PackMap.of(runs) != null;
-    return fits ? new Plan(layers.get(floor).id, runs) : null;
+    PackMap map = runs.size() <= Pack.MAX_RUNS ? PackMap.of(runs) : null;
+    return map != null && budget.take(map.bytes(), map.slots())
+        ? new Plan(layers.get(group.from()), layers.get(group.floor()).id, runs)
+        : null;
   }
 
-  private boolean pack(Candidate candidate, Plan plan) throws IOException {
-    UUID layer = candidate.top.id;
+  private boolean pack(Plan plan) throws IOException {
+    UUID layer = plan.from.id;
     ChainView view =
         store.withCatalogue(catalogue -> {
           // An older one of this layer, of fewer layers, would be hard to tell from the new one.
           store.withdraw(List.of(layer));
           catalogue.layers().packs().expect(layer, plan.floor);
-          // Without the pack that was just withdrawn, which is closed.
-          return candidate.top.view();
+          // Of its own, as what it remembers of the layers is of no use to others afterwards; and
+          // without the pack that was just withdrawn, which is closed.
+          return new ChainView(plan.from);
         });
     Chain content = new Chain(0, null, view);
     return Pack.create(files, layer, plan.floor, content, plan.runs, closing);
   }
 
-  /** Open volumes read from the pack from now on, and the one that it replaces goes. */
-  private @Nullable Void publish(Catalogue catalogue, Candidate candidate) throws IOException {
-    catalogue.layers().openPack(candidate.top);
-    store.rebaseAll(candidate.top);
-    Pack replaced = candidate.view.pack();
-    if (replaced != null && !replaced.layer().equals(candidate.top.id)) {
-      boolean wanted = store.frozenViews().stream().anyMatch(view -> view.pack() == replaced);
-      if (!wanted) {
-        store.withdraw(List.of(replaced.layer()));
+  /**
+   * Open volumes read from the pack from now on; those that it replaces go, and those further down
+   * for which there is no budget any more.
+   *
+   * @return whether the chain has become shorter
+   */
+  private boolean publish(Catalogue catalogue, Candidate candidate, Layer packed)
+      throws IOException {
+    catalogue.layers().openPack(packed);
+    store.rebaseAll(packed);
+    long spaceBytes = spaceBytes();
+    Set<Pack> wanted = new HashSet<>();
+    for (ChainView view : store.frozenViews()) {
+      Budget budget = budget(view, spaceBytes);
+      view.packs().stream().filter(budget::take).forEach(wanted::add);
+    }
+    for (Pack old : candidate.view.packs()) {
+      if (!old.layer().equals(packed.id) && !wanted.contains(old)) {
+        store.withdraw(List.of(old.layer()));
       }
     }
-    return null;
+    return candidate.top.view().sourceCount() < candidate.view.sourceCount();
   }
 }

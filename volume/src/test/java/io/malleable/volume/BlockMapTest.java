@@ -222,7 +222,8 @@ class BlockMapTest {
     BlockMap map = scattered((double) Pack.MAX_BLOCKS / TEBIBYTE_BLOCKS, 2);
     RunList runs = new RunList();
     map.forEachRun(runs::add);
-    long held = heldBytes(() -> new Object[] {PackMap.of(runs), new int[Pack.MAX_BLOCKS]});
+    long held =
+        heldBytes(() -> new Object[] {PackMap.of(runs), new long[Pack.MAX_BLOCKS / Long.SIZE]});
     assertTrue(held < 8 * MIB, "it needs " + held + " bytes");
   }
 }

@@ -27,7 +27,7 @@ class ChainMemoryTest {
   private static final int PAGES = 1 << (40 - BlockMap.BLOCK_SHIFT - BlockMap.PAGE_SHIFT);
   private static final long MIB = 1 << 20;
 
-  /** A pack of the chain may take 8 MiB besides: BlockMapTest. */
+  /** The packs of the chain may take 8 MiB together: BlockMapTest, PackTest. */
   private static final long LIMIT_BYTES = (32 - 8) * MIB;
 
   @TempDir Path directory;

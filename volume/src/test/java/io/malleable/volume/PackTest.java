@@ -14,6 +14,7 @@ import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -30,6 +31,10 @@ class PackTest {
   private static final int BLOCK_BYTES = BlockMap.BLOCK_BYTES;
   private static final int BLOCKS = 40;
   private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0, 3);
+
+  /** Packs so small that a chain needs several. */
+  private static final LocalVolumeStore.Settings SMALL_PACKS =
+      new LocalVolumeStore.Settings(0, 3, 12);
 
   @TempDir Path directory;
 
@@ -124,26 +129,37 @@ class PackTest {
     }
   }
 
-  private static boolean hasPack(FaultyFiles files) throws IOException {
+  private static long packs(FaultyFiles files) throws IOException {
     return files.list(StoreLayout.LAYERS).stream()
-        .anyMatch(name -> name.endsWith(StoreLayout.PACK));
+        .filter(name -> name.endsWith(StoreLayout.PACK))
+        .count();
   }
 
   @Test
   void packedChainsReadAsUnpackedOnesWhileLayersComeGoAndMerge() throws IOException {
+    readAsUnpackedOnes(SETTINGS, 1);
+  }
+
+  @Test
+  void chainsOfSeveralPacksReadAsUnpackedOnesWhileLayersComeGoAndMerge() throws IOException {
+    readAsUnpackedOnes(SMALL_PACKS, 2);
+  }
+
+  private static void readAsUnpackedOnes(LocalVolumeStore.Settings settings, int wantedPacks)
+      throws IOException {
     int packed = 0;
     for (int run = 0; run < 200; run++) {
       long seed = new Random().nextLong();
       FaultyFiles files = new FaultyFiles();
       DeepDisk deep = new DeepDisk(seed);
-      try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+      try (LocalVolumeStore store = LocalVolumeStore.open(files, settings)) {
         deep.run(store, 60);
-        packed += hasPack(files) ? 1 : 0;
+        packed += packs(files) >= wantedPacks ? 1 : 0;
         deep.checkAlsoDisk(store);
       } catch (AssertionError | IOException | RuntimeException e) {
         throw new AssertionError("seed %dL: %s".formatted(seed, e), e);
       }
-      try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+      try (LocalVolumeStore store = LocalVolumeStore.open(files, settings)) {
         deep.checkAlsoDisk(store);
         store.maintain();
         deep.checkAlsoDisk(store);
@@ -151,21 +167,35 @@ class PackTest {
         throw new AssertionError("seed %dL, reopened: %s".formatted(seed, e), e);
       }
     }
-    assertTrue(packed > 100, "only " + packed + " runs had a pack at their end");
+    assertTrue(packed > 100, "only " + packed + " runs had so many packs at their end");
   }
 
   @Test
   void afterAPowerCutOrAnErrorAtAnyCallPackedSnapshotsAreWhole() throws IOException {
+    surviveAtAnyCall(SETTINGS, 1);
+  }
+
+  @Test
+  void afterAPowerCutOrAnErrorAtAnyCallSnapshotsOfSeveralPacksAreWhole() throws IOException {
+    surviveAtAnyCall(SMALL_PACKS, 2);
+  }
+
+  private static void surviveAtAnyCall(LocalVolumeStore.Settings settings, int wantedPacks)
+      throws IOException {
     for (Fault fault : List.of(Fault.POWER_CUT, Fault.NO_SPACE, Fault.IO_ERROR)) {
-      long seed = new Random().nextLong();
-      FaultyFiles counting = new FaultyFiles();
-      try (LocalVolumeStore store = LocalVolumeStore.open(counting, SETTINGS)) {
-        new DeepDisk(seed).run(store, 40);
-      }
+      long seed;
+      FaultyFiles counting;
+      do {
+        seed = new Random().nextLong();
+        counting = new FaultyFiles();
+        try (LocalVolumeStore store = LocalVolumeStore.open(counting, settings)) {
+          new DeepDisk(seed).run(store, 40);
+        }
+      } while (packs(counting) < wantedPacks);
       long calls = counting.calls();
       for (long call = 0; call < calls; call++) {
         try {
-          survive(seed, call, fault);
+          survive(settings, seed, call, fault);
         } catch (AssertionError | IOException | RuntimeException e) {
           throw new AssertionError(
               "seed %dL, %s at call %d: %s".formatted(seed, fault, call, e), e);
@@ -174,18 +204,19 @@ class PackTest {
     }
   }
 
-  private static void survive(long seed, long call, Fault fault) throws IOException {
+  private static void survive(LocalVolumeStore.Settings settings, long seed, long call, Fault fault)
+      throws IOException {
     FaultyFiles files = new FaultyFiles();
     files.faultAt(call, fault);
     DeepDisk deep = new DeepDisk(seed);
-    try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, settings)) {
       deep.run(store, 40);
     } catch (IOException e) {
       assertFalse(String.valueOf(e.getMessage()).isEmpty());
     }
     FaultyFiles after =
         fault == Fault.POWER_CUT ? files.afterPowerCut(new Random(seed ^ call)) : files.repaired();
-    try (LocalVolumeStore store = LocalVolumeStore.open(after, SETTINGS)) {
+    try (LocalVolumeStore store = LocalVolumeStore.open(after, settings)) {
       deep.check(store);
       store.maintain();
       deep.check(store);
@@ -217,6 +248,129 @@ class PackTest {
         }
       }
       assertEquals(1, packs().size());
+    }
+  }
+
+  /** Where the chain of the only open disk is read from. */
+  private static int sources(LocalVolumeStore store) throws IOException {
+    return store.withCatalogue(catalogue -> store.frozenViews().iterator().next().sourceCount());
+  }
+
+  @Test
+  void aChainThatHoldsMoreThanOnePackGetsSeveralAndFullOnesAreNotCopiedAgain() throws IOException {
+    UUID disk = UUID.randomUUID();
+    LocalVolumeStore.Settings settings = new LocalVolumeStore.Settings(0, 8, 16);
+    try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(directory), settings)) {
+      store.create(disk, 1 << 20);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 64; i++) {
+          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+        }
+        store.maintain();
+        assertEquals(4, packs().size());
+        assertEquals(5, sources(store), "four packs and the lowest layer");
+        List<Path> full = packs();
+        List<Object> before = new ArrayList<>();
+        for (Path pack : full) {
+          before.add(Files.readAttributes(pack, BasicFileAttributes.class).fileKey());
+        }
+        for (int i = 64; i < 100; i++) {
+          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+          store.maintain();
+          assertTrue(sources(store) <= 8 + packs().size(), sources(store) + " sources");
+          assertTrue(packs().size() <= 8, packs().size() + " packs");
+        }
+        int same = 0;
+        for (int i = 0; i < full.size(); i++) {
+          boolean kept = Files.exists(full.get(i));
+          same +=
+              kept
+                      && before
+                          .get(i)
+                          .equals(
+                              Files.readAttributes(full.get(i), BasicFileAttributes.class)
+                                  .fileKey())
+                  ? 1
+                  : 0;
+        }
+        assertTrue(same >= 3, "only " + same + " of 4 are what they were");
+        assertBlocks(100, volume);
+      }
+    }
+    try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(directory), settings);
+        Volume volume = store.open(disk)) {
+      assertBlocks(100, volume);
+    }
+  }
+
+  private static void assertBlocks(int count, Volume volume) throws IOException {
+    for (int i = 0; i < count; i++) {
+      assertArrayEquals(
+          VolumeStoreContract.bytes(VolumeStoreContract.pattern(i, 4096)),
+          VolumeStoreContract.read(volume, i * 4096L, 4096));
+    }
+  }
+
+  @Test
+  void theLowestPacksGoWhenAChainHasGotAsManyAsItMayHave() throws IOException {
+    UUID disk = UUID.randomUUID();
+    FaultyFiles files = new FaultyFiles();
+    LocalVolumeStore.Settings settings = new LocalVolumeStore.Settings(0, 8, 16);
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, settings)) {
+      store.create(disk, 4 << 20);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 240; i++) {
+          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+          if (i % 4 == 0) {
+            store.maintain();
+            assertTrue(packs(files) <= 8, packs(files) + " packs");
+          }
+        }
+        store.maintain();
+        assertTrue(packs(files) >= 7, "only " + packs(files) + " packs");
+        List<ChainView.Span> upper =
+            store.withCatalogue(
+                catalogue -> store.frozenViews().iterator().next().spans().subList(0, 18));
+        assertEquals(
+            packs(files),
+            upper.stream().filter(span -> span.pack() != null).count(),
+            "packs are where the chain is young");
+        assertBlocks(240, volume);
+      }
+    }
+  }
+
+  @Test
+  void aDamagedPackOfSeveralIsPassedByAndTheOthersAreUsed() throws IOException {
+    UUID disk = UUID.randomUUID();
+    LocalVolumeStore.Settings settings = new LocalVolumeStore.Settings(0, 8, 16);
+    try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(directory), settings)) {
+      store.create(disk, 1 << 20);
+      try (Volume volume = store.open(disk)) {
+        for (int i = 0; i < 64; i++) {
+          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
+          store.snapshot(UUID.randomUUID(), disk);
+        }
+        store.maintain();
+      }
+    }
+    for (Path pack : packs()) {
+      byte[] whole = Files.readAllBytes(pack);
+      byte[] damaged = whole.clone();
+      // The first block, and the last checksum: the one is found when it is read, the other at
+      // once.
+      for (int at : new int[] {4096 + 5, whole.length - 1}) {
+        damaged[at] ^= 0x5a;
+        Files.write(pack, damaged);
+        try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(directory), settings);
+            Volume volume = store.open(disk)) {
+          assertBlocks(64, volume);
+        }
+      }
+      Files.write(pack, whole);
     }
   }
 
