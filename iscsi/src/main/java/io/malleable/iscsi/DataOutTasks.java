@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Tasks that wait for data from the initiator: unsolicited, or asked for by R2T one burst at a time
- * (RFC 7143 11.7, 11.8). And those that have it, or need none, and wait for an ordered task before
- * them, or are ordered themselves (SAM-5 8.6.3). Owned by the connection thread.
+ * (RFC 7143 11.7, 11.8). And, by {@link TaskOrder}, those that have it and wait for others to end.
+ * Owned by the connection thread.
  *
  * <p>Only an open burst holds a large buffer: what came before it has been given to the logical
  * unit, less than a block excepted.
@@ -27,15 +27,10 @@ final class DataOutTasks {
   private static final int MAX_HELD = 16;
 
   private final NegotiatedParameters parameters;
-  private final CommandWindow window;
   private final DataBuffers buffers;
   private final ArrayDeque<Task> tasks = new ArrayDeque<>();
   private final ArrayDeque<Task> waitingForTurn = new ArrayDeque<>();
-  private final ArrayDeque<Task> held = new ArrayDeque<>();
-
-  /** Ordered tasks among those that are kept here; while there is none, nothing waits for turns. */
-  private int orderedTasks;
-
+  private final TaskOrder order;
   private int openBursts;
   private int nextTransferTag;
 
@@ -44,17 +39,21 @@ final class DataOutTasks {
 
   DataOutTasks(NegotiatedParameters parameters, CommandWindow window, BufferPool pool) {
     this.parameters = parameters;
-    this.window = window;
+    this.order = new TaskOrder(window, tasks);
     this.buffers = new DataBuffers(pool);
+  }
+
+  TaskOrder order() {
+    return order;
   }
 
   /** Whether a tag stands for a task; that of a void one is free again, and so is its buffer. */
   boolean inUse(int initiatorTaskTag) {
-    if (tasks.isEmpty() && held.isEmpty()) {
+    if (tasks.isEmpty() && order.held().isEmpty()) {
       return false;
     }
     Task task = find(tasks, initiatorTaskTag);
-    task = task == null ? find(held, initiatorTaskTag) : task;
+    task = task == null ? find(order.held(), initiatorTaskTag) : task;
     if (task == null || !task.isVoid()) {
       return task != null;
     }
@@ -87,7 +86,7 @@ final class DataOutTasks {
     if (tasks.size() >= MAX_TASKS) {
       throw new ProtocolException("more than " + MAX_TASKS + " tasks wait for data");
     }
-    boolean early = immediateBytes > 0 && mustWait(task);
+    boolean early = immediateBytes > 0 && order.mustWait(task);
     boolean room =
         collected(task)
             ? roomToCollect(task)
@@ -107,7 +106,7 @@ final class DataOutTasks {
     }
     task.arrivedBytes = reader.dataLength();
     tasks.addLast(task);
-    begun(task);
+    order.begun(task);
     if (finalBit) {
       waitingForTurn.addLast(task);
     } else {
@@ -119,27 +118,8 @@ final class DataOutTasks {
     return true;
   }
 
-  /** Whether a task whose data is here must wait until others before it have ended. */
-  boolean mustWait(Task task) {
-    return (orderedTasks > 0 || task.attribute == Task.ORDERED) && !mayStart(task);
-  }
-
-  private boolean mayStart(Task task) {
-    return task.attribute == Task.HEAD_OF_QUEUE
-        || (!isBehind(tasks, task) && !isBehind(held, task));
-  }
-
-  private static boolean isBehind(ArrayDeque<Task> others, Task task) {
-    for (Task other : others) {
-      if (other.arrival < task.arrival && other.isOrderedWith(task) && !other.isVoid()) {
-        return true;
-      }
-    }
-    return false;
-  }
-
   /**
-   * Keeps a task for {@link #nextInTurn}, with the data that has come for it.
+   * Keeps a task that must wait, with the data that has come for it.
    *
    * @return false when there is no room
    */
@@ -147,47 +127,13 @@ final class DataOutTasks {
     if (!mayHold() || (immediateBytes > 0 && !copy(task, reader, immediateBytes))) {
       return false;
     }
-    hold(task);
+    order.hold(task);
     return true;
-  }
-
-  /** The same for a task whose data was kept here. */
-  void hold(Task task) {
-    held.addLast(task);
-    begun(task);
-  }
-
-  /** A task that has waited long enough, no longer kept here; null when there is none. */
-  @Nullable Task nextInTurn() {
-    for (Task task : held) {
-      if (task.isVoid() || mayStart(task)) {
-        held.remove(task);
-        ended(task);
-        return task;
-      }
-    }
-    return null;
-  }
-
-  boolean anyOrdered() {
-    return orderedTasks > 0;
   }
 
   /** Whether some task could go on now; see {@link ScsiTasks#resume}. */
   boolean turnsMatter() {
-    return orderedTasks > 0 || !waitingForTurn.isEmpty() || !held.isEmpty();
-  }
-
-  private void begun(Task task) {
-    window.taskRetained();
-    task.unit().taskRetained();
-    orderedTasks += task.attribute == Task.ORDERED ? 1 : 0;
-  }
-
-  private void ended(Task task) {
-    window.taskEnded();
-    task.unit().taskEnded();
-    orderedTasks -= task.attribute == Task.ORDERED ? 1 : 0;
+    return order.anyOrdered() || !waitingForTurn.isEmpty() || !order.held().isEmpty();
   }
 
   private static boolean collected(Task task) {
@@ -209,8 +155,8 @@ final class DataOutTasks {
   }
 
   private boolean mayHold() {
-    return orderedTasks == 0
-        || held.size() + waitingForTurn.stream().filter(task -> task.data != null).count()
+    return !order.anyOrdered()
+        || order.held().size() + waitingForTurn.stream().filter(task -> task.data != null).count()
             < MAX_HELD;
   }
 
@@ -303,11 +249,11 @@ final class DataOutTasks {
     endBurst(task);
     if (task.receivedBytes >= task.wantedBytes) {
       tasks.remove(task);
-      ended(task);
+      order.ended(task);
       return task;
     }
     // What has come for a task that must wait stays in its buffer.
-    if (!collected(task) && !mustWait(task)) {
+    if (!collected(task) && !order.mustWait(task)) {
       ScsiException failure = handOn(task);
       if (failure != null) {
         forget(task);
@@ -374,7 +320,7 @@ final class DataOutTasks {
   /** Asks for the next bursts, as many as may be under way. */
   void startBursts(PduWriter out) throws IOException {
     while (openBursts < MAX_OPEN_BURSTS) {
-      Task task = orderedTasks == 0 ? waitingForTurn.peekFirst() : firstThatMayStart();
+      Task task = order.firstThatMayStart(waitingForTurn);
       if (task == null) {
         return;
       }
@@ -401,15 +347,6 @@ final class DataOutTasks {
     ScsiException failure = handOn(task);
     buffers.release(task);
     return failure;
-  }
-
-  private @Nullable Task firstThatMayStart() {
-    for (Task task : waitingForTurn) {
-      if (task.isVoid() || mayStart(task)) {
-        return task;
-      }
-    }
-    return null;
   }
 
   private void startBurst(Task task, PduWriter out) throws IOException {
@@ -451,7 +388,7 @@ final class DataOutTasks {
   int abort(Predicate<Task> which) {
     int count = 0;
     List<Task> all = new ArrayList<>(tasks);
-    all.addAll(held);
+    all.addAll(order.held());
     for (Task task : all) {
       if (which.test(task)) {
         forget(task);
@@ -463,10 +400,10 @@ final class DataOutTasks {
 
   private void forget(Task task) {
     tasks.remove(task);
-    held.remove(task);
+    order.held().remove(task);
     waitingForTurn.remove(task);
     closeBurst(task);
-    ended(task);
+    order.ended(task);
     buffers.release(task);
   }
 
@@ -475,8 +412,8 @@ final class DataOutTasks {
     while (!tasks.isEmpty()) {
       forget(tasks.getFirst());
     }
-    while (!held.isEmpty()) {
-      forget(held.getFirst());
+    while (!order.held().isEmpty()) {
+      forget(order.held().getFirst());
     }
   }
 }

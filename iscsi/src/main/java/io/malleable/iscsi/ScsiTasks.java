@@ -178,7 +178,7 @@ final class ScsiTasks {
   private boolean begin(Task task, boolean finalBit) throws IOException, ScsiException {
     return switch (task.spec().phase()) {
       case MEDIUM_WRITE, PARAMETER_OUT -> beginDataOut(task, finalBit);
-      default -> pending.mustWait(task) ? hold(task, 0) : executeOrDispatch(task);
+      default -> pending.order().mustWait(task) ? hold(task, 0) : executeOrDispatch(task);
     };
   }
 
@@ -196,7 +196,7 @@ final class ScsiTasks {
     if (immediateBytes < task.wantedBytes) {
       return pending.retain(task, reader, immediateBytes, finalBit, out);
     }
-    if (pending.mustWait(task)) {
+    if (pending.order().mustWait(task)) {
       return hold(task, immediateBytes);
     }
     if (workers.wanted(task) && pending.copy(task, reader, immediateBytes)) {
@@ -222,8 +222,8 @@ final class ScsiTasks {
 
   /** All of the data that a retained task waited for is here. */
   void onDataComplete(Task task) throws IOException {
-    if (pending.mustWait(task)) {
-      pending.hold(task);
+    if (pending.order().mustWait(task)) {
+      pending.order().hold(task);
     } else {
       finish(task);
     }
@@ -252,12 +252,12 @@ final class ScsiTasks {
   void resume() throws IOException {
     boolean progress = pending.turnsMatter();
     while (progress) {
-      if (pending.anyOrdered()) {
+      if (pending.order().anyOrdered()) {
         // The first burst of an ordered task may be written as soon as the second is asked for.
         awaitWorkers();
       }
       pending.startBursts(out);
-      Task next = pending.nextInTurn();
+      Task next = pending.order().nextInTurn();
       progress = next != null;
       if (next != null) {
         finish(next);
