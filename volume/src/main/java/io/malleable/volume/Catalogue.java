@@ -135,11 +135,11 @@ final class Catalogue {
     damaged.put(volume, damage(e));
   }
 
-  /** Why something cannot be used. */
+  /** Why something cannot be used; never {@code UNAVAILABLE}, which is said of a whole store. */
   private static VolumeException damage(IOException e) {
     return e instanceof VolumeException known
         ? known
-        : new VolumeException(Reason.UNAVAILABLE, "it cannot be read: " + e.getMessage(), e);
+        : new VolumeException(Reason.CORRUPT, "it cannot be read: " + e.getMessage(), e);
   }
 
   /** Whether every layer that a volume stands on could be read. */

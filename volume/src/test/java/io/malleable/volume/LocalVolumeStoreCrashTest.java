@@ -314,6 +314,28 @@ class LocalVolumeStoreCrashTest {
     assertTrue(calls > STEPS, "only " + calls + " calls");
   }
 
+  @Test
+  void aRecordThatCannotBeReadIsDamageOfItsVolumeNotOfTheStore() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    UUID lost = UUID.randomUUID();
+    UUID other = UUID.randomUUID();
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+      store.create(lost, 1 << 20);
+      store.create(other, 1 << 20);
+    }
+    files.faultAtNext("read " + StoreLayout.volume(lost), Fault.IO_ERROR);
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+      VolumeException damage = assertThrows(VolumeException.class, () -> store.find(lost));
+      assertEquals(VolumeException.Reason.CORRUPT, damage.reason());
+      assertEquals(List.of(other), store.list().stream().map(VolumeInfo::id).toList());
+      assertEquals(
+          List.of(lost), store.verify(TransferProgress.NONE).damages().getFirst().volumes());
+    }
+    try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
+      assertTrue(store.find(lost).isPresent());
+    }
+  }
+
   /** Returns whether the fault came. */
   private static boolean errorAfterStart(long seed, long call, FaultyFiles files)
       throws IOException {
