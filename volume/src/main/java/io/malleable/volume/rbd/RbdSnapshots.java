@@ -26,7 +26,6 @@ final class RbdSnapshots {
 
   /** The caller holds both. */
   VolumeInfo take(UUID id, UUID disk) throws IOException {
-
     Facts source = volumes.facts(disk);
     Optional<Facts> existing = images.existing(id);
     if (existing.isPresent()) {
@@ -50,9 +49,9 @@ final class RbdSnapshots {
     volumes.withImage(
         disk,
         image -> {
+          // Of a call that a crash cut off: the disk has gone on since.
           if (image.hasSnapshot(moment)) {
-            image.removeSnapshot(
-                moment); // of a call that a crash cut off: the disk has gone on since
+            image.removeSnapshot(moment);
           }
           image.snapshot(moment);
           cluster.clone(disk.toString(), moment, id.toString());
