@@ -50,9 +50,30 @@ public final class CephCluster {
     return Long.parseLong(Files.readString(directory.resolve(role + ".pid")).strip());
   }
 
-  /** Sends a signal to a daemon of this cluster. */
+  /**
+   * Sends a signal to a daemon of this cluster. A stop takes effect in each thread by itself, so it
+   * is waited for: one thread may still answer after the call.
+   */
   void signal(String role, String signal) throws IOException, InterruptedException {
     run(List.of("kill", "-" + signal, Long.toString(pid(role))));
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    while (signal.equals("STOP") && !stopped(pid(role))) {
+      if (System.nanoTime() > deadline) {
+        throw new IOException(role + " does not stop");
+      }
+      Thread.onSpinWait();
+    }
+  }
+
+  private static boolean stopped(long pid) throws IOException {
+    try (var threads = Files.list(Path.of("/proc", Long.toString(pid), "task"))) {
+      for (Path thread : threads.toList()) {
+        if (!Files.readString(thread.resolve("status")).contains("State:\tT")) {
+          return false;
+        }
+      }
+      return true;
+    }
   }
 
   /** Runs {@code ceph} as the administrator. */
