@@ -426,7 +426,7 @@ final class Catalogue {
     long allocated = 0;
     long diverged = 0;
     for (UUID layer : layers.above(layerOfParent(volume), volume.layer())) {
-      long bytes = layers.allocatedBytes(layer);
+      long bytes = StoreLayout.allocatedBytes(files, layer);
       allocated += own.contains(layer) ? bytes : 0;
       diverged += bytes;
     }

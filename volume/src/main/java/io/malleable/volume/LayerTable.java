@@ -2,9 +2,6 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
-import java.nio.file.NoSuchFileException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -19,10 +16,9 @@ import org.jspecify.annotations.Nullable;
  * Which layers there are, who stands on them, and which are open. Guarded by the catalogue's lock.
  */
 final class LayerTable {
-  private static final Logger LOG = System.getLogger(LayerTable.class.getName());
-
   private final StoreFiles files;
   private final PackTable packs;
+  private final SumsTable sums;
   private final Map<UUID, Node> nodes = new HashMap<>();
 
   /** Nobody stands on these any more; their files go when the last user is gone. */
@@ -31,12 +27,10 @@ final class LayerTable {
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
-  /** Closed with the table: a read may be using them. */
-  private final List<LayerSums> retired = new ArrayList<>();
-
   LayerTable(StoreFiles files) {
     this.files = files;
     this.packs = new PackTable(files);
+    this.sums = new SumsTable(files);
   }
 
   PackTable packs() {
@@ -53,11 +47,6 @@ final class LayerTable {
     // In memory: null when nobody has it open.
     @Nullable Layer open;
     int users;
-
-    boolean hasSums;
-
-    /** Why its checksums cannot be read. */
-    @Nullable IOException sumsDamage;
 
     Node(UUID id) {
       this.id = id;
@@ -167,6 +156,7 @@ final class LayerTable {
     Node node = nodes.get(id);
     while (node != null && node.volumes == 0 && node.children == 0) {
       nodes.remove(node.id);
+      sums.forget(node.id);
       if (node.users > 0) {
         doomed.put(node.id, node);
       } else {
@@ -269,9 +259,7 @@ final class LayerTable {
     BlockMap map = new BlockMap();
     MapLog log = MapLog.open(files, node.id, map);
     Layer layer = new Layer(node.id, map, files.open(StoreLayout.data(node.id)), log, below);
-    if (node.hasSums) {
-      openSums(node, layer);
-    }
+    sums.open(layer);
     layer.setPack(packs.open(node.id));
     return layer;
   }
@@ -309,55 +297,17 @@ final class LayerTable {
     }
   }
 
-  private void openSums(Node node, Layer layer) {
-    try {
-      layer.setSums(LayerSums.open(files, layer));
-      node.sumsDamage = null;
-    } catch (IOException e) {
-      // The data is readable without them. The next maintenance computes them anew; until then a
-      // scrub names them.
-      LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", e);
-      node.hasSums = false;
-      node.sumsDamage = e;
-    }
+  SumsTable sums() {
+    return sums;
   }
 
   /** At start, or when they were just published. */
   void addSums(UUID id) {
     Node node = nodes.get(id);
     if (node != null) {
-      node.hasSums = true;
+      sums.add(id);
       if (node.open != null) {
-        openSums(node, node.open);
-      }
-    }
-  }
-
-  /** Why the checksums of an open layer cannot be read, though they are there. */
-  @Nullable IOException sumsDamage(UUID id) {
-    Node node = nodes.get(id);
-    return node == null ? null : node.sumsDamage;
-  }
-
-  boolean hasSums(UUID id) {
-    Node node = nodes.get(id);
-    return node != null && node.hasSums;
-  }
-
-  /** Before a merge changes the layer. */
-  void removeSums(Layer layer) throws IOException {
-    Node node = nodeInUse(layer);
-    // Also when none are known: publishing them may have failed after they had got their name, and
-    // the next start would take them for those of the changed layer.
-    files.delete(StoreLayout.sums(layer.id));
-    files.syncDirectory(StoreLayout.LAYERS);
-    node.sumsDamage = null;
-    if (node.hasSums) {
-      node.hasSums = false;
-      LayerSums sums = layer.sums();
-      layer.setSums(null);
-      if (sums != null) {
-        retired.add(sums);
+        sums.open(node.open);
       }
     }
   }
@@ -455,35 +405,11 @@ final class LayerTable {
   }
 
   void close() throws IOException {
-    for (LayerSums sums : retired) {
-      sums.close();
-    }
-    retired.clear();
+    sums.close();
   }
 
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
-  }
-
-  /** What the layer's files occupy; of those that are absent, nothing. */
-  long allocatedBytes(UUID id) throws IOException {
-    return allocatedBytes(files, id);
-  }
-
-  /** The same, for any thread. */
-  static long allocatedBytes(StoreFiles files, UUID id) throws IOException {
-    return allocatedBytes(files, StoreLayout.data(id))
-        + allocatedBytes(files, StoreLayout.map(id))
-        + allocatedBytes(files, StoreLayout.pack(id));
-  }
-
-  private static long allocatedBytes(StoreFiles files, String name) throws IOException {
-    try (StoreFile file = files.open(name)) {
-      return file.allocatedBytes();
-    } catch (NoSuchFileException e) {
-      // Just deleted, never made, or lost: a scrub tells the last from the others.
-      return 0;
-    }
   }
 
   boolean standsOn(UUID upper, UUID lower) {

@@ -538,7 +538,7 @@ public final class LocalVolumeStore implements VolumeStore {
     // Without the lock: there may be thousands of files to ask about.
     long allocated = 0;
     for (UUID layer : layers) {
-      allocated += LayerTable.allocatedBytes(files, layer);
+      allocated += StoreLayout.allocatedBytes(files, layer);
     }
     return new Capacity(files.totalBytes(), availableBytes(), allocated);
   }

@@ -181,7 +181,7 @@ final class Maintenance {
     }
     // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
     store.withdraw(layers.packs().onFloor(merge.below.id));
-    layers.removeSums(changed);
+    layers.sums().remove(changed);
     layers.forgetViewsOver(merge.below);
     store.rebaseAll(merge.below);
     return true;
@@ -302,7 +302,7 @@ final class Maintenance {
       merging.add(orphan.id());
     }
     for (UUID id : catalogue.frozenLayers()) {
-      if (!layers.hasSums(id) && !merging.contains(id) && !failedSums.contains(id)) {
+      if (!layers.sums().has(id) && !merging.contains(id) && !failedSums.contains(id)) {
         try {
           return layers.acquire(id);
         } catch (IOException e) {

@@ -91,7 +91,7 @@ final class Scrub {
       add(String.valueOf(e.getMessage()), catalogue.volumesOver(id));
       return null;
     }
-    IOException sums = layers.sumsDamage(id);
+    IOException sums = layers.sums().damage(id);
     if (sums != null) {
       add(sums.getMessage() + "; the layer's data is read without checks", List.of());
     }

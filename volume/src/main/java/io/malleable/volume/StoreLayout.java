@@ -1,6 +1,7 @@
 package io.malleable.volume;
 
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -61,6 +62,22 @@ final class StoreLayout {
       files.delete(name);
     } catch (IOException e) {
       cause.addSuppressed(e);
+    }
+  }
+
+  /** What a layer's files occupy; of those that are absent, nothing. */
+  static long allocatedBytes(StoreFiles files, UUID layer) throws IOException {
+    return allocatedBytes(files, data(layer))
+        + allocatedBytes(files, map(layer))
+        + allocatedBytes(files, pack(layer));
+  }
+
+  private static long allocatedBytes(StoreFiles files, String name) throws IOException {
+    try (StoreFile file = files.open(name)) {
+      return file.allocatedBytes();
+    } catch (NoSuchFileException e) {
+      // Just deleted, never made, or lost: a scrub tells the last from the others.
+      return 0;
     }
   }
 }

@@ -1,0 +1,88 @@
+package io.malleable.volume;
+
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/** Which layers have checksums that can be used. Guarded by the catalogue's lock. */
+final class SumsTable {
+  private static final Logger LOG = System.getLogger(SumsTable.class.getName());
+
+  private final StoreFiles files;
+  private final Set<UUID> usable = new HashSet<>();
+
+  /** Why those that are there cannot be read. */
+  private final Map<UUID, IOException> damage = new HashMap<>();
+
+  /** Closed with the table: a read may be using them. */
+  private final List<LayerSums> retired = new ArrayList<>();
+
+  SumsTable(StoreFiles files) {
+    this.files = files;
+  }
+
+  void add(UUID layer) {
+    usable.add(layer);
+  }
+
+  boolean has(UUID layer) {
+    return usable.contains(layer);
+  }
+
+  /** Why the checksums of an open layer cannot be read, though they are there. */
+  @Nullable IOException damage(UUID layer) {
+    return damage.get(layer);
+  }
+
+  /** Gives the layer its checksums, if it has some. */
+  void open(Layer layer) {
+    if (!usable.contains(layer.id)) {
+      return;
+    }
+    try {
+      layer.setSums(LayerSums.open(files, layer));
+      damage.remove(layer.id);
+    } catch (IOException e) {
+      // The data is readable without them. The next maintenance computes them anew; until then a
+      // scrub names them.
+      LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", e);
+      usable.remove(layer.id);
+      damage.put(layer.id, e);
+    }
+  }
+
+  /** Before a merge changes the open layer. */
+  void remove(Layer layer) throws IOException {
+    // Also when none are known: publishing them may have failed after they had got their name, and
+    // the next start would take them for those of the changed layer.
+    files.delete(StoreLayout.sums(layer.id));
+    files.syncDirectory(StoreLayout.LAYERS);
+    forget(layer.id);
+    LayerSums sums = layer.sums();
+    layer.setSums(null);
+    if (sums != null) {
+      retired.add(sums);
+    }
+  }
+
+  /** The layer is gone. */
+  void forget(UUID layer) {
+    usable.remove(layer);
+    damage.remove(layer);
+  }
+
+  void close() throws IOException {
+    for (LayerSums sums : retired) {
+      sums.close();
+    }
+    retired.clear();
+  }
+}
