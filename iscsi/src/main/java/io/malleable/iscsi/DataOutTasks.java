@@ -17,8 +17,11 @@ import org.jspecify.annotations.Nullable;
  * unit, less than a block excepted.
  */
 final class DataOutTasks {
-  /** Bursts of one session that may be under way at once; each holds a buffer. */
+  /** Bursts of one session that are asked for at once; each holds a buffer. */
   private static final int MAX_OPEN_BURSTS = 8;
+
+  /** Beyond so many, asked for or not, data that would come unasked finds the task set full. */
+  private static final int MAX_UNSOLICITED_BURSTS = 32;
 
   /** Tasks for immediate delivery come on top of the command window. */
   private static final int MAX_TASKS = 1024 + 16;
@@ -161,7 +164,7 @@ final class DataOutTasks {
   }
 
   private boolean roomForBurst(Task task) {
-    return openBursts < MAX_OPEN_BURSTS && buffers.lendLarge(task);
+    return openBursts < MAX_UNSOLICITED_BURSTS && buffers.lendLarge(task);
   }
 
   /** Into the task's buffer if it has one, otherwise to the unit; what failed there, or null. */

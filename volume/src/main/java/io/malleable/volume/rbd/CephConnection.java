@@ -21,6 +21,8 @@ import java.util.Optional;
  * cluster into {@code ETIMEDOUT}.
  */
 final class CephConnection implements AutoCloseable {
+  private static final long REPORT_PAUSE_MILLIS = 200;
+
   private final CephLibraries ceph;
   private final Arena arena = Arena.ofShared();
   private final RbdConfig config;
@@ -158,12 +160,35 @@ final class CephConnection implements AutoCloseable {
     }
   }
 
+  /** Waits, within the timeout, for a cluster that has just started to report what it has. */
   Capacity capacity() throws IOException {
+    long deadline = System.nanoTime() + config.timeout().toNanos();
+    Capacity reported = reported();
+    while (reported.totalBytes() == 0) {
+      if (System.nanoTime() - deadline > 0) {
+        throw new VolumeException(
+            VolumeException.Reason.UNAVAILABLE,
+            "the Ceph cluster does not report what space it has; see 'ceph -s'");
+      }
+      try {
+        Thread.sleep(REPORT_PAUSE_MILLIS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IOException("interrupted while the Ceph cluster was asked for its space", e);
+      }
+      reported = reported();
+    }
+    return reported;
+  }
+
+  private Capacity reported() throws IOException {
     Optional<Capacity> pool =
         PoolSpace.parse(
             monitorCommand("{\"prefix\": \"df\", \"detail\": \"detail\", \"format\": \"xml\"}"),
             config.pool());
-    return pool.isPresent() ? pool.get() : wholeCluster();
+    // One that neither has nor can hold anything was not looked at yet.
+    Optional<Capacity> known = pool.filter(capacity -> capacity.totalBytes() > 0);
+    return known.isPresent() ? known.get() : wholeCluster();
   }
 
   /** For the seconds until the manager reports a new pool. */
