@@ -27,9 +27,10 @@ public record RbdConfig(Path conf, String user, String pool, Duration timeout, U
   /**
    * Within this every call and every request on a volume ends, whatever the cluster does: the
    * cluster's own limit comes first and has the better message, and clearing up after it may wait
-   * once more.
+   * once more. After an interruption librbd pauses for 5 s before it watches an image again, and
+   * closing waits for that.
    */
   public Duration callLimit() {
-    return timeout.multipliedBy(2).plusSeconds(5);
+    return timeout.multipliedBy(2).plusSeconds(15);
   }
 }
