@@ -104,6 +104,7 @@ final class Transfer {
     long endNanos = System.nanoTime() + pause.toNanos();
     while (System.nanoTime() - endNanos < 0) {
       refuseIfCancelled();
+      // In short naps, so that an abort does not wait for the whole pause.
       Thread.sleep(Math.min(100, pause.toMillis()));
     }
   }

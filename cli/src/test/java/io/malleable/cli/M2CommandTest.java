@@ -324,10 +324,11 @@ class M2CommandTest {
   private static final String SHA256_OF_DIGITS =
       "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882";
 
-  @Test
-  void anUploadGoesOnWhereTheLastOneBrokeOff(@TempDir Path directory) throws IOException {
+  /** Imports ten digits, of which the server has the first ones already. */
+  private void uploadDigits(Path directory, int received) throws IOException {
     Path file = Files.writeString(directory.resolve("tiny.raw"), "0123456789");
-    server.on("HEAD /v1/images/tiny/content", 204, "text/plain", Map.of("Upload-Offset", "4"), "");
+    Map<String, String> offset = Map.of("Upload-Offset", Integer.toString(received));
+    server.on("HEAD /v1/images/tiny/content", 204, "text/plain", offset, "");
     server.on(
         "PUT /v1/images/tiny/content?public=false&sha256=" + SHA256_OF_DIGITS,
         202,
@@ -335,6 +336,11 @@ class M2CommandTest {
     server.on("GET /v1/images/tiny", 200, IMAGE);
     Outcome outcome = server.run("image import tiny " + file + " --upload");
     assertEquals(0, outcome.status(), outcome.err());
+  }
+
+  @Test
+  void anUploadGoesOnWhereTheLastOneBrokeOff(@TempDir Path directory) throws IOException {
+    uploadDigits(directory, 4);
     assertEquals("456789", server.requests().get(1).body());
     assertEquals("bytes 4-9/10", server.requests().get(1).headers().get("content-range"));
   }
@@ -342,15 +348,7 @@ class M2CommandTest {
   @Test
   void anUploadOfWhichOnlyTheAnswerWasLostIsNotSentAgain(@TempDir Path directory)
       throws IOException {
-    Path file = Files.writeString(directory.resolve("tiny.raw"), "0123456789");
-    server.on("HEAD /v1/images/tiny/content", 204, "text/plain", Map.of("Upload-Offset", "10"), "");
-    server.on(
-        "PUT /v1/images/tiny/content?public=false&sha256=" + SHA256_OF_DIGITS,
-        202,
-        operation("succeeded", ""));
-    server.on("GET /v1/images/tiny", 200, IMAGE);
-    Outcome outcome = server.run("image import tiny " + file + " --upload");
-    assertEquals(0, outcome.status(), outcome.err());
+    uploadDigits(directory, 10);
     assertEquals("", server.requests().get(1).body());
     assertEquals("bytes */10", server.requests().get(1).headers().get("content-range"));
   }

@@ -339,7 +339,7 @@ final class DataOutTasks {
         waitingForTurn.remove(task);
         startBurst(task, out);
       } else {
-        // Goes on when a burst of this session ends; there is one, as it has the small buffer.
+        // Goes on after the open burst that has the small buffer.
         return;
       }
     }

@@ -154,10 +154,6 @@ final class PduWriter implements AutoCloseable {
     return count > 0 && count < MAX_WAITING_PDUS && nextOffset() < MAX_WAITING_BYTES;
   }
 
-  boolean hasPending() {
-    return count > 0;
-  }
-
   /** Sends what was built; the buffer stays for the next PDUs. */
   void flush() throws IOException {
     if (count == 0) {

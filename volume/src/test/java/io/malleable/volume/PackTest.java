@@ -251,6 +251,15 @@ class PackTest {
     }
   }
 
+  /** Gives these blocks of the disk a layer each. */
+  private static void writeAndSnapshot(LocalVolumeStore store, Volume volume, int from, int to)
+      throws IOException {
+    for (int i = from; i < to; i++) {
+      volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
+      store.snapshot(UUID.randomUUID(), volume.id());
+    }
+  }
+
   /** Where the chain of the only open disk is read from. */
   private static int sources(LocalVolumeStore store) throws IOException {
     return store.withCatalogue(catalogue -> store.frozenViews().iterator().next().sourceCount());
@@ -263,10 +272,7 @@ class PackTest {
     try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(directory), settings)) {
       store.create(disk, 1 << 20);
       try (Volume volume = store.open(disk)) {
-        for (int i = 0; i < 64; i++) {
-          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
-          store.snapshot(UUID.randomUUID(), disk);
-        }
+        writeAndSnapshot(store, volume, 0, 64);
         store.maintain();
         assertEquals(4, packs().size());
         assertEquals(5, sources(store), "four packs and the lowest layer");
@@ -350,10 +356,7 @@ class PackTest {
     try (LocalVolumeStore store = LocalVolumeStore.open(new LocalFiles(directory), settings)) {
       store.create(disk, 1 << 20);
       try (Volume volume = store.open(disk)) {
-        for (int i = 0; i < 64; i++) {
-          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
-          store.snapshot(UUID.randomUUID(), disk);
-        }
+        writeAndSnapshot(store, volume, 0, 64);
         store.maintain();
       }
     }
@@ -380,10 +383,7 @@ class PackTest {
     try (LocalVolumeStore store = LocalVolumeStore.open(directory)) {
       store.create(disk, 1 << 20);
       try (Volume volume = store.open(disk)) {
-        for (int i = 0; i < 12; i++) {
-          volume.write(i * 4096L, VolumeStoreContract.pattern(i, 4096));
-          store.snapshot(UUID.randomUUID(), disk);
-        }
+        writeAndSnapshot(store, volume, 0, 12);
         store.maintain();
       }
     }

@@ -21,6 +21,7 @@ import java.util.Optional;
  * cluster into {@code ETIMEDOUT}.
  */
 final class CephConnection implements AutoCloseable {
+  /** Between two questions: the monitors tell nobody when the first report arrives. */
   private static final long REPORT_PAUSE_MILLIS = 200;
 
   private final CephLibraries ceph;
