@@ -99,7 +99,7 @@ final class BootLab implements AutoCloseable {
   /** Adds a machine that the server powers. */
   Guest addMachine(String name, Firmware firmware) {
     LabMachines.of(api()).add(name, firmware, MEMORY_MIB);
-    Guest guest = new Guest(server.labDirectory(), name);
+    Guest guest = new Guest(server.labDirectory(), name, () -> server.logTail());
     guests.add(guest);
     return guest;
   }

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -32,8 +33,14 @@ final class Guest implements AutoCloseable {
   private final String name;
   private final Path directory;
   private final Path log;
+  private final Supplier<String> serverLog;
 
-  Guest(Path labDirectory, String name) {
+  /**
+   * A machine of the lab.
+   *
+   * @param serverLog for the message when the machine does not do what it should
+   */
+  Guest(Path labDirectory, String name, Supplier<String> serverLog) {
     boolean root = System.getProperty("user.name").equals("root");
     HardwareSettings lab = HardwareSettings.lab(labDirectory);
     this.drivers =
@@ -43,6 +50,7 @@ final class Guest implements AutoCloseable {
     this.name = name;
     this.directory = labDirectory.resolve(name);
     this.log = directory.resolve("console.log");
+    this.serverLog = serverLog;
   }
 
   /** The switch of the machine, for one that its server has no power over. */
@@ -91,13 +99,38 @@ final class Guest implements AutoCloseable {
         length = console.length();
         progressNanos = System.nanoTime();
       }
-      if (System.nanoTime() - progressNanos > SILENCE_LIMIT.toNanos()
-          || console.contains("M2 FAILED")) {
+      boolean gaveUp = console.contains("M2 FAILED");
+      if (gaveUp || System.nanoTime() - progressNanos > SILENCE_LIMIT.toNanos()) {
         throw new AssertionError(
-            "machine " + name + " never wrote " + pattern + "; its console:\n" + consoleTail());
+            "machine %s, power %s, never wrote %s; it %s after: %s%nits console:%n%s%nits server:%n%s"
+                .formatted(
+                    name,
+                    powerState(),
+                    pattern,
+                    gaveUp ? "gave up" : "was silent for " + SILENCE_LIMIT,
+                    lastLine(console),
+                    consoleTail(),
+                    serverLog.get()));
       }
       LockSupport.parkNanos(POLL.toNanos());
     }
+  }
+
+  private String powerState() {
+    try {
+      return power().state().toString();
+    } catch (IOException e) {
+      return e.toString();
+    }
+  }
+
+  /** For the first line of a failure, which is all that a summary shows. */
+  private static String lastLine(String console) {
+    return console
+        .lines()
+        .map(line -> line.replaceAll("[^ -~]", "").strip())
+        .filter(line -> !line.isEmpty())
+        .reduce("nothing", (_, last) -> last);
   }
 
   /** Runs a command line in the machine's shell and returns what it printed. */
