@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -60,6 +62,26 @@ final class ServeCommandTest {
       assertEquals(0, server.stop(), server::log);
       assertTrue(server.log().contains("stopped"), server::log);
       assertFalse(Files.exists(data.resolve("run.json")));
+    }
+  }
+
+  @Test
+  void neitherAStopNorAKillLeavesFilesForTemporaryUse() throws Exception {
+    Path data = directory.resolve("data");
+    Path temporary = Files.createDirectory(directory.resolve("tmp"));
+    Map<String, String> environment = Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
+    try (ServeProcess server = ServeProcess.start(data, environment)) {
+      server.kill();
+    }
+    try (ServeProcess server = ServeProcess.start(data, environment)) {
+      assertEquals(0, server.stop(), server::log);
+    }
+    try (ServeProcess server = ServeProcess.start(data, environment);
+        Stream<Path> left = Files.list(temporary);
+        Stream<Path> libraries = Files.list(data.resolve("sqlite"))) {
+      assertEquals(List.of(), left.toList(), server::log);
+      assertEquals(
+          1, libraries.filter(file -> file.toString().endsWith(".so")).count(), "of this start");
     }
   }
 

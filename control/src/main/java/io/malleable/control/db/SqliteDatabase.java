@@ -5,6 +5,7 @@ import io.malleable.control.Database;
 import io.malleable.control.ErrorCode;
 import io.malleable.control.Rows;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -29,6 +30,10 @@ import org.sqlite.SQLiteDataSource;
  */
 public final class SqliteDatabase implements Database {
   private static final System.Logger LOG = System.getLogger(SqliteDatabase.class.getName());
+
+  /** A property of the driver's. */
+  private static final String LIBRARY_DIRECTORY = "org.sqlite.tmpdir";
+
   private static final int READERS = 4;
   private static final int BUSY_TIMEOUT_MILLIS = 5_000;
   private static final int QUEUE_TIMEOUT_MILLIS = 10_000;
@@ -54,6 +59,7 @@ public final class SqliteDatabase implements Database {
     List<Connection> opened = new ArrayList<>();
     try {
       createPrivately(file);
+      unpackLibraryBeside(file);
       SQLiteDataSource source = dataSource(file);
       opened.add(source.getConnection());
       Schema.bringUpToDate(opened.getFirst(), source);
@@ -78,6 +84,25 @@ public final class SqliteDatabase implements Database {
       // The -wal and -shm files take the mode of this one.
       Files.setPosixFilePermissions(file, ownerOnly);
     }
+  }
+
+  /**
+   * SQLite's library is a file before it can be loaded, and a process that is killed leaves it. So
+   * it goes into a directory of this database, which the next start clears, unless the
+   * administrator has chosen another place.
+   */
+  private static void unpackLibraryBeside(Path file) throws IOException {
+    if (System.getProperty(LIBRARY_DIRECTORY) != null) {
+      return;
+    }
+    Path directory = file.toAbsolutePath().resolveSibling("sqlite");
+    Files.createDirectories(directory);
+    try (DirectoryStream<Path> left = Files.newDirectoryStream(directory)) {
+      for (Path each : left) {
+        Files.delete(each);
+      }
+    }
+    System.setProperty(LIBRARY_DIRECTORY, directory.toString());
   }
 
   private static SQLiteDataSource dataSource(Path file) {
