@@ -99,9 +99,19 @@ final class BootLab implements AutoCloseable {
   /** Adds a machine that the server powers. */
   Guest addMachine(String name, Firmware firmware) {
     LabMachines.of(api()).add(name, firmware, MEMORY_MIB);
-    Guest guest = new Guest(server.labDirectory(), name, () -> server.logTail());
+    Guest guest = new Guest(server.labDirectory(), name, () -> asTheServerSeesIt(name));
     guests.add(guest);
     return guest;
+  }
+
+  private String asTheServerSeesIt(String node) {
+    String timeline;
+    try {
+      timeline = timeline(node);
+    } catch (CommandFailure e) {
+      timeline = String.valueOf(e.getMessage());
+    }
+    return timeline + "\n" + server.logTail();
   }
 
   /** Waits for the end of what a call began, which must be a good one. */

@@ -33,14 +33,15 @@ final class Guest implements AutoCloseable {
   private final String name;
   private final Path directory;
   private final Path log;
-  private final Supplier<String> serverLog;
+  private final Supplier<String> serversView;
 
   /**
    * A machine of the lab.
    *
-   * @param serverLog for the message when the machine does not do what it should
+   * @param serversView how far the machine is and the server's log, for the message when it gets no
+   *     further
    */
-  Guest(Path labDirectory, String name, Supplier<String> serverLog) {
+  Guest(Path labDirectory, String name, Supplier<String> serversView) {
     boolean root = System.getProperty("user.name").equals("root");
     HardwareSettings lab = HardwareSettings.lab(labDirectory);
     this.drivers =
@@ -50,7 +51,7 @@ final class Guest implements AutoCloseable {
     this.name = name;
     this.directory = labDirectory.resolve(name);
     this.log = directory.resolve("console.log");
-    this.serverLog = serverLog;
+    this.serversView = serversView;
   }
 
   /** The switch of the machine, for one that its server has no power over. */
@@ -110,7 +111,7 @@ final class Guest implements AutoCloseable {
                     gaveUp ? "gave up" : "was silent for " + SILENCE_LIMIT,
                     lastLine(console),
                     consoleTail(),
-                    serverLog.get()));
+                    serversView.get()));
       }
       LockSupport.parkNanos(POLL.toNanos());
     }
