@@ -23,7 +23,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 
 /**
@@ -36,7 +35,6 @@ final class BootLab implements AutoCloseable {
   private static final int MEMORY_MIB = 384;
   private static final Duration OPERATION_LIMIT = Duration.ofMinutes(10);
   private static final Duration POWER_ON_LIMIT = Duration.ofMinutes(2);
-  private static final Duration POLL = Duration.ofMillis(100);
 
   private final Path base;
   private final List<Guest> guests = new ArrayList<>();
@@ -144,12 +142,11 @@ final class BootLab implements AutoCloseable {
 
   /** Waits until the machine was powered on for a boot. */
   void awaitBoot(String node, int number) {
-    long deadlineNanos = System.nanoTime() + POWER_ON_LIMIT.toNanos();
+    Patience patience = new Patience(POWER_ON_LIMIT);
     while (node(node).path("boot").asInt() < number || find(node, "power-on").isEmpty()) {
-      if (System.nanoTime() > deadlineNanos) {
+      if (!patience.waitOn()) {
         throw new AssertionError(node + " has no power: " + node(node).toPrettyString());
       }
-      LockSupport.parkNanos(POLL.toNanos());
     }
   }
 
@@ -169,14 +166,13 @@ final class BootLab implements AutoCloseable {
 
   /** Waits for a stage; the operation that boots the node has its own deadline. */
   Instant awaitStage(String node, String stage, Duration limit) {
-    long deadlineNanos = System.nanoTime() + limit.toNanos();
-    while (System.nanoTime() < deadlineNanos) {
+    Patience patience = new Patience(limit);
+    do {
       Optional<Instant> at = find(node, stage);
       if (at.isPresent()) {
         return at.get();
       }
-      LockSupport.parkNanos(POLL.toNanos());
-    }
+    } while (patience.waitOn());
     return stage(node, stage);
   }
 

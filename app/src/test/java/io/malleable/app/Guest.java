@@ -11,7 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.UUID;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -24,7 +23,6 @@ final class Guest implements AutoCloseable {
   /** Without any output for that long, a machine is stuck: the deadline that noise cannot break. */
   private static final Duration SILENCE_LIMIT = Duration.ofMinutes(3);
 
-  private static final Duration POLL = Duration.ofMillis(100);
   private static final Pattern READY = Pattern.compile("M2 READY boot=(\\d+) [^\\r\\n]*");
   private static final Pattern PROMPT = Pattern.compile("/ # ");
   private static final int TAIL_CHARS = 3000;
@@ -87,7 +85,7 @@ final class Guest implements AutoCloseable {
 
   /** Waits for a text at or after a place on the console. */
   Matcher await(Pattern pattern, int from) {
-    long progressNanos = System.nanoTime();
+    Patience patience = new Patience(SILENCE_LIMIT);
     int length = -1;
     while (true) {
       String console = console();
@@ -98,10 +96,10 @@ final class Guest implements AutoCloseable {
       }
       if (console.length() != length) {
         length = console.length();
-        progressNanos = System.nanoTime();
+        patience.renew();
       }
       boolean gaveUp = console.contains("M2 FAILED");
-      if (gaveUp || System.nanoTime() - progressNanos > SILENCE_LIMIT.toNanos()) {
+      if (gaveUp || !patience.waitOn()) {
         throw new AssertionError(
             "machine %s, power %s, never wrote %s; it %s after: %s%nits console:%n%s%nits server:%n%s"
                 .formatted(
@@ -113,7 +111,6 @@ final class Guest implements AutoCloseable {
                     consoleTail(),
                     serversView.get()));
       }
-      LockSupport.parkNanos(POLL.toNanos());
     }
   }
 

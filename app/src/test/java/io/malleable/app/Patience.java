@@ -1,0 +1,33 @@
+package io.malleable.app;
+
+import java.time.Duration;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * A limit for waiting, counted in looks at what is awaited: while this process does not run,
+ * because the computer is overloaded or paused, what it waits for does not run either.
+ */
+final class Patience {
+  private static final Duration POLL = Duration.ofMillis(100);
+
+  private final long limit;
+  private long looks;
+
+  Patience(Duration limit) {
+    this.limit = limit.dividedBy(POLL);
+  }
+
+  /** Lets some time pass; false when there has been enough. */
+  boolean waitOn() {
+    if (looks++ >= limit) {
+      return false;
+    }
+    LockSupport.parkNanos(POLL.toNanos());
+    return true;
+  }
+
+  /** Something has happened, so the count begins anew. */
+  void renew() {
+    looks = 0;
+  }
+}
