@@ -297,7 +297,11 @@ final class CommandsTest {
     succeed("disk flatten d2");
     succeed("disk delete d2");
     String trash = succeed("disk list --deleted");
-    assertTrue(trash.lines().anyMatch(line -> line.matches("d2 .* 6d  [0-9a-f-]{36}")), trash);
+    assertTrue(
+        trash
+            .lines()
+            .anyMatch(line -> line.matches("d2 +trashed .* ago\\) .* \\(in 6d\\)  [0-9a-f-]{36}")),
+        trash);
     succeed("disk undelete d2");
     assertTrue(succeed("disk list").contains("d2"));
     assertTrue(fail("image delete base").contains("IMAGE_HAS_CLONES"));

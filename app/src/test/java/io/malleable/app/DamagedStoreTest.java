@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.malleable.cli.M2Command;
 import io.malleable.cli.Terminal;
 import java.io.IOException;
@@ -78,8 +79,23 @@ final class DamagedStoreTest {
       assertTrue(server.api().get("/v1/system").expect(200).body().has("capacity"));
       assertTrue(m2(server, "disk list").lines().anyMatch(l -> l.matches("bad +damaged .*")));
       assertTrue(m2(server, "disk show bad").contains("damage "));
-      assertTrue(m2(server, "status").contains(" free\n"));
-      assertTrue(m2(server, "doctor").contains("space"));
+      String status = m2(server, "status");
+      assertTrue(status.contains(" free\n"), status);
+      assertTrue(status.lines().anyMatch(l -> l.matches("damaged +1 disk .*--verify")), status);
+      JsonNode counted = new JsonMapper().readTree(m2(server, "status -o json"));
+      assertEquals(1, counted.at("/system/damaged/disks").asInt(), counted::toString);
+      String doctor = m2(server, "doctor");
+      assertTrue(doctor.contains("space"), doctor);
+      assertTrue(doctor.lines().anyMatch(l -> l.matches("warning volumes +1 disk .*")), doctor);
+      m2(server, "disk delete bad");
+      m2(server, "disk delete good");
+      String trash = m2(server, "disk list --deleted");
+      String times = " \\([0-9]+[sm] ago\\) +[0-9-]{10} [0-9:]{5}Z \\(in 6d\\) .*";
+      assertTrue(trash.lines().anyMatch(l -> l.matches("bad +trashed, damaged .*" + times)), trash);
+      assertTrue(trash.lines().anyMatch(l -> l.matches("good +trashed  .*" + times)), trash);
+      m2(server, "disk delete bad --purge");
+      assertFalse(server.api().get("/v1/system").expect(200).body().has("damaged"));
+      assertFalse(m2(server, "status").contains("damaged"));
     }
   }
 

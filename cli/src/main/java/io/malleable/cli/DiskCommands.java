@@ -107,16 +107,18 @@ final class DiskCommands {
 
     /** With ids, because several of one name may lie there. */
     private void printTrash(List<JsonNode> disks) {
-      Table table = new Table("NAME", ">SIZE", ">OWN", "PARENT", ">DELETED", ">PURGED IN", "ID");
+      Table table =
+          new Table("NAME", "STATE", ">SIZE", ">OWN", "PARENT", "DELETED", "PURGED", "ID");
       Instant now = Instant.now();
       for (JsonNode disk : disks) {
         table.row(
             Table.cell(disk.path("name")),
+            Table.cell(disk.path("state")) + (disk.has("damage") ? ", damaged" : ""),
             Table.size(disk.path("sizeBytes")),
             Table.size(disk.path("allocatedBytes")),
             Table.cell(disk.path("parent")),
-            Times.age(disk.path("deletedAt"), now),
-            Times.until(disk.path("purgeAt"), now),
+            Times.past(disk.path("deletedAt"), now),
+            Times.future(disk.path("purgeAt"), now),
             Table.cell(disk.path("id")));
       }
       table.print(out(), "The trash is empty.");

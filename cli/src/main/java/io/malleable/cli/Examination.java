@@ -107,6 +107,14 @@ final class Examination {
       findings.add(
           Finding.ok("server", endpoint.url() + ", version " + Table.cell(system.path("version"))));
       findings.add(space(system));
+      if (system.has("damaged")) {
+        findings.add(
+            new Finding(
+                "volumes",
+                Finding.State.warning,
+                DamageCount.text(system) + " cannot be used",
+                DamageCount.REMEDY));
+      }
     } catch (ApiException e) {
       String hint = e.hint();
       findings.add(new Finding("server", Finding.State.failed, e.what(), hint == null ? "" : hint));

@@ -74,7 +74,16 @@ final class StatusCommand extends ServerCommand {
                 + count(counts, "projects", "project"))
         .line(
             "busy",
-            count(counts, "operations", "operation") + ", " + count(counts, "sessions", "session"));
+            count(counts, "operations", "operation") + ", " + count(counts, "sessions", "session"))
+        .line("damaged", damaged(system));
+  }
+
+  private static String damaged(JsonNode system) {
+    if (system.has("storeFault") && system.has("capacity")) {
+      return "unknown: " + Table.cell(system.path("storeFault"));
+    }
+    String damaged = DamageCount.text(system);
+    return damaged.equals("-") ? "-" : damaged + " cannot be used; " + DamageCount.REMEDY;
   }
 
   private static String count(JsonNode counts, String field, String noun) {

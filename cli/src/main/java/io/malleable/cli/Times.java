@@ -4,11 +4,15 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** Points in time and durations as people read them. */
 final class Times {
+  private static final DateTimeFormatter MINUTE =
+      DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm'Z'", Locale.ROOT).withZone(ZoneOffset.UTC);
 
   private Times() {}
 
@@ -30,10 +34,24 @@ final class Times {
     return at == null ? "-" : rough(Duration.between(at, now));
   }
 
-  /** How far ahead a field's time is. */
-  static String until(JsonNode time, Instant now) {
+  /** A field's time and how long ago that is: {@code 2026-11-24 16:05Z (3h20m ago)}. */
+  static String past(JsonNode time, Instant now) {
     Instant at = read(time);
-    return at == null ? "-" : rough(Duration.between(now, at));
+    return at == null ? "-" : minute(at) + " (" + rough(Duration.between(at, now)) + " ago)";
+  }
+
+  /** The same of a time to come: {@code 2026-12-01 16:05Z (in 6d)}, or {@code (due)} after it. */
+  static String future(JsonNode time, Instant now) {
+    Instant at = read(time);
+    if (at == null) {
+      return "-";
+    }
+    return minute(at)
+        + (at.isAfter(now) ? " (in " + rough(Duration.between(now, at)) + ")" : " (due)");
+  }
+
+  private static String minute(Instant at) {
+    return MINUTE.format(at);
   }
 
   /** Two units at most: {@code 12s}, {@code 5m}, {@code 3h20m}, {@code 4d}. */

@@ -39,6 +39,7 @@ public final class Control implements AutoCloseable {
   private final Lineage lineage;
   private final SpaceWatch spaceWatch;
   private final SharedBytes sharedBytes;
+  private final DamagedVolumes damagedVolumes;
   private final TrashPurge trashPurge;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
@@ -62,6 +63,7 @@ public final class Control implements AutoCloseable {
     this.lineage = new Lineage(ports);
     this.spaceWatch = new SpaceWatch(ports, events);
     this.sharedBytes = new SharedBytes(ports);
+    this.damagedVolumes = new DamagedVolumes(ports);
     this.trashPurge = new TrashPurge(ports, disks);
     projects.ensureDefault();
   }
@@ -200,6 +202,15 @@ public final class Control implements AutoCloseable {
    */
   public Space space() throws IOException {
     return new Space(ports.volumes().capacity(), sharedBytes.sum(), counts().provisionedBytes());
+  }
+
+  /**
+   * How much there is whose content cannot be used; up to a minute old.
+   *
+   * @throws ControlException STORE_UNAVAILABLE, IO_FAILED
+   */
+  public Damaged damaged() {
+    return damagedVolumes.count();
   }
 
   /** How many there are over all projects. */

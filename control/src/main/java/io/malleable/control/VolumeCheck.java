@@ -24,29 +24,32 @@ final class VolumeCheck {
   }
 
   Measure image(UUID id) {
-    return measure(
-        id,
-        VolumeInfo::allocatedBytes,
-        rows -> rows.images().find(id).filter(i -> i.state() == Image.State.READY).isPresent());
+    return measure(id, VolumeInfo::allocatedBytes, rows -> hasImage(rows, id));
+  }
+
+  /** Whether there is an image of that id, and so a volume. */
+  static boolean hasImage(Rows rows, UUID id) {
+    return rows.images().find(id).filter(i -> i.state() == Image.State.READY).isPresent();
   }
 
   Measure snapshot(UUID id) {
-    return measure(
-        id,
-        VolumeInfo::allocatedBytes,
-        rows ->
-            rows.snapshots().find(id).filter(s -> s.state() == Snapshot.State.READY).isPresent());
+    return measure(id, VolumeInfo::allocatedBytes, rows -> hasSnapshot(rows, id));
+  }
+
+  static boolean hasSnapshot(Rows rows, UUID id) {
+    return rows.snapshots().find(id).filter(s -> s.state() == Snapshot.State.READY).isPresent();
   }
 
   Measure disk(UUID id) {
-    return measure(
-        id,
-        VolumeInfo::divergedBytes,
-        rows ->
-            rows.disks()
-                .find(id)
-                .filter(d -> d.state() == Disk.State.READY || d.state() == Disk.State.TRASHED)
-                .isPresent());
+    return measure(id, VolumeInfo::divergedBytes, rows -> hasDisk(rows, id));
+  }
+
+  /** In the trash or not. */
+  static boolean hasDisk(Rows rows, UUID id) {
+    return rows.disks()
+        .find(id)
+        .filter(d -> d.state() == Disk.State.READY || d.state() == Disk.State.TRASHED)
+        .isPresent();
   }
 
   /** The same, whatever is built on it. */

@@ -4,14 +4,18 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -68,6 +72,66 @@ final class DamagedVolumeTest {
     assertEquals(
         List.of("golden damaged", "bad damaged", "good ready", "moment damaged"), listed());
     assertEquals(0, fixture.control.space().sharedBytes());
+  }
+
+  @Test
+  void isCountedOverAllProjectsUntilItIsDeleted() throws Exception {
+    Disk bad = fixture.disk("bad", "golden");
+    Disk lost = fixture.disk("lost", "golden");
+    Disk trashed = fixture.disk("trashed", "golden");
+    fixture.disk("good", "golden");
+    Snapshot moment = fixture.snapshot("moment", "good");
+    assertTrue(fixture.control.damaged().none());
+    fixture.succeeded(
+        fixture.control.disks().delete(fixture.project(), "trashed", Disks.Deletion.TRASH));
+    fixture.volumes.close();
+    Files.delete(record(lost.id()));
+    for (UUID volume : List.of(bad.id(), trashed.id(), moment.id())) {
+      Files.write(record(volume), new byte[100]);
+    }
+    fixture.restart();
+    assertEquals(new Damaged(0, 3, 1), fixture.control.damaged());
+    fixture.succeeded(
+        fixture.control.disks().delete(fixture.project(), "bad", Disks.Deletion.PURGE));
+    fixture.succeeded(fixture.control.snapshots().delete(fixture.project(), "moment"));
+    assertEquals(new Damaged(0, 2, 0), fixture.control.damaged());
+    for (String name : List.of("lost", "trashed")) {
+      fixture.succeeded(
+          fixture.control.disks().delete(fixture.project(), name, Disks.Deletion.PURGE));
+    }
+    assertTrue(fixture.control.damaged().none());
+  }
+
+  @Test
+  void isLookedForInTheWholeStoreOnceAMinute() throws Exception {
+    fixture.disk("data", "golden");
+    AtomicInteger asked = new AtomicInteger();
+    VolumeStore losing =
+        (VolumeStore)
+            Proxy.newProxyInstance(
+                VolumeStore.class.getClassLoader(),
+                new Class<?>[] {VolumeStore.class},
+                (_, method, _) -> {
+                  assertEquals("usable", method.getName());
+                  asked.incrementAndGet();
+                  return Set.of();
+                });
+    DamagedVolumes damaged =
+        new DamagedVolumes(
+            new Ports(
+                fixture.database,
+                losing,
+                fixture.targets,
+                fixture.power,
+                fixture.imports,
+                fixture.clock));
+    for (int i = 0; i < 10; i++) {
+      assertEquals(new Damaged(1, 1, 0), damaged.count());
+    }
+    assertEquals(2, asked.get(), "once, and once more about what seemed to be lost");
+    fixture.clock.advance(Duration.ofMinutes(1));
+    damaged.count();
+    assertEquals(4, asked.get());
   }
 
   @Test

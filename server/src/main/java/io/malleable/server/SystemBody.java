@@ -6,7 +6,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * The server on the wire.
  *
- * @param storeFault why the store does not say how full it is; there is no capacity then
+ * @param storeFault why the store does not say how full it is, or what is damaged; the one that it
+ *     does not say is absent
+ * @param damaged absent when nothing is known to be damaged
  */
 record SystemBody(
     String version,
@@ -17,6 +19,7 @@ record SystemBody(
     Addresses addresses,
     @Nullable Space capacity,
     @Nullable String storeFault,
+    @Nullable Damaged damaged,
     Counts counts) {
   /** Where it listens. */
   record Addresses(String api, String boot, String iscsi) {}
@@ -35,6 +38,15 @@ record SystemBody(
           space.capacity().allocatedBytes(),
           space.sharedBytes(),
           space.provisionedBytes());
+    }
+  }
+
+  /** How many there are of each whose content cannot be used. */
+  record Damaged(long images, long disks, long snapshots) {
+    static @Nullable Damaged of(io.malleable.control.Damaged damaged) {
+      return damaged.none()
+          ? null
+          : new Damaged(damaged.images(), damaged.disks(), damaged.snapshots());
     }
   }
 

@@ -25,12 +25,17 @@ final class SystemRoutes {
 
   private Answer system(Call call) {
     SystemBody.Space space = null;
+    SystemBody.Damaged damaged = null;
     String fault = null;
     try {
       space = SystemBody.Space.of(context.control().space());
+      damaged = SystemBody.Damaged.of(context.control().damaged());
     } catch (IOException | ControlException e) {
       // The rest is what helps to find out why.
-      LOG.log(System.Logger.Level.WARNING, "the store does not say how full it is", e);
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "the store does not say how full it is, or what is damaged",
+          e);
       fault = e.getMessage() == null ? e.toString() : e.getMessage();
     }
     Counts counts = context.control().counts();
@@ -45,6 +50,7 @@ final class SystemRoutes {
             new SystemBody.Addresses(facts.apiAddress(), facts.bootAddress(), facts.iscsiAddress()),
             space,
             fault,
+            damaged,
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),

@@ -1,8 +1,12 @@
 package io.malleable.volume;
 
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 
 /**
@@ -71,6 +75,28 @@ public interface VolumeStore extends AutoCloseable {
   Optional<VolumeInfo> find(UUID id) throws IOException;
 
   List<VolumeInfo> list() throws IOException;
+
+  /**
+   * Those of these volumes that are there and can be used, as far as the store knows without
+   * reading their content. A store that has to ask for each overrides this with something cheaper.
+   *
+   * @throws VolumeException {@code UNAVAILABLE} when the store does not answer
+   */
+  default Set<UUID> usable(Collection<UUID> ids) throws IOException {
+    Set<UUID> usable = new HashSet<>();
+    for (UUID id : ids) {
+      try {
+        find(id).ifPresent(_ -> usable.add(id));
+      } catch (VolumeException e) {
+        if (e.reason() == VolumeException.Reason.UNAVAILABLE) {
+          throw e;
+        }
+      } catch (NoSuchFileException e) {
+        // Lost, which is what is to be found out; every other failure is the store's.
+      }
+    }
+    return usable;
+  }
 
   /**
    * Opens a volume for I/O. A writable volume has at most one open handle in all processes that
