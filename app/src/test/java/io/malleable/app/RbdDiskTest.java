@@ -213,6 +213,61 @@ final class RbdDiskTest {
     }
   }
 
+  @Test
+  void aDiskIsShownWithWhereItIsUsedWhileAnOsdIsSilent() throws Exception {
+    try (TestServer server = server(60)) {
+      TestApi api = server.api();
+      exposedClone(api);
+      api.post("/v1/disks", "{'name':'other','image':'base'}").expect(201);
+      assertFalse(api.get("/v1/disks/d").expect(200).body().has("storeFault"));
+      osd("STOP");
+      try {
+        JsonNode disk = api.get("/v1/disks/d").expect(200).body();
+        assertEquals("exposed", disk.path("state").asText());
+        assertTrue(disk.path("iscsi").has("target"), disk::toString);
+        assertEquals("base", disk.path("parent").asText());
+        assertFalse(disk.has("allocatedBytes"), disk::toString);
+        assertFalse(disk.has("damage"), disk::toString);
+        assertFalse(disk.path("storeFault").asText().isEmpty(), disk::toString);
+        JsonNode list = api.get("/v1/disks").expect(200).body().path("items");
+        assertEquals(2, list.size(), list::toString);
+        list.forEach(item -> assertTrue(item.has("storeFault"), item::toString));
+        String shown = m2(server, "disk show d");
+        assertTrue(shown.lines().anyMatch(l -> l.matches("own +unknown: the store .*")), shown);
+        String listed = m2(server, "disk list");
+        assertTrue(listed.lines().anyMatch(l -> l.matches("d +exposed .*")), listed);
+        assertTrue(listed.contains("unknown: the store does not say: "), listed);
+        JsonNode system = api.get("/v1/system").expect(200).body();
+        assertFalse(system.path("storeFault").asText().isEmpty(), system::toString);
+      } finally {
+        osd("CONT");
+      }
+      long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+      while (api.get("/v1/disks/d").expect(200).body().has("storeFault")) {
+        assertTrue(System.nanoTime() < deadline, "the store is not asked again");
+      }
+      assertTrue(api.get("/v1/disks/d").body().has("allocatedBytes"));
+    }
+  }
+
+  private String m2(TestServer server, String words) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    Map<String, String> environment =
+        Map.of(
+            "M2_URL", server.addresses().apiUrl().toString(),
+            "M2_TOKEN_FILE", directory.resolve("data/admin-token").toString());
+    int status =
+        M2Command.run(
+            words.split(" ", -1),
+            Map.of(),
+            new Terminal(environment, false, 100),
+            new PrintWriter(out),
+            new PrintWriter(err));
+    assertEquals(0, status, () -> words + ": " + err + out);
+    return out.toString();
+  }
+
   private record Outcome(int status, String out, String err) {}
 
   private Outcome doctor(String... more) {

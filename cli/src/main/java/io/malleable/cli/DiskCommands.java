@@ -122,6 +122,7 @@ final class DiskCommands {
             Table.cell(disk.path("id")));
       }
       table.print(out(), "The trash is empty.");
+      StoreFault.note(out(), disks);
     }
 
     private void print(List<JsonNode> disks) {
@@ -138,6 +139,7 @@ final class DiskCommands {
             Times.age(disk.path("createdAt"), now));
       }
       table.print(out(), "There are no disks. Create one with: m2 disk create NAME --image IMAGE");
+      StoreFault.note(out(), disks);
     }
   }
 
@@ -161,7 +163,7 @@ final class DiskCommands {
           .text("state")
           .text("damage")
           .size("sizeBytes", "size")
-          .size("allocatedBytes", "own")
+          .line("own", StoreFault.occupied(disk))
           .text("parent")
           .line("lineage", Lineage.text(disk))
           .text("node")

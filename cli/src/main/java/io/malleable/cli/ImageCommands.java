@@ -117,6 +117,7 @@ final class ImageCommands {
             Times.age(image.path("createdAt"), now));
       }
       table.print(out(), "There are no images. Import one with: m2 image import NAME FILE");
+      StoreFault.note(out(), images);
     }
   }
 
@@ -155,7 +156,7 @@ final class ImageCommands {
           .text("state")
           .text("damage")
           .size("sizeBytes", "size")
-          .size("allocatedBytes", "allocated")
+          .line("allocated", StoreFault.occupied(image))
           .text("parent")
           .line("lineage", Lineage.text(image))
           .text("public")

@@ -70,6 +70,7 @@ final class SnapshotCommands {
       }
       table.print(
           out(), "There are no snapshots. Take one with: m2 snapshot create NAME --disk DISK");
+      StoreFault.note(out(), snapshots);
     }
   }
 
@@ -93,7 +94,7 @@ final class SnapshotCommands {
           .text("state")
           .text("damage")
           .size("sizeBytes", "size")
-          .size("allocatedBytes", "own")
+          .line("own", StoreFault.occupied(snapshot))
           .text("disk")
           .line("lineage", Lineage.text(snapshot))
           .time("createdAt", "created");

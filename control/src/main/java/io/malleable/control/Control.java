@@ -54,16 +54,17 @@ public final class Control implements AutoCloseable {
     this.engine = new Engine(ports, faults);
     this.timeline = new BootTimeline(ports, engine, settings.bootsKept());
     this.projects = new Projects(ports);
-    this.images = new Images(ports, engine);
-    this.disks = new Disks(ports, engine);
-    this.snapshots = new Snapshots(ports, engine);
+    PatientStore store = new PatientStore(ports.volumes(), PatientStore.PATIENCE);
+    this.images = new Images(ports, store, engine);
+    this.disks = new Disks(ports, store, engine);
+    this.snapshots = new Snapshots(ports, store, engine);
     this.nodes = new Nodes(ports, engine, timeline, new BootExplainer(ports, settings.deadlines()));
     this.operations = new Operations(ports, engine, signal);
     this.events = new Events(ports, signal);
     this.lineage = new Lineage(ports);
     this.spaceWatch = new SpaceWatch(ports, events);
-    this.sharedBytes = new SharedBytes(ports);
-    this.damagedVolumes = new DamagedVolumes(ports);
+    this.sharedBytes = new SharedBytes(ports, store);
+    this.damagedVolumes = new DamagedVolumes(ports, store);
     this.trashPurge = new TrashPurge(ports, disks);
     projects.ensureDefault();
   }

@@ -1,15 +1,17 @@
 package io.malleable.control;
 
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Set;
 import java.util.UUID;
-import java.util.concurrent.locks.Lock;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Counts what cannot be used. The store is asked about all of it once a minute at most, whoever
@@ -19,21 +21,30 @@ final class DamagedVolumes {
   private static final Duration KEPT = Duration.ofMinutes(1);
 
   private final Ports ports;
-  private final Lock lock = new ReentrantLock();
-  private Set<UUID> known = Set.of();
-  private Instant forgetAt = Instant.MIN;
+  private final PatientStore store;
+  private @Nullable CompletableFuture<Set<UUID>> latest;
+  private Instant againAt = Instant.MIN;
 
-  DamagedVolumes(Ports ports) {
+  DamagedVolumes(Ports ports, PatientStore store) {
     this.ports = ports;
+    this.store = store;
   }
 
   /**
    * How many there are of each over all projects.
    *
-   * @throws ControlException STORE_UNAVAILABLE, IO_FAILED
+   * @throws ControlException STORE_UNAVAILABLE, also while the store is still being looked through;
+   *     IO_FAILED
    */
   Damaged count() {
-    Set<UUID> damaged = known();
+    Set<UUID> damaged;
+    try {
+      damaged = store.await(look());
+    } catch (TimeoutException e) {
+      throw Failures.storeUnavailable("it is still being asked about all volumes").causedBy(e);
+    } catch (IOException e) {
+      throw Failures.of(e);
+    }
     return ports
         .database()
         .read(rows ->
@@ -47,36 +58,32 @@ final class DamagedVolumes {
     return damaged.stream().filter(made).count();
   }
 
-  private Set<UUID> known() {
-    lock.lock();
-    try {
-      Instant now = ports.clock().instant();
-      if (!now.isBefore(forgetAt)) {
-        known = look();
-        forgetAt = now.plus(KEPT);
-      }
-      return known;
-    } catch (IOException e) {
-      throw Failures.of(e);
-    } finally {
-      lock.unlock();
+  /** The one under way, the latest while it is fresh, or a new one; a failed one is repeated. */
+  private synchronized Future<Set<UUID>> look() {
+    Instant now = ports.clock().instant();
+    CompletableFuture<Set<UUID>> look = latest;
+    boolean fresh = look != null && !look.isCompletedExceptionally() && now.isBefore(againAt);
+    if (look == null || (look.isDone() && !fresh)) {
+      look = store.begin(this::damaged);
+      latest = look;
+      againAt = now.plus(KEPT);
     }
+    return look;
   }
 
-  private Set<UUID> look() throws IOException {
+  private Set<UUID> damaged(VolumeStore volumes) throws IOException {
     Set<UUID> suspects = new HashSet<>();
     ports
         .database()
         .read(rows -> {
-          for (List<UUID> ids :
-              List.of(rows.images().ids(), rows.disks().ids(), rows.snapshots().ids())) {
-            suspects.addAll(ids);
-          }
+          suspects.addAll(rows.images().ids());
+          suspects.addAll(rows.disks().ids());
+          suspects.addAll(rows.snapshots().ids());
           return true;
         });
     // Twice: a volume may have no name for a moment while it is rolled back.
-    for (int look = 0; look < 2 && !suspects.isEmpty(); look++) {
-      suspects.removeAll(ports.volumes().usable(suspects));
+    for (int i = 0; i < 2 && !suspects.isEmpty(); i++) {
+      suspects.removeAll(volumes.usable(Set.copyOf(suspects)));
     }
     return suspects;
   }

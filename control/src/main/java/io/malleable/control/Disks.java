@@ -14,12 +14,12 @@ public final class Disks {
 
   private final Ports ports;
   private final Engine engine;
-  private final VolumeCheck check;
+  private final PatientStore store;
 
-  Disks(Ports ports, Engine engine) {
+  Disks(Ports ports, PatientStore store, Engine engine) {
     this.ports = ports;
     this.engine = engine;
-    this.check = new VolumeCheck(ports);
+    this.store = store;
     DiskProcedures.register(ports, engine);
   }
 
@@ -51,7 +51,7 @@ public final class Disks {
                     seenByOwner(
                         rows, rows.disks().page(project, request.afterKey(), request.limit() + 1)),
                     Disk::name));
-    return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+    return measuredAll(page);
   }
 
   /** The trash in the order of names. */
@@ -65,7 +65,7 @@ public final class Disks {
                         rows,
                         rows.disks().pageTrashed(project, request.afterKey(), request.limit() + 1)),
                     disk -> disk.name() + "/" + disk.id()));
-    return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+    return measuredAll(page);
   }
 
   private static List<Disk> seenByOwner(Rows rows, List<Disk> disks) {
@@ -78,7 +78,13 @@ public final class Disks {
   }
 
   private Disk measured(Disk disk) {
-    return disk.with(check.disk(disk.id()));
+    return disk.with(new VolumeCheck(ports.database(), store).disk(disk.id()));
+  }
+
+  private Page<Disk> measuredAll(Page<Disk> page) {
+    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    return new Page<>(
+        page.items().stream().map(disk -> disk.with(check.disk(disk.id()))).toList(), page.next());
   }
 
   /**

@@ -64,12 +64,15 @@ final class Failures {
               "The store and the database disagree: " + message,
               "Run 'm2 doctor --verify' and keep the server's log.");
       case CANCELLED -> ControlException.of(ErrorCode.ABORTED, "Aborted on request.");
-      case FORMAT_TOO_OLD, FORMAT_TOO_NEW, UNAVAILABLE ->
-          ControlException.of(
-              ErrorCode.STORE_UNAVAILABLE,
-              "The store cannot be used: " + message,
-              "Run 'm2 doctor' on the server.");
+      case FORMAT_TOO_OLD, FORMAT_TOO_NEW, UNAVAILABLE -> storeUnavailable(message);
     };
+  }
+
+  static ControlException storeUnavailable(String why) {
+    return ControlException.of(
+        ErrorCode.STORE_UNAVAILABLE,
+        "The store cannot be used: " + why,
+        "Run 'm2 doctor' on the server.");
   }
 
   static String message(Throwable e) {

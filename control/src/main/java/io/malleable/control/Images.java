@@ -20,16 +20,16 @@ public final class Images {
 
   private final Ports ports;
   private final Engine engine;
-  private final VolumeCheck check;
+  private final PatientStore store;
   private final ImageCopies copies;
   private final ImageCascade cascade;
   private final ImageSharing sharing;
   private final ImageReaders readers = new ImageReaders();
 
-  Images(Ports ports, Engine engine) {
+  Images(Ports ports, PatientStore store, Engine engine) {
     this.ports = ports;
     this.engine = engine;
-    this.check = new VolumeCheck(ports);
+    this.store = store;
     engine.register(OperationKind.IMAGE_IMPORT, new Import());
     engine.register(OperationKind.IMAGE_DELETE, new Delete());
     this.copies = new ImageCopies(ports, engine);
@@ -86,7 +86,7 @@ public final class Images {
                         .map(image -> seenBy(rows, project, image))
                         .toList(),
                     image -> image.name() + "/" + image.id()));
-    return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+    return measuredAll(page);
   }
 
   /** With whom an image is shared and what it was made of is the owner's business. */
@@ -99,7 +99,14 @@ public final class Images {
   }
 
   private Image measured(Image image) {
-    return image.with(check.image(image.id()));
+    return image.with(new VolumeCheck(ports.database(), store).image(image.id()));
+  }
+
+  private Page<Image> measuredAll(Page<Image> page) {
+    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    return new Page<>(
+        page.items().stream().map(image -> image.with(check.image(image.id()))).toList(),
+        page.next());
   }
 
   /**

@@ -18,14 +18,14 @@ final class SharedBytes {
   private static final Duration KEPT = Duration.ofMinutes(1);
 
   private final Ports ports;
-  private final VolumeCheck check;
+  private final PatientStore store;
   private final Lock lock = new ReentrantLock();
   private final Map<UUID, Long> known = new HashMap<>();
   private Instant forgetAt = Instant.MIN;
 
-  SharedBytes(Ports ports) {
+  SharedBytes(Ports ports, PatientStore store) {
     this.ports = ports;
-    this.check = new VolumeCheck(ports);
+    this.store = store;
   }
 
   /**
@@ -42,11 +42,16 @@ final class SharedBytes {
         known.clear();
         forgetAt = now.plus(KEPT);
       }
+      VolumeCheck check = new VolumeCheck(ports.database(), store);
       long sum = 0;
       for (UUID base : bases) {
         Long bytes = known.get(base);
         if (bytes == null) {
-          bytes = check.base(base).allocatedBytes().orElse(0L);
+          Measure measure = check.base(base);
+          if (measure instanceof Measure.Unavailable(String why)) {
+            throw Failures.storeUnavailable(why);
+          }
+          bytes = measure.allocatedBytes().orElse(0L);
           known.put(base, bytes);
         }
         sum += bytes;

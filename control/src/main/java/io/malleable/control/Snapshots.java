@@ -10,12 +10,12 @@ import java.util.UUID;
 public final class Snapshots {
   private final Ports ports;
   private final Engine engine;
-  private final VolumeCheck check;
+  private final PatientStore store;
 
-  Snapshots(Ports ports, Engine engine) {
+  Snapshots(Ports ports, PatientStore store, Engine engine) {
     this.ports = ports;
     this.engine = engine;
-    this.check = new VolumeCheck(ports);
+    this.store = store;
     engine.register(OperationKind.SNAPSHOT_CREATE, new Take());
     engine.register(OperationKind.SNAPSHOT_DELETE, new Delete());
     engine.register(OperationKind.SNAPSHOT_PROMOTE, new Promote());
@@ -39,11 +39,20 @@ public final class Snapshots {
                 request.page(
                     rows.snapshots().page(project, request.afterKey(), request.limit() + 1),
                     Snapshot::name));
-    return new Page<>(page.items().stream().map(this::measured).toList(), page.next());
+    return measuredAll(page);
   }
 
   private Snapshot measured(Snapshot snapshot) {
-    return snapshot.with(check.snapshot(snapshot.id()));
+    return snapshot.with(new VolumeCheck(ports.database(), store).snapshot(snapshot.id()));
+  }
+
+  private Page<Snapshot> measuredAll(Page<Snapshot> page) {
+    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    return new Page<>(
+        page.items().stream()
+            .map(snapshot -> snapshot.with(check.snapshot(snapshot.id())))
+            .toList(),
+        page.next());
   }
 
   /**

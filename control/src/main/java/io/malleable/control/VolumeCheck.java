@@ -8,19 +8,24 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Asks the store for what the database does not keep. One volume that is damaged must not hide the
- * others: what is wrong with it becomes its measure. Only a store that does not answer at all is an
- * error.
+ * Asks the store for what the database does not keep, during one request. Neither a volume that is
+ * damaged nor a store that does not answer must hide what the database knows: what is wrong becomes
+ * the measure. Once the store does not answer, it is not asked about further volumes, so that a
+ * list waits once. Owned by the thread of the request.
  */
 final class VolumeCheck {
   private static final System.Logger LOG = System.getLogger(VolumeCheck.class.getName());
 
-  private final Ports ports;
+  private final Database database;
+  private final PatientStore store;
+  private @Nullable String fault;
 
-  VolumeCheck(Ports ports) {
-    this.ports = ports;
+  VolumeCheck(Database database, PatientStore store) {
+    this.database = database;
+    this.store = store;
   }
 
   Measure image(UUID id) {
@@ -62,14 +67,16 @@ final class VolumeCheck {
    *
    * @param bytes what to show of it
    * @param made whether the rows say that there is one
-   * @throws ControlException STORE_UNAVAILABLE
    */
   private Measure measure(UUID id, Function<VolumeInfo, Long> bytes, Predicate<Rows> made) {
+    if (fault != null) {
+      return new Measure.Unavailable("it was not asked, as it had just failed: " + fault);
+    }
     try {
-      Optional<VolumeInfo> found = ports.volumes().find(id);
-      if (found.isEmpty() && ports.database().read(made::test)) {
+      Optional<VolumeInfo> found = store.ask(volumes -> volumes.find(id));
+      if (found.isEmpty() && database.read(made::test)) {
         // Either it has just been made, or it is lost.
-        found = ports.volumes().find(id);
+        found = store.ask(volumes -> volumes.find(id));
         if (found.isEmpty()) {
           return new Measure.Damaged("The store has no volume " + id + ".");
         }
@@ -77,14 +84,15 @@ final class VolumeCheck {
       return new Measure.Occupies(found.map(bytes).orElse(0L));
     } catch (VolumeException e) {
       if (e.reason() == VolumeException.Reason.UNAVAILABLE) {
-        throw Failures.of(e);
+        fault = Failures.message(e);
+        return new Measure.Unavailable(fault);
       }
       return new Measure.Damaged(Failures.message(e));
     } catch (NoSuchFileException e) {
       return new Measure.Damaged("A file of it is missing: " + Failures.message(e));
     } catch (IOException e) {
       LOG.log(System.Logger.Level.WARNING, "volume " + id + " cannot be measured", e);
-      return new Measure.Unknown();
+      return new Measure.Unavailable(Failures.message(e));
     }
   }
 }

@@ -124,7 +124,8 @@ final class DamagedVolumeTest {
                 fixture.targets,
                 fixture.power,
                 fixture.imports,
-                fixture.clock));
+                fixture.clock),
+            new PatientStore(losing, Duration.ofMinutes(1)));
     for (int i = 0; i < 10; i++) {
       assertEquals(new Damaged(1, 1, 0), damaged.count());
     }

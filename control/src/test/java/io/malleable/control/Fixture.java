@@ -5,6 +5,7 @@ import io.malleable.control.db.SqliteDatabase;
 import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
@@ -29,6 +30,10 @@ final class Fixture implements AutoCloseable {
   final FakePower power = new FakePower();
   volatile FaultPoints faults = (_, _, _) -> {};
   volatile @Nullable Copying copying;
+
+  /** What a store that is out of reach answers, while it is. */
+  volatile @Nullable VolumeException outage;
+
   CountingDatabase database;
   LocalVolumeStore volumes;
   FakeTargets targets;
@@ -55,7 +60,7 @@ final class Fixture implements AutoCloseable {
         (kind, step, moment) -> faults.reach(kind, step, moment));
   }
 
-  /** The store, but for copying, which a test may do in its place. */
+  /** The store, but for an outage, and for copying, which a test may do in its place. */
   private VolumeStore watched(VolumeStore store) {
     return (VolumeStore)
         Proxy.newProxyInstance(
@@ -66,6 +71,10 @@ final class Fixture implements AutoCloseable {
               if (method.getName().equals("flatten") && instead != null) {
                 instead.copy((TransferProgress) arguments[1]);
                 return null;
+              }
+              VolumeException silent = outage;
+              if (silent != null) {
+                throw silent;
               }
               try {
                 return method.invoke(store, arguments);

@@ -281,7 +281,8 @@ final class ImageSharingTest {
                 fixture.targets,
                 fixture.power,
                 fixture.imports,
-                fixture.clock));
+                fixture.clock),
+            new PatientStore(counting, Duration.ofMinutes(1)));
     assertEquals(shared.sum(), shared.sum());
     assertEquals(1, asked.get());
     fixture.disk("later", "golden");
