@@ -12,28 +12,58 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
- * {@code librbd_progress_fn_t}: librbd asks after each object whether to go on. The upcall must not
- * throw: that would end the JVM.
+ * {@code librbd_progress_fn_t}: librbd tells after each object how far it is, and asks whether to
+ * go on. The upcall runs on librbd's threads and must not throw: that would end the JVM. So it only
+ * reads and writes fields; whoever watches does that on a thread of its own, which the upcall
+ * wakes.
  */
 final class ProgressCallback implements AutoCloseable {
-  private static final ConcurrentHashMap<Long, BooleanSupplier> PENDING = new ConcurrentHashMap<>();
+  private static final ConcurrentHashMap<Long, ProgressCallback> PENDING =
+      new ConcurrentHashMap<>();
   private static final AtomicLong NEXT = new AtomicLong(1);
 
   static final MemorySegment STUB = stub();
 
   private final long id = NEXT.getAndIncrement();
+  private final BooleanSupplier cancelled;
+  private final @Nullable Thread watcher;
+  private volatile long doneObjects;
+  private volatile long totalObjects;
 
-  /** Until it is closed, a call that gets this callback ends when {@code cancelled} says so. */
+  /**
+   * Until it is closed, a call that gets this callback ends when {@code cancelled} says so.
+   *
+   * @param cancelled reads a field and nothing else
+   */
   ProgressCallback(BooleanSupplier cancelled) {
-    PENDING.put(id, cancelled);
+    this(cancelled, null);
+  }
+
+  /**
+   * The same, watched.
+   *
+   * @param watcher is unparked after each object
+   */
+  ProgressCallback(BooleanSupplier cancelled, @Nullable Thread watcher) {
+    this.cancelled = cancelled;
+    this.watcher = watcher;
+    PENDING.put(id, this);
   }
 
   /** What librbd hands to {@link #STUB}. */
   MemorySegment argument() {
     return MemorySegment.ofAddress(id);
+  }
+
+  /** Which part is done, of 1; 0 while librbd has told nothing. */
+  double done() {
+    long total = totalObjects;
+    return total == 0 ? 0 : Math.min(1, (double) doneObjects / total);
   }
 
   @Override
@@ -44,11 +74,20 @@ final class ProgressCallback implements AutoCloseable {
   @SuppressWarnings("unused") // called from librbd
   static int onProgress(long done, long total, MemorySegment argument) {
     try {
-      BooleanSupplier cancelled = PENDING.get(argument.address());
-      return cancelled != null && cancelled.getAsBoolean() ? -CephException.ECANCELED : 0;
+      ProgressCallback callback = PENDING.get(argument.address());
+      return callback == null ? 0 : callback.on(done, total);
     } catch (Throwable e) {
       return -CephException.EIO;
     }
+  }
+
+  private int on(long done, long total) {
+    doneObjects = done;
+    totalObjects = total;
+    if (watcher != null) {
+      LockSupport.unpark(watcher);
+    }
+    return cancelled.getAsBoolean() ? -CephException.ECANCELED : 0;
   }
 
   private static MemorySegment stub() {

@@ -19,7 +19,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.BooleanSupplier;
 
 /** An open image: its metadata, snapshots and locks. I/O is in {@link RbdIo}. */
 final class RbdImage implements AutoCloseable {
@@ -69,16 +68,14 @@ final class RbdImage implements AutoCloseable {
     RbdCluster.check("rbd_resize", () -> (int) ceph.resize.invokeExact(handle, sizeBytes));
   }
 
-  /** Copies up what is inherited; ends with {@code ECANCELED} soon after {@code cancelled}. */
-  void flatten(BooleanSupplier cancelled) throws IOException {
-    try (ProgressCallback progress = new ProgressCallback(cancelled)) {
-      RbdCluster.check(
-          "rbd_flatten",
-          () ->
-              (int)
-                  ceph.flattenWithProgress.invokeExact(
-                      handle, ProgressCallback.STUB, progress.argument()));
-    }
+  /** Copies up what is inherited; ends with {@code ECANCELED} soon after the callback says so. */
+  void flatten(ProgressCallback progress) throws IOException {
+    RbdCluster.check(
+        "rbd_flatten",
+        () ->
+            (int)
+                ceph.flattenWithProgress.invokeExact(
+                    handle, ProgressCallback.STUB, progress.argument()));
   }
 
   /** The internal id of the image that this one reads from, also when that is in the trash. */
@@ -337,7 +334,7 @@ final class RbdImage implements AutoCloseable {
     }
   }
 
-  /** The one upcall of this binding. It must not throw: that would end the JVM. */
+  /** An upcall, as {@link ProgressCallback} is. It must not throw: that would end the JVM. */
   private static final class DiffCallback {
     private static final ConcurrentHashMap<Long, List<Run>> PENDING = new ConcurrentHashMap<>();
     private static final AtomicLong NEXT = new AtomicLong(1);

@@ -1,6 +1,7 @@
 package io.malleable.volume.rbd;
 
 import io.malleable.volume.Capacity;
+import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
@@ -241,6 +242,11 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public void flatten(UUID disk) throws IOException {
+    flatten(disk, TransferProgress.NONE);
+  }
+
+  @Override
+  public void flatten(UUID disk, TransferProgress progress) throws IOException {
     try (VolumeLocks.Held _ = calls.enter("flatten", List.of(disk), List.of())) {
       Facts facts = volumes.facts(disk);
       if (facts.sealed()) {
@@ -251,8 +257,11 @@ public final class RbdVolumeStore implements VolumeStore {
       volumes.withImage(
           disk,
           image -> {
-            if (facts.lineage().parent().isPresent()) {
-              image.flatten(() -> closing || (open != null && open.closeAsked()));
+            // A crash after the copy leaves a record that names a parent which RBD knows no more.
+            if (image.parentId().isPresent()) {
+              new RbdFlattening(
+                      disk, image, progress, () -> closing || (open != null && open.closeAsked()))
+                  .copyUp();
             }
             image.metadata(RbdImages.RECORD, Lineage.root().format());
           });
