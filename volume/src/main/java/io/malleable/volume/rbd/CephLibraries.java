@@ -60,13 +60,19 @@ final class CephLibraries {
   final MethodHandle radosMonCommand;
   final MethodHandle radosBufferFree;
   final MethodHandle radosGetAddrs;
+  final MethodHandle radosAioCreateCompletion2;
+  final MethodHandle radosAioExec;
+  final MethodHandle radosAioWaitForComplete;
+  final MethodHandle radosAioGetReturnValue;
+  final MethodHandle radosAioRelease;
 
   final MethodHandle imageOptionsCreate;
   final MethodHandle imageOptionsDestroy;
   final MethodHandle imageOptionsSetUint64;
   final MethodHandle create4;
   final MethodHandle clone3;
-  final MethodHandle list;
+  final MethodHandle list2;
+  final MethodHandle imageSpecListCleanup;
   final MethodHandle rename;
   final MethodHandle trashMove;
   final MethodHandle trashList;
@@ -135,6 +141,25 @@ final class CephLibraries {
             POINTER);
     radosBufferFree = bindVoid(rados, "rados_buffer_free", POINTER);
     radosGetAddrs = bind(rados, "rados_getaddrs", JAVA_INT, POINTER, POINTER);
+    radosAioCreateCompletion2 =
+        bind(rados, "rados_aio_create_completion2", JAVA_INT, POINTER, POINTER, POINTER);
+    radosAioExec =
+        bind(
+            rados,
+            "rados_aio_exec",
+            JAVA_INT,
+            POINTER,
+            POINTER,
+            POINTER,
+            POINTER,
+            POINTER,
+            POINTER,
+            SIZE_T,
+            POINTER,
+            SIZE_T);
+    radosAioWaitForComplete = bind(rados, "rados_aio_wait_for_complete", JAVA_INT, POINTER);
+    radosAioGetReturnValue = bind(rados, "rados_aio_get_return_value", JAVA_INT, POINTER);
+    radosAioRelease = bindVoid(rados, "rados_aio_release", POINTER);
 
     imageOptionsCreate = bindVoid(rbd, "rbd_image_options_create", POINTER);
     imageOptionsDestroy = bindVoid(rbd, "rbd_image_options_destroy", POINTER);
@@ -143,7 +168,8 @@ final class CephLibraries {
     create4 = bind(rbd, "rbd_create4", JAVA_INT, POINTER, POINTER, JAVA_LONG, POINTER);
     clone3 =
         bind(rbd, "rbd_clone3", JAVA_INT, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER);
-    list = bind(rbd, "rbd_list", JAVA_INT, POINTER, POINTER, POINTER);
+    list2 = bind(rbd, "rbd_list2", JAVA_INT, POINTER, POINTER, POINTER);
+    imageSpecListCleanup = bindVoid(rbd, "rbd_image_spec_list_cleanup", POINTER, SIZE_T);
     rename = bind(rbd, "rbd_rename", JAVA_INT, POINTER, POINTER, POINTER);
     trashMove = bind(rbd, "rbd_trash_move", JAVA_INT, POINTER, POINTER, JAVA_LONG);
     trashList = bind(rbd, "rbd_trash_list", JAVA_INT, POINTER, POINTER, POINTER);

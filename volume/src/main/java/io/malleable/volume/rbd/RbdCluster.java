@@ -1,14 +1,12 @@
 package io.malleable.volume.rbd;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.malleable.volume.Capacity;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -24,12 +22,20 @@ final class RbdCluster implements AutoCloseable {
 
   private static final long TRASH_ENTRY_BYTES = 40;
 
+  /** {@code rbd_image_spec_t}: id, name. */
+  private static final long IMAGE_SPEC_BYTES = 16;
+
+  private static final long EXPECTED_IMAGES = 64;
+
   private final CephLibraries ceph;
   private final RbdConfig config;
   private final CephConnection connection;
   private final MemorySegment ioctx;
   private final CompletionPoller poller;
   private final AtomicInteger openImages = new AtomicInteger();
+
+  /** More than there are asks once; with less, librbd says how many there are. */
+  private volatile long expectedImages = EXPECTED_IMAGES;
 
   RbdCluster(RbdConfig config) throws IOException {
     this.config = config;
@@ -41,6 +47,11 @@ final class RbdCluster implements AutoCloseable {
 
   CephLibraries ceph() {
     return ceph;
+  }
+
+  /** The {@code rados_ioctx_t} of the pool. */
+  MemorySegment ioctx() {
+    return ioctx;
   }
 
   CompletionPoller poller() {
@@ -156,35 +167,46 @@ final class RbdCluster implements AutoCloseable {
     }
   }
 
+  /** An image of the pool: its internal identifier, which its objects are named by. */
+  record Named(String id, String name) {}
+
   List<String> names() throws IOException {
+    return images().stream().map(Named::name).toList();
+  }
+
+  /** All of them, from the pool's directory. */
+  List<Named> images() throws IOException {
     try (Arena call = Arena.ofConfined()) {
-      MemorySegment size = call.allocate(JAVA_LONG);
-      size.set(JAVA_LONG, 0, 1 << 16);
+      MemorySegment count = call.allocateFrom(JAVA_LONG, expectedImages);
       while (true) {
-        MemorySegment names = call.allocate(size.get(JAVA_LONG, 0));
-        int result;
+        MemorySegment specs = call.allocate(count.get(JAVA_LONG, 0) * IMAGE_SPEC_BYTES, 8);
         try {
-          result = check("rbd_list", () -> (int) ceph.list.invokeExact(ioctx, names, size));
+          check("rbd_list2", () -> (int) ceph.list2.invokeExact(ioctx, specs, count));
         } catch (CephException e) {
           if (e.errno() != CephException.ERANGE) {
             throw e;
           }
-          continue; // size now holds what is needed
+          continue; // count now holds what is needed
         }
-        List<String> list = new ArrayList<>();
-        byte[] bytes = names.asSlice(0, result).toArray(JAVA_BYTE);
-        int start = 0;
-        for (int i = 0; i < bytes.length; i++) {
-          if (bytes[i] == 0) {
-            if (i > start) {
-              list.add(new String(bytes, start, i - start, StandardCharsets.UTF_8));
-            }
-            start = i + 1;
-          }
+        long found = count.get(JAVA_LONG, 0);
+        expectedImages = found + EXPECTED_IMAGES;
+        List<Named> images = new ArrayList<>();
+        for (long i = 0; i < found; i++) {
+          images.add(
+              new Named(
+                  text(specs, i * IMAGE_SPEC_BYTES),
+                  text(specs, i * IMAGE_SPEC_BYTES + ADDRESS.byteSize())));
         }
-        return list;
+        run(() -> {
+          ceph.imageSpecListCleanup.invokeExact(specs, found);
+        });
+        return images;
       }
     }
+  }
+
+  private static String text(MemorySegment struct, long offset) {
+    return struct.get(ADDRESS, offset).reinterpret(Long.MAX_VALUE).getString(0);
   }
 
   /** Identifiers of the images in the pool's trash. */
@@ -205,8 +227,7 @@ final class RbdCluster implements AutoCloseable {
         long found = count.get(JAVA_LONG, 0);
         List<String> ids = new ArrayList<>();
         for (long i = 0; i < found; i++) {
-          ids.add(
-              entries.get(ADDRESS, i * TRASH_ENTRY_BYTES).reinterpret(Long.MAX_VALUE).getString(0));
+          ids.add(text(entries, i * TRASH_ENTRY_BYTES));
         }
         run(() -> {
           ceph.trashListCleanup.invokeExact(entries, found);

@@ -10,7 +10,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** What the images of the pool say of themselves as volumes. Thread-safe. */
 final class RbdImages {
@@ -20,21 +22,32 @@ final class RbdImages {
   static final String RECORD = "m2.volume";
 
   private static final long MAX_ASKED_BYTES = 256L << 20;
-  private static final int MAX_SEALED = 1024;
+  private static final int MAX_SEALED = 1 << 14;
 
   private final RbdCluster cluster;
+  private final PoolRecords records;
 
   /** Never changes as long as the image exists, which a clone of it finds out by itself. */
-  private final Map<UUID, Facts> sealed =
-      new LinkedHashMap<>(16, 0.75f, true) {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<UUID, Facts> eldest) {
-          return size() > MAX_SEALED;
-        }
-      };
+  private final Map<UUID, Facts> sealed = latest();
+
+  /** The same with what they occupy; guarded by {@link #sealed}. */
+  private final Map<UUID, VolumeInfo> sealedInfos = latest();
+
+  /** Volumes that the log says are left out. */
+  private final Set<UUID> named = ConcurrentHashMap.newKeySet();
 
   RbdImages(RbdCluster cluster) {
     this.cluster = cluster;
+    this.records = new PoolRecords(cluster);
+  }
+
+  private static <T> Map<UUID, T> latest() {
+    return new LinkedHashMap<>(16, 0.75f, true) {
+      @Override
+      protected boolean removeEldestEntry(Map.Entry<UUID, T> eldest) {
+        return size() > MAX_SEALED;
+      }
+    };
   }
 
   /** What an image says of itself, without what it occupies. */
@@ -92,21 +105,28 @@ final class RbdImages {
   void forget(UUID id) {
     synchronized (sealed) {
       sealed.remove(id);
+      sealedInfos.remove(id);
     }
   }
 
   Optional<VolumeInfo> find(UUID id) throws IOException {
-    return ask(
+    Optional<VolumeInfo> found = ask(id, (image, lineage) -> info(id, image, lineage));
+    if (found.isPresent() && found.get().sealed()) {
+      synchronized (sealed) {
+        sealedInfos.put(id, found.get());
+      }
+    }
+    return found;
+  }
+
+  private static VolumeInfo info(UUID id, RbdImage image, Lineage lineage) throws IOException {
+    long sizeBytes = image.sizeBytes();
+    return new VolumeInfo(
         id,
-        (image, lineage) -> {
-          long sizeBytes = image.sizeBytes();
-          return new VolumeInfo(
-              id,
-              image.hasSnapshot(RbdCluster.SEALED),
-              sizeBytes,
-              allocatedBytes(image, sizeBytes),
-              lineage.parent());
-        });
+        image.hasSnapshot(RbdCluster.SEALED),
+        sizeBytes,
+        allocatedBytes(image, sizeBytes),
+        lineage.parent());
   }
 
   VolumeInfo requireInfo(UUID id) throws IOException {
@@ -142,13 +162,35 @@ final class RbdImages {
     return runs.stream().mapToLong(RbdImage.Run::lengthBytes).sum();
   }
 
-  /** Names of the images that can be volumes. */
-  List<UUID> ids() throws IOException {
-    List<UUID> ids = new ArrayList<>();
-    for (String name : cluster.names()) {
-      id(name).ifPresent(ids::add);
+  /**
+   * What all volumes of the pool descend from, in few requests. One whose record cannot be
+   * understood is left out, and named in the log when that is first seen.
+   */
+  Map<UUID, Lineage> lineages() throws IOException {
+    Map<UUID, Lineage> lineages = new LinkedHashMap<>();
+    for (Map.Entry<UUID, String> entry : records.read().entrySet()) {
+      UUID id = entry.getKey();
+      try {
+        lineages.put(id, Lineage.parse(id.toString(), entry.getValue()));
+        named.remove(id);
+      } catch (VolumeException e) {
+        if (named.add(id)) {
+          LOG.log(Level.WARNING, "a volume is left out", e);
+        }
+      }
     }
-    return ids;
+    return lineages;
+  }
+
+  /** Like {@link #find}, from memory for a sealed volume that was asked for before. */
+  Optional<VolumeInfo> findCached(UUID id) throws IOException {
+    synchronized (sealed) {
+      VolumeInfo known = sealedInfos.get(id);
+      if (known != null) {
+        return Optional.of(known);
+      }
+    }
+    return find(id);
   }
 
   /** The volume that an image of this name is; absent when the name is not one of ours. */
@@ -163,28 +205,21 @@ final class RbdImages {
 
   /**
    * The lineage decides, not RBD's own parent links: after a rollback a disk reads from its
-   * snapshot's image but still descends from the image that it was cloned from.
+   * snapshot's image but still descends from the image that it was cloned from, and a snapshot
+   * taken before its disk was flattened descends from an image that it reads nothing from.
    */
   void requireNoDependants(UUID id) throws IOException {
     List<String> dependants = new ArrayList<>();
-    for (UUID other : ids()) {
-      if (parent(other).equals(Optional.of(id))) {
-        dependants.add(other.toString());
+    // One that is not understood does not count; Ceph removes nothing that a clone reads from.
+    for (Map.Entry<UUID, Lineage> other : lineages().entrySet()) {
+      if (other.getValue().parent().equals(Optional.of(id))) {
+        dependants.add(other.getKey().toString());
       }
     }
     if (!dependants.isEmpty()) {
       throw new VolumeException(
           Reason.HAS_DEPENDANTS,
           "volume " + id + " has the clones " + String.join(", ", dependants));
-    }
-  }
-
-  private Optional<UUID> parent(UUID id) throws IOException {
-    try {
-      return facts(id).map(Facts::lineage).flatMap(Lineage::parent);
-    } catch (VolumeException e) {
-      requireUnreadable(e);
-      return Optional.empty(); // its data stays: Ceph removes nothing that a clone reads from
     }
   }
 

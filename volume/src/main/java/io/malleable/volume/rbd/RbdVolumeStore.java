@@ -10,8 +10,11 @@ import io.malleable.volume.VolumeStore;
 import io.malleable.volume.rbd.RbdImages.Facts;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 
 /**
@@ -303,18 +306,30 @@ public final class RbdVolumeStore implements VolumeStore {
     return calls.perform("inspection", id, List.of(), List.of(), () -> images.find(id));
   }
 
-  /** A volume whose record cannot be understood is left out, and named in the log. */
+  /**
+   * A volume whose record cannot be understood is left out, and named in the log. Only disks, and
+   * what was not seen before, are looked at one by one.
+   */
   @Override
   public List<VolumeInfo> list() throws IOException {
     List<VolumeInfo> infos = new ArrayList<>();
-    for (UUID id : calls.ofPool("the list", images::ids)) {
+    for (UUID id : calls.ofPool("the list", images::lineages).keySet()) {
       try {
-        find(id).ifPresent(infos::add);
+        calls
+            .perform("inspection", id, List.of(), List.of(), () -> images.findCached(id))
+            .ifPresent(infos::add);
       } catch (VolumeException e) {
         RbdImages.requireUnreadable(e);
       }
     }
     return infos;
+  }
+
+  @Override
+  public Set<UUID> usable(Collection<UUID> ids) throws IOException {
+    Set<UUID> usable = new HashSet<>(ids);
+    usable.retainAll(calls.ofPool("the list", images::lineages).keySet());
+    return usable;
   }
 
   @Override
