@@ -239,6 +239,12 @@ final class RbdDiskTest {
         assertTrue(listed.contains("unknown: the store does not say: "), listed);
         JsonNode system = api.get("/v1/system").expect(200).body();
         assertFalse(system.path("storeFault").asText().isEmpty(), system::toString);
+        // The monitors know that.
+        assertTrue(system.at("/capacity/availableBytes").asLong() > 0, system::toString);
+        assertFalse(system.path("capacity").has("sharedBytes"), system::toString);
+        String status = m2(server, "status");
+        assertTrue(status.contains(" free\n"), status);
+        assertTrue(status.lines().anyMatch(l -> l.matches("damaged +unknown: .*")), status);
       } finally {
         osd("CONT");
       }

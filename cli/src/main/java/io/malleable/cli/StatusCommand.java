@@ -52,15 +52,7 @@ final class StatusCommand extends ServerCommand {
             Table.cell(addresses.path("boot")) + ", iSCSI " + Table.cell(addresses.path("iscsi")))
         .text("dataDirectory", "data")
         .line("space", space(system))
-        .line(
-            "volumes",
-            capacity.isMissingNode()
-                ? "-"
-                : Table.size(capacity.path("allocatedBytes"))
-                    + " allocated, "
-                    + Table.size(capacity.path("sharedBytes"))
-                    + " of it shared; disks may grow to "
-                    + Table.size(capacity.path("provisionedBytes")))
+        .line("volumes", volumes(capacity))
         .line(
             "holds",
             count(counts, "images", "image")
@@ -76,6 +68,21 @@ final class StatusCommand extends ServerCommand {
             "busy",
             count(counts, "operations", "operation") + ", " + count(counts, "sessions", "session"))
         .line("damaged", damaged(system));
+  }
+
+  private static String volumes(JsonNode capacity) {
+    if (capacity.isMissingNode()) {
+      return "-";
+    }
+    String shared =
+        capacity.has("sharedBytes")
+            ? ", " + Table.size(capacity.path("sharedBytes")) + " of it shared"
+            : "";
+    return Table.size(capacity.path("allocatedBytes"))
+        + " allocated"
+        + shared
+        + "; disks may grow to "
+        + Table.size(capacity.path("provisionedBytes"));
   }
 
   private static String damaged(JsonNode system) {

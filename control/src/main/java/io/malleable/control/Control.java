@@ -202,7 +202,17 @@ public final class Control implements AutoCloseable {
    * @throws IOException when the store cannot say
    */
   public Space space() throws IOException {
-    return new Space(ports.volumes().capacity(), sharedBytes.sum(), counts().provisionedBytes());
+    return new Space(ports.volumes().capacity(), counts().provisionedBytes());
+  }
+
+  /**
+   * Of what is allocated, the part that lies in images and snapshots that at least one other volume
+   * builds on; up to a minute old.
+   *
+   * @throws ControlException STORE_UNAVAILABLE
+   */
+  public long sharedBytes() {
+    return sharedBytes.sum();
   }
 
   /**

@@ -63,7 +63,7 @@ final class DamagedVolumeTest {
     Disk shown = fixture.control.disks().get(fixture.project(), "bad");
     assertTrue(shown.measure().damage().isPresent());
     assertEquals(Optional.empty(), shown.measure().allocatedBytes());
-    assertTrue(fixture.control.space().sharedBytes() > 0, "the image is shared as before");
+    assertTrue(fixture.control.sharedBytes() > 0, "the image is shared as before");
     UUID image = fixture.control.images().get(fixture.project(), "golden").id();
     for (UUID volume : List.of(image, moment.id())) {
       Files.write(record(volume), new byte[100]);
@@ -71,7 +71,7 @@ final class DamagedVolumeTest {
     fixture.restart();
     assertEquals(
         List.of("golden damaged", "bad damaged", "good ready", "moment damaged"), listed());
-    assertEquals(0, fixture.control.space().sharedBytes());
+    assertEquals(0, fixture.control.sharedBytes());
   }
 
   @Test

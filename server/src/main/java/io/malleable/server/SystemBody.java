@@ -6,8 +6,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The server on the wire.
  *
- * @param storeFault why the store does not say how full it is, or what is damaged; the one that it
- *     does not say is absent
+ * @param storeFault why the store does not say how full it is, what is shared or what is damaged;
+ *     what it does not say is absent
  * @param damaged absent when nothing is known to be damaged
  */
 record SystemBody(
@@ -29,14 +29,14 @@ record SystemBody(
       long totalBytes,
       long availableBytes,
       long allocatedBytes,
-      long sharedBytes,
+      @Nullable Long sharedBytes,
       long provisionedBytes) {
-    static Space of(io.malleable.control.Space space) {
+    static Space of(io.malleable.control.Space space, @Nullable Long sharedBytes) {
       return new Space(
           space.capacity().totalBytes(),
           space.capacity().availableBytes(),
           space.capacity().allocatedBytes(),
-          space.sharedBytes(),
+          sharedBytes,
           space.provisionedBytes());
     }
   }

@@ -24,19 +24,21 @@ final class SystemRoutes {
   }
 
   private Answer system(Call call) {
-    SystemBody.Space space = null;
-    SystemBody.Damaged damaged = null;
+    // The rest is what helps to find out why.
     String fault = null;
+    Long sharedBytes = null;
+    SystemBody.Damaged damaged = null;
     try {
-      space = SystemBody.Space.of(context.control().space());
+      sharedBytes = context.control().sharedBytes();
       damaged = SystemBody.Damaged.of(context.control().damaged());
+    } catch (ControlException e) {
+      fault = fault("what is shared or damaged", e);
+    }
+    SystemBody.Space space = null;
+    try {
+      space = SystemBody.Space.of(context.control().space(), sharedBytes);
     } catch (IOException | ControlException e) {
-      // The rest is what helps to find out why.
-      LOG.log(
-          System.Logger.Level.WARNING,
-          "the store does not say how full it is, or what is damaged",
-          e);
-      fault = e.getMessage() == null ? e.toString() : e.getMessage();
+      fault = fault("how full it is", e);
     }
     Counts counts = context.control().counts();
     return Answer.json(
@@ -59,5 +61,10 @@ final class SystemRoutes {
                 counts.nodes(),
                 counts.operations(),
                 facts.target().sessions())));
+  }
+
+  private static String fault(String what, Exception e) {
+    LOG.log(System.Logger.Level.WARNING, "the store does not say " + what, e);
+    return e.getMessage() == null ? e.toString() : e.getMessage();
   }
 }
