@@ -81,8 +81,17 @@ final class DamagedVolumes {
           suspects.addAll(rows.snapshots().ids());
           return true;
         });
-    // Twice: a volume may have no name for a moment while it is rolled back.
-    for (int i = 0; i < 2 && !suspects.isEmpty(); i++) {
+    suspects.removeAll(volumes.usable(Set.copyOf(suspects)));
+    // Again: what was only being made then is not among those that are there now, and one that is
+    // rolled back may have had no name for a moment.
+    ports
+        .database()
+        .read(rows ->
+            suspects.removeIf(id ->
+                !VolumeCheck.hasImage(rows, id)
+                    && !VolumeCheck.hasDisk(rows, id)
+                    && !VolumeCheck.hasSnapshot(rows, id)));
+    if (!suspects.isEmpty()) {
       suspects.removeAll(volumes.usable(Set.copyOf(suspects)));
     }
     return suspects;

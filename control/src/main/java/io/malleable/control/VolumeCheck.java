@@ -57,7 +57,7 @@ final class VolumeCheck {
         .isPresent();
   }
 
-  /** The same, whatever is built on it. */
+  /** Of whatever something is built on, without asking whether it is lost. */
   Measure base(UUID id) {
     return measure(id, VolumeInfo::allocatedBytes, _ -> false);
   }

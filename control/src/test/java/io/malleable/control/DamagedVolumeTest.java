@@ -15,6 +15,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -100,6 +104,34 @@ final class DamagedVolumeTest {
           fixture.control.disks().delete(fixture.project(), name, Disks.Deletion.PURGE));
     }
     assertTrue(fixture.control.damaged().none());
+  }
+
+  @Test
+  void isNotTakenFromWhatWasBeingMadeWhenTheStoreWasLookedThrough() throws Exception {
+    CountDownLatch reached = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    String clone = Fixture.name(OperationKind.DISK_CREATE, "clone", FaultPoints.Moment.BEFORE);
+    fixture.faults =
+        (kind, step, moment) -> {
+          if (clone.equals(FaultPoints.name(kind, step, moment))) {
+            reached.countDown();
+            try {
+              assertTrue(goOn.await(60, TimeUnit.SECONDS));
+            } catch (InterruptedException e) {
+              throw new AssertionError(e);
+            }
+          }
+        };
+    UUID project = fixture.project();
+    Disks disks = fixture.control.disks();
+    Future<Operation> made =
+        CompletableFuture.supplyAsync(
+            () -> disks.create(project, "new", new DiskOrigin.OfImage("golden"), Optional.empty()));
+    assertTrue(reached.await(60, TimeUnit.SECONDS));
+    assertTrue(fixture.control.damaged().none());
+    goOn.countDown();
+    fixture.succeeded(made.get());
+    assertTrue(fixture.control.damaged().none(), "of the same look");
   }
 
   @Test
