@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
 
 /**
  * A database with its schema and nothing in it, made once: migrating costs more than most tests.
@@ -20,8 +22,12 @@ final class EmptyDatabase {
       Path file = directory.resolve("control.db");
       SqliteDatabase.open(file).close();
       byte[] content = Files.readAllBytes(file);
-      Files.delete(file);
-      Files.delete(directory);
+      // With SQLite's library, which is loaded by now.
+      try (Stream<Path> left = Files.walk(directory)) {
+        for (Path path : left.sorted(Comparator.reverseOrder()).toList()) {
+          Files.delete(path);
+        }
+      }
       return content;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
