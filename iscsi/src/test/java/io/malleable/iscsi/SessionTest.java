@@ -15,6 +15,7 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -314,6 +315,39 @@ class SessionTest {
       }
       assertEquals(0x26, busy.logout().opcode());
       closed.get(60, TimeUnit.SECONDS);
+    }
+  }
+
+  @Test
+  void peersThatTakeNothingKeepTheRequestToLogOutFromNobody() throws Exception {
+    TestServer server = TestServer.serving(new MemoryUnit(1 << 20));
+    List<RawInitiator> deaf = new ArrayList<>();
+    try (RawInitiator polite = RawInitiator.loggedIn(server).ready()) {
+      for (int peer = 1; peer <= 12; peer++) {
+        RawInitiator initiator = new RawInitiator(server.address());
+        deaf.add(initiator);
+        initiator.isid += peer;
+        initiator.login(TestServer.INITIATOR);
+        initiator.ready();
+        for (int i = 0; i < 16; i++) {
+          // 16 MiB in all, which no socket buffers take; one PDU of it is read.
+          initiator.send(
+              initiator.command(0xc0, 1 << 20, RawInitiator.read10(0, 2048)), new byte[0]);
+        }
+        assertEquals(0x25, initiator.receive().opcode());
+      }
+      CompletableFuture<Void> closed = closing(server, Duration.ofMinutes(2));
+      assertEquals(0x32, polite.receive().opcode());
+      assertEquals(13, server.server().sessions().size(), "the others were waited for");
+      assertEquals(0x26, polite.logout().opcode());
+      for (RawInitiator initiator : deaf) {
+        initiator.close();
+      }
+      closed.get(60, TimeUnit.SECONDS);
+    } finally {
+      for (RawInitiator initiator : deaf) {
+        initiator.close();
+      }
     }
   }
 
