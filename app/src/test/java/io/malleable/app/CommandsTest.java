@@ -6,11 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.sun.net.httpserver.HttpServer;
-import io.malleable.cli.M2Command;
-import io.malleable.cli.Terminal;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
@@ -35,19 +31,11 @@ final class CommandsTest {
   private Path directory;
   private final List<HttpServer> webServers = new ArrayList<>();
   private TestServer server;
-  private Map<String, String> environment;
-
-  private record Outcome(int status, String out, String err) {}
 
   @BeforeAll
   void start(@TempDir Path temporary) throws Exception {
     directory = temporary;
-    Path data = directory.resolve("data");
-    server = TestServer.start(data);
-    environment =
-        Map.of(
-            "M2_URL", server.addresses().apiUrl().toString(),
-            "M2_TOKEN_FILE", data.resolve("admin-token").toString());
+    server = TestServer.start(directory.resolve("data"));
     succeed(
         "image import base "
             + TestServer.image(directory.resolve("base.raw"), 4)
@@ -61,20 +49,7 @@ final class CommandsTest {
   }
 
   private Outcome run(String words) {
-    return run(words, false);
-  }
-
-  private Outcome run(String words, boolean interactive) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int status =
-        M2Command.run(
-            words.split(" ", -1),
-            Map.of(),
-            new Terminal(environment, interactive, 100),
-            new PrintWriter(out),
-            new PrintWriter(err));
-    return new Outcome(status, out.toString(), err.toString());
+    return Outcome.of(server.environment(), Map.of(), words.split(" ", -1));
   }
 
   private String succeed(String words) {
@@ -175,7 +150,14 @@ final class CommandsTest {
   @Test
   void anExportShowsHowFarItIs() {
     Outcome outcome =
-        run("image export base " + directory.resolve("shown.raw") + " --format raw", true);
+        Outcome.interactively(
+            server.environment(),
+            "image",
+            "export",
+            "base",
+            directory.resolve("shown.raw").toString(),
+            "--format",
+            "raw");
     assertEquals(0, outcome.status(), outcome::err);
     assertTrue(outcome.err().contains("export base [") && outcome.err().contains(" of 4 MiB"));
   }
@@ -328,7 +310,7 @@ final class CommandsTest {
     String status = succeed("status");
     for (String line :
         List.of(
-            "server      " + environment.get("M2_URL") + ", version \\S+, up \\d+s.*",
+            "server      " + server.addresses().apiUrl() + ", version \\S+, up \\d+s.*",
             "boot        http://127\\.0\\.0\\.1:\\d+, iSCSI 127\\.0\\.0\\.1:\\d+",
             "data        " + directory.resolve("data"),
             "space       \\[[#.]{20}\\] \\S+ [KMGT]iB of \\S+ [KMGT]iB free",

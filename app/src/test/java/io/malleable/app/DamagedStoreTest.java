@@ -7,17 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import io.malleable.cli.M2Command;
-import io.malleable.cli.Terminal;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.io.RandomAccessFile;
-import java.io.StringWriter;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -43,24 +38,6 @@ final class DamagedStoreTest {
     }
   }
 
-  private String m2(TestServer server, String words) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    Map<String, String> environment =
-        Map.of(
-            "M2_URL", server.addresses().apiUrl().toString(),
-            "M2_TOKEN_FILE", data().resolve("admin-token").toString());
-    int status =
-        M2Command.run(
-            words.split(" ", -1),
-            Map.of(),
-            new Terminal(environment, false, 100),
-            new PrintWriter(out),
-            new PrintWriter(err));
-    assertEquals(0, status, () -> words + ": " + err + out);
-    return out.toString();
-  }
-
   @Test
   void oneDamagedDiskIsShownAsSuchAndAllElseGoesOn() throws Exception {
     make("bad", "good");
@@ -77,25 +54,25 @@ final class DamagedStoreTest {
       assertFalse(bad.path("damage").asText().isEmpty());
       assertEquals("ready", server.api().get("/v1/disks/good").body().path("state").asText());
       assertTrue(server.api().get("/v1/system").expect(200).body().has("capacity"));
-      assertTrue(m2(server, "disk list").lines().anyMatch(l -> l.matches("bad +damaged .*")));
-      assertTrue(m2(server, "disk show bad").contains("damage "));
-      String status = m2(server, "status");
+      assertTrue(server.m2("disk list").lines().anyMatch(l -> l.matches("bad +damaged .*")));
+      assertTrue(server.m2("disk show bad").contains("damage "));
+      String status = server.m2("status");
       assertTrue(status.contains(" free\n"), status);
       assertTrue(status.lines().anyMatch(l -> l.matches("damaged +1 disk .*--verify")), status);
-      JsonNode counted = new JsonMapper().readTree(m2(server, "status -o json"));
+      JsonNode counted = new JsonMapper().readTree(server.m2("status -o json"));
       assertEquals(1, counted.at("/system/damaged/disks").asInt(), counted::toString);
-      String doctor = m2(server, "doctor");
+      String doctor = server.m2("doctor");
       assertTrue(doctor.contains("space"), doctor);
       assertTrue(doctor.lines().anyMatch(l -> l.matches("warning volumes +1 disk .*")), doctor);
-      m2(server, "disk delete bad");
-      m2(server, "disk delete good");
-      String trash = m2(server, "disk list --deleted");
+      server.m2("disk delete bad");
+      server.m2("disk delete good");
+      String trash = server.m2("disk list --deleted");
       String times = " \\([0-9]+[sm] ago\\) +[0-9-]{10} [0-9:]{5}Z \\(in 6d\\) .*";
       assertTrue(trash.lines().anyMatch(l -> l.matches("bad +trashed, damaged .*" + times)), trash);
       assertTrue(trash.lines().anyMatch(l -> l.matches("good +trashed  .*" + times)), trash);
-      m2(server, "disk delete bad --purge");
+      server.m2("disk delete bad --purge");
       assertFalse(server.api().get("/v1/system").expect(200).body().has("damaged"));
-      assertFalse(m2(server, "status").contains("damaged"));
+      assertFalse(server.m2("status").contains("damaged"));
     }
   }
 

@@ -5,17 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.malleable.cli.ImageCheckCommand;
-import io.malleable.cli.M2Command;
-import io.malleable.cli.Terminal;
-import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -33,23 +28,13 @@ final class ImageCheckTest {
   private TestServer server;
   private Map<String, String> environment;
 
-  private record Outcome(int status, String out, String err) {
-    JsonNode json() throws IOException {
-      return new JsonMapper().readTree(out);
-    }
-  }
-
   @BeforeAll
   void start(@TempDir Path temporary) throws Exception {
     directory = temporary;
     scratch = Files.createDirectory(directory.resolve("scratch"));
-    Path data = directory.resolve("data");
-    server = TestServer.start(data);
-    environment =
-        Map.of(
-            "M2_URL", server.addresses().apiUrl().toString(),
-            "M2_TOKEN_FILE", data.resolve("admin-token").toString(),
-            "TMPDIR", scratch.toString());
+    server = TestServer.start(directory.resolve("data"));
+    environment = new HashMap<>(server.environment());
+    environment.put("TMPDIR", scratch.toString());
     Outcome imported =
         run("image", "import", "tiny", TinyVariant.copy(directory, "tiny").file().toString());
     assertEquals(0, imported.status(), imported.err());
@@ -62,16 +47,10 @@ final class ImageCheckTest {
   }
 
   private Outcome run(String... words) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int status =
-        M2Command.run(
-            words,
-            Map.of("image check", () -> new ImageCheckCommand(new LocalImageCheck())),
-            new Terminal(environment, false, 100),
-            new PrintWriter(out),
-            new PrintWriter(err));
-    return new Outcome(status, out.toString(), err.toString());
+    return Outcome.of(
+        environment,
+        Map.of("image check", () -> new ImageCheckCommand(new LocalImageCheck())),
+        words);
   }
 
   private static List<String> codes(JsonNode report, String severity) {

@@ -6,14 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.malleable.cli.DoctorCommand;
-import io.malleable.cli.M2Command;
-import io.malleable.cli.Terminal;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
@@ -232,9 +228,9 @@ final class RbdDiskTest {
         JsonNode list = api.get("/v1/disks").expect(200).body().path("items");
         assertEquals(2, list.size(), list::toString);
         list.forEach(item -> assertTrue(item.has("storeFault"), item::toString));
-        String shown = m2(server, "disk show d");
+        String shown = server.m2("disk show d");
         assertTrue(shown.lines().anyMatch(l -> l.matches("own +unknown: the store .*")), shown);
-        String listed = m2(server, "disk list");
+        String listed = server.m2("disk list");
         assertTrue(listed.lines().anyMatch(l -> l.matches("d +exposed .*")), listed);
         assertTrue(listed.contains("unknown: the store does not say: "), listed);
         JsonNode system = api.get("/v1/system").expect(200).body();
@@ -242,7 +238,7 @@ final class RbdDiskTest {
         // The monitors know that.
         assertTrue(system.at("/capacity/availableBytes").asLong() > 0, system::toString);
         assertFalse(system.path("capacity").has("sharedBytes"), system::toString);
-        String status = m2(server, "status");
+        String status = server.m2("status");
         assertTrue(status.contains(" free\n"), status);
         assertTrue(status.lines().anyMatch(l -> l.matches("damaged +unknown: .*")), status);
       } finally {
@@ -256,40 +252,14 @@ final class RbdDiskTest {
     }
   }
 
-  private String m2(TestServer server, String words) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    Map<String, String> environment =
-        Map.of(
-            "M2_URL", server.addresses().apiUrl().toString(),
-            "M2_TOKEN_FILE", directory.resolve("data/admin-token").toString());
-    int status =
-        M2Command.run(
-            words.split(" ", -1),
-            Map.of(),
-            new Terminal(environment, false, 100),
-            new PrintWriter(out),
-            new PrintWriter(err));
-    assertEquals(0, status, () -> words + ": " + err + out);
-    return out.toString();
-  }
-
-  private record Outcome(int status, String out, String err) {}
-
   private Outcome doctor(String... more) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    String[] arguments = Arrays.copyOf(new String[] {"doctor", "--data"}, 3 + more.length);
-    arguments[2] = directory.resolve("data").toString();
-    System.arraycopy(more, 0, arguments, 3, more.length);
-    int status =
-        M2Command.run(
-            arguments,
-            Map.of("doctor", () -> new DoctorCommand(new LocalStoreCheck())),
-            new Terminal(Map.of(), false, 100),
-            new PrintWriter(out),
-            new PrintWriter(err));
-    return new Outcome(status, out.toString(), err.toString());
+    List<String> words = new ArrayList<>(List.of("doctor", "--data"));
+    words.add(directory.resolve("data").toString());
+    words.addAll(List.of(more));
+    return Outcome.of(
+        Map.of(),
+        Map.of("doctor", () -> new DoctorCommand(new LocalStoreCheck())),
+        words.toArray(String[]::new));
   }
 
   @Test

@@ -5,11 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.cli.DoctorCommand;
-import io.malleable.cli.M2Command;
-import io.malleable.cli.Terminal;
-import java.io.PrintWriter;
 import java.io.RandomAccessFile;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
@@ -23,19 +19,14 @@ import org.junit.jupiter.api.io.TempDir;
 final class StoreCheckTest {
   @TempDir Path directory;
 
-  private record Outcome(int status, String out, String err) {}
-
   private Outcome verify() {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int status =
-        M2Command.run(
-            new String[] {"doctor", "--verify", "--data", directory.resolve("data").toString()},
-            Map.of("doctor", () -> new DoctorCommand(new LocalStoreCheck())),
-            new Terminal(Map.of(), false, 100),
-            new PrintWriter(out),
-            new PrintWriter(err));
-    return new Outcome(status, out.toString(), err.toString());
+    return Outcome.of(
+        Map.of(),
+        Map.of("doctor", () -> new DoctorCommand(new LocalStoreCheck())),
+        "doctor",
+        "--verify",
+        "--data",
+        directory.resolve("data").toString());
   }
 
   @Test

@@ -1,5 +1,7 @@
 package io.malleable.app;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import io.malleable.control.Nodes;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -10,10 +12,12 @@ import java.util.Map;
 
 /** A whole server in the test's own process, on free ports of 127.0.0.1. */
 final class TestServer implements AutoCloseable {
+  private final Path data;
   private final M2Server server;
   private final TestApi api;
 
-  private TestServer(M2Server server, TestApi api) {
+  private TestServer(Path data, M2Server server, TestApi api) {
+    this.data = data;
     this.server = server;
     this.api = api;
   }
@@ -33,7 +37,7 @@ final class TestServer implements AutoCloseable {
     M2Server server = M2Server.start(settings);
     try {
       String token = Files.readString(data.resolve("admin-token")).strip();
-      return new TestServer(server, new TestApi(server.addresses().apiUrl(), token));
+      return new TestServer(data, server, new TestApi(server.addresses().apiUrl(), token));
     } catch (IOException | InterruptedException | RuntimeException e) {
       server.close();
       throw e;
@@ -42,6 +46,20 @@ final class TestServer implements AutoCloseable {
 
   TestApi api() {
     return api;
+  }
+
+  /** By which commands find this server. */
+  Map<String, String> environment() {
+    return Map.of(
+        "M2_URL", addresses().apiUrl().toString(),
+        "M2_TOKEN_FILE", data.resolve("admin-token").toString());
+  }
+
+  /** What a command prints, which must succeed. */
+  String m2(String words) {
+    Outcome outcome = Outcome.of(environment(), Map.of(), words.split(" ", -1));
+    assertEquals(0, outcome.status(), () -> "m2 " + words + ": " + outcome);
+    return outcome.out();
   }
 
   Addresses addresses() {
