@@ -32,7 +32,7 @@ final class ActiveVolume {
   /** An intent that could not be forgotten; until it is, a replay could undo later writes. */
   private volatile boolean intentLeft;
 
-  // Guarded by the store's lock.
+  // Guarded by the catalogue's lock.
   private int users;
   private boolean handleOpen;
   private boolean maintained;
@@ -69,7 +69,7 @@ final class ActiveVolume {
     return id;
   }
 
-  /** The layer nearest to the volume; changes only under the store's lock. */
+  /** The layer nearest to the volume; changes only under the catalogue's lock. */
   Layer nearest() {
     return state.nearest;
   }
@@ -246,7 +246,7 @@ final class ActiveVolume {
     }
   }
 
-  // The rest is called under the store's lock.
+  // The rest is called under the catalogue's lock.
 
   /** Freezes the present top layer, under an empty one that stands on it. */
   void putOnTop(Layer top, VolumeRecord record) throws IOException {

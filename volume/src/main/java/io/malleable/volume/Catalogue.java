@@ -16,7 +16,9 @@ import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
-/** The volume records and the layers they stand on. Guarded by the store's lock. */
+/**
+ * The volume records and the layers they stand on. Guarded by the lock of {@link GuardedCatalogue}.
+ */
 final class Catalogue {
   private static final Logger LOG = System.getLogger(Catalogue.class.getName());
 
@@ -35,6 +37,12 @@ final class Catalogue {
 
   private final Queue<String> garbage = new ArrayDeque<>();
 
+  /** What a store is opened for. */
+  enum Access {
+    MAINTAIN,
+    READ
+  }
+
   private Catalogue(StoreFiles files) {
     this.files = files;
     this.layers = new LayerTable(files);
@@ -44,8 +52,8 @@ final class Catalogue {
    * Reads what is there and, unless it is only looked at, removes what unfinished work left behind.
    * A file that cannot be read makes only those volumes unusable that need it.
    */
-  static Catalogue load(StoreFiles files, LocalVolumeStore.Access access) throws IOException {
-    boolean changing = access == LocalVolumeStore.Access.MAINTAIN;
+  static Catalogue load(StoreFiles files, Access access) throws IOException {
+    boolean changing = access == Access.MAINTAIN;
     if (changing) {
       files.createDirectory(StoreLayout.VOLUMES);
       files.createDirectory(StoreLayout.LAYERS);

@@ -1,40 +1,100 @@
 package io.malleable.volume;
 
+import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Optional;
 
 /**
- * Copies what a disk in use inherits into its own layer. What its machine writes meanwhile, and
- * what was copied before, is not copied; so it can be ended and begun again at any point.
+ * Copies what a disk in use inherits into its own layer, and detaches it from those below. What its
+ * machine writes meanwhile, and what was copied before, is not copied; so it can be ended and begun
+ * again at any point.
  */
 final class Flattening {
+  private static final int ATTEMPTS = 4;
   private static final int COPY_BYTES = 1 << 18;
 
   /** How often it is seen whether there is still enough space. */
   private static final long LOOK_BYTES = 16L << 20;
 
+  private final GuardedCatalogue guard;
   private final ActiveVolume disk;
   private final SpaceGuard space;
+  private final Maintenance maintenance;
   private final TransferProgress progress;
   private final String name;
   private long totalBytes = -1;
   private long doneBytes;
 
-  Flattening(ActiveVolume disk, SpaceGuard space, TransferProgress progress) {
+  Flattening(
+      GuardedCatalogue guard,
+      ActiveVolume disk,
+      SpaceGuard space,
+      Maintenance maintenance,
+      TransferProgress progress) {
+    this.guard = guard;
     this.disk = disk;
     this.space = space;
+    this.maintenance = maintenance;
     this.progress = progress;
     this.name = "flattening disk " + disk.id();
   }
 
   /**
-   * Copies; ends early, without an error, when a snapshot freezes the layer.
+   * Flattens. When it ends early the disk has its content and its parent as before.
    *
    * @throws VolumeException {@code OUT_OF_SPACE} before the first byte if it will not fit, or later
-   *     when others have taken what it needs
+   *     when others have taken what it needs; {@code IN_USE} when snapshots come too fast
    * @throws ImageException {@code CANCELLED}
    */
-  void copyUp() throws IOException {
+  void run() throws IOException {
+    try {
+      for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        Layer top = disk.nearest();
+        copyUp();
+        disk.flush();
+        try (GuardedCatalogue.Held held = guard.hold()) {
+          // A snapshot in between froze the layer that we copied to: once more, to its successor.
+          if (disk.nearest() == top) {
+            detach(held.catalogue());
+            return;
+          }
+        }
+      }
+      throw new VolumeException(
+          Reason.IN_USE,
+          "disk %s is snapshot faster than it can be flattened; try again".formatted(disk.id()));
+    } catch (IOException e) {
+      keepCopied(e);
+      throw e;
+    }
+  }
+
+  /** What was copied but is not in the map would have to be copied once more. */
+  private void keepCopied(IOException cause) {
+    try {
+      disk.flush();
+    } catch (IOException e) {
+      cause.addSuppressed(e);
+    }
+  }
+
+  /** The disk's top layer has everything: it needs nothing below. */
+  private void detach(Catalogue catalogue) throws IOException {
+    disk.settle();
+    disk.writer().rewriteMap(Optional.empty());
+    Layer below = catalogue.layers().putOnGround(disk.nearest());
+    disk.rebase();
+    if (below != null) {
+      catalogue.deleteLater(catalogue.layers().release(below));
+    }
+    maintenance.tryAgainSoon();
+    VolumeRecord volume = catalogue.get(disk.id());
+    catalogue.replace(volume.withParent(Optional.empty()));
+  }
+
+  /** Ends early, without an error, when a snapshot freezes the layer. */
+  private void copyUp() throws IOException {
     LayerWriter writer = disk.writer();
     long leftBytes = inheritedBytes();
     space.requireBeside(name, leftBytes);

@@ -8,13 +8,18 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A handle on a volume of the local store. */
 final class LocalVolume implements Volume {
-  private final LocalVolumeStore store;
   private final ActiveVolume active;
+  private final Closing closing;
   private final AtomicBoolean closed = new AtomicBoolean();
 
-  LocalVolume(LocalVolumeStore store, ActiveVolume active) {
-    this.store = store;
+  /** What is done once when a handle is closed. */
+  interface Closing {
+    void close(LocalVolume handle, ActiveVolume active) throws IOException;
+  }
+
+  LocalVolume(ActiveVolume active, Closing closing) {
     this.active = active;
+    this.closing = closing;
   }
 
   private ActiveVolume active() throws ClosedChannelException {
@@ -82,7 +87,7 @@ final class LocalVolume implements Volume {
   @Override
   public void close() throws IOException {
     if (closed.compareAndSet(false, true)) {
-      store.closeHandle(this, active);
+      closing.close(this, active);
     }
   }
 }

@@ -29,7 +29,8 @@ final class Packing {
    */
   private static final int MAX_PACKS = 8;
 
-  private final LocalVolumeStore store;
+  private final GuardedCatalogue guard;
+  private final ActiveVolumes volumes;
   private final StoreFiles files;
   private final LocalVolumeStore.Settings settings;
   private final BooleanSupplier closing;
@@ -37,11 +38,13 @@ final class Packing {
   private final Set<UUID> failed = new HashSet<>();
 
   Packing(
-      LocalVolumeStore store,
+      GuardedCatalogue guard,
+      ActiveVolumes volumes,
       StoreFiles files,
       LocalVolumeStore.Settings settings,
       BooleanSupplier closing) {
-    this.store = store;
+    this.guard = guard;
+    this.volumes = volumes;
     this.files = files;
     this.settings = settings;
     this.closing = closing;
@@ -111,8 +114,8 @@ final class Packing {
   void begin() throws IOException {
     considered.clear();
     if (files.availableBytes() < RESERVE_FACTOR * settings.reserveBytes()) {
-      store.withCatalogue(catalogue -> {
-        store.withdraw(catalogue.layers().packs().all());
+      guard.with(catalogue -> {
+        volumes.withdrawPacks(catalogue, catalogue.layers().packs().all());
         return null;
       });
     }
@@ -120,7 +123,7 @@ final class Packing {
 
   /** Whether there was anything to do. */
   boolean packOne() throws IOException {
-    Candidate candidate = store.withCatalogue(this::choose);
+    Candidate candidate = guard.with(this::choose);
     if (candidate == null) {
       return false;
     }
@@ -128,7 +131,7 @@ final class Packing {
       Plan plan = plan(candidate.view);
       if (plan != null
           && pack(plan)
-          && store.withCatalogue(catalogue -> publish(catalogue, candidate, plan.from))) {
+          && guard.with(catalogue -> publish(catalogue, candidate, plan.from))) {
         // There may be more to do further down.
         considered.remove(candidate.top.id);
       }
@@ -136,7 +139,7 @@ final class Packing {
       failed.add(candidate.top.id);
       LOG.log(Level.WARNING, "cannot pack layer " + candidate.top.id + " and those below it", e);
     } finally {
-      store.withCatalogue(catalogue -> {
+      guard.with(catalogue -> {
         catalogue.deleteLater(catalogue.layers().release(candidate.top));
         return null;
       });
@@ -145,7 +148,7 @@ final class Packing {
   }
 
   private @Nullable Candidate choose(Catalogue catalogue) throws IOException {
-    for (ChainView view : store.frozenViews()) {
+    for (ChainView view : volumes.frozenViews()) {
       UUID top = view.layers().getFirst().id;
       if (view.sourceCount() >= settings.packedDepth()
           && catalogue.layers().exists(top)
@@ -243,9 +246,9 @@ final class Packing {
   private boolean pack(Plan plan) throws IOException {
     UUID layer = plan.from.id;
     ChainView view =
-        store.withCatalogue(catalogue -> {
+        guard.with(catalogue -> {
           // An older one of this layer, of fewer layers, would be hard to tell from the new one.
-          store.withdraw(List.of(layer));
+          volumes.withdrawPacks(catalogue, List.of(layer));
           catalogue.layers().packs().expect(layer, plan.floor);
           // Of its own, as what it remembers of the layers is of no use to others afterwards; and
           // without the pack that was just withdrawn, which is closed.
@@ -264,16 +267,16 @@ final class Packing {
   private boolean publish(Catalogue catalogue, Candidate candidate, Layer packed)
       throws IOException {
     catalogue.layers().openPack(packed);
-    store.rebaseAll(packed);
+    volumes.rebaseAll(packed);
     long spaceBytes = spaceBytes();
     Set<Pack> wanted = new HashSet<>();
-    for (ChainView view : store.frozenViews()) {
+    for (ChainView view : volumes.frozenViews()) {
       Budget budget = budget(view, spaceBytes);
       view.packs().stream().filter(budget::take).forEach(wanted::add);
     }
     for (Pack old : candidate.view.packs()) {
       if (!old.layer().equals(packed.id) && !wanted.contains(old)) {
-        store.withdraw(List.of(old.layer()));
+        volumes.withdrawPacks(catalogue, List.of(old.layer()));
       }
     }
     return candidate.top.view().sourceCount() < candidate.view.sourceCount();

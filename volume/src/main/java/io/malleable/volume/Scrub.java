@@ -19,7 +19,7 @@ final class Scrub {
   /** Of one layer; more than that says nothing new. */
   private static final int MAX_DAMAGES = 16;
 
-  private final LocalVolumeStore store;
+  private final GuardedCatalogue guard;
   private final StoreFiles files;
   private final TransferProgress progress;
 
@@ -31,20 +31,22 @@ final class Scrub {
   private long uncheckedBytes;
   private long totalBytes;
 
-  Scrub(LocalVolumeStore store, StoreFiles files, TransferProgress progress) {
-    this.store = store;
+  Scrub(GuardedCatalogue guard, StoreFiles files, TransferProgress progress) {
+    this.guard = guard;
     this.files = files;
     this.progress = progress;
   }
 
   VerifyReport run() throws IOException {
-    store
-        .damagedIntents()
+    WriteIntent.damaged(files)
         .forEach((id, damage) -> add(String.valueOf(damage.getMessage()), List.of(id)));
-    List<UUID> layers = store.withCatalogue(this::begin);
-    totalBytes = store.capacity().allocatedBytes();
+    List<UUID> layers;
+    try (GuardedCatalogue.Held held = guard.hold()) {
+      layers = begin(held.catalogue());
+    }
+    totalBytes = StoreLayout.allocatedBytes(files, layers);
     for (UUID id : layers) {
-      if (store.withCatalogue(catalogue -> catalogue.mayBeWritten(id))) {
+      if (guard.with(catalogue -> catalogue.mayBeWritten(id))) {
         scrubWritten(id);
       } else {
         scrubFrozen(id);
@@ -103,18 +105,18 @@ final class Scrub {
   }
 
   private void scrubFrozen(UUID id) throws IOException {
-    Layer layer = store.withCatalogue(catalogue -> acquire(catalogue, id));
+    Layer layer = guard.with(catalogue -> acquire(catalogue, id));
     if (layer == null) {
       return;
     }
     try {
-      Pack pack = store.withCatalogue(catalogue -> layer.pack());
+      Pack pack = guard.with(catalogue -> layer.pack());
       if (pack != null) {
         scrub(pack);
       }
       scrub(new Content(id, layer.map, layer.data, layer.sums()));
     } finally {
-      store.withCatalogue(catalogue -> {
+      guard.with(catalogue -> {
         catalogue.deleteLater(catalogue.layers().release(layer));
         return null;
       });
@@ -128,7 +130,7 @@ final class Scrub {
   private void scrubWritten(UUID id) throws IOException {
     BlockMap map = new BlockMap();
     try (StoreFile data = files.open(StoreLayout.data(id))) {
-      store.withCatalogue(catalogue -> {
+      guard.with(catalogue -> {
         catalogue.layers().requireData(id);
         catalogue.layers().requireChain(id);
         return null;
@@ -224,7 +226,7 @@ final class Scrub {
 
   /** Returns how many damages that is: none if the layer was deleted meanwhile. */
   private int report(UUID layer, IOException e) throws IOException {
-    return store.withCatalogue(catalogue -> {
+    return guard.with(catalogue -> {
       if (!catalogue.layers().exists(layer)) {
         return 0;
       }

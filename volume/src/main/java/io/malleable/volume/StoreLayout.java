@@ -2,6 +2,7 @@ package io.malleable.volume;
 
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -63,6 +64,15 @@ final class StoreLayout {
     } catch (IOException e) {
       cause.addSuppressed(e);
     }
+  }
+
+  /** What the files of all these layers occupy: there may be thousands to ask about. */
+  static long allocatedBytes(StoreFiles files, List<UUID> layers) throws IOException {
+    long sum = 0;
+    for (UUID layer : layers) {
+      sum += allocatedBytes(files, layer);
+    }
+    return sum;
   }
 
   /** What a layer's files occupy; of those that are absent, nothing. */

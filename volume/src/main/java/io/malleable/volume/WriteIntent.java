@@ -8,6 +8,7 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.file.NoSuchFileException;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
@@ -54,8 +55,7 @@ final class WriteIntent {
    * @return volumes whose write could not be finished: a later replay would undo what is written to
    *     them until then
    */
-  static Map<UUID, IOException> replayAll(StoreFiles files, LocalVolumeStore store)
-      throws IOException {
+  static Map<UUID, IOException> replayAll(StoreFiles files, VolumeStore store) throws IOException {
     files.createDirectory(StoreLayout.INTENTS);
     Map<UUID, IOException> unfinished = new HashMap<>();
     for (String name : files.list(StoreLayout.INTENTS)) {
@@ -80,7 +80,7 @@ final class WriteIntent {
   }
 
   private static void replay(
-      StoreFiles files, LocalVolumeStore store, UUID volume, Map<UUID, IOException> unfinished) {
+      StoreFiles files, VolumeStore store, UUID volume, Map<UUID, IOException> unfinished) {
     try {
       Content content = read(files, volume);
       try {
@@ -99,7 +99,7 @@ final class WriteIntent {
     }
   }
 
-  private static void finish(StoreFiles files, LocalVolumeStore store, UUID volume, Content content)
+  private static void finish(StoreFiles files, VolumeStore store, UUID volume, Content content)
       throws IOException {
     Optional<VolumeInfo> disk = store.find(volume).filter(info -> !info.sealed());
     if (disk.isPresent()) {
@@ -118,8 +118,15 @@ final class WriteIntent {
 
   /** The intents that cannot be read, by volume. */
   static Map<UUID, IOException> damaged(StoreFiles files) throws IOException {
+    List<String> names;
+    try {
+      names = files.list(StoreLayout.INTENTS);
+    } catch (NoSuchFileException e) {
+      // No directory for them either: opened for reading, and never for more.
+      return Map.of();
+    }
     Map<UUID, IOException> found = new HashMap<>();
-    for (String name : files.list(StoreLayout.INTENTS)) {
+    for (String name : names) {
       UUID volume = StoreLayout.idOrNull(name);
       if (volume != null) {
         try {

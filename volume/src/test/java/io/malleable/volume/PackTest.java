@@ -262,7 +262,7 @@ class PackTest {
 
   /** Where the chain of the only open disk is read from. */
   private static int sources(LocalVolumeStore store) throws IOException {
-    return store.withCatalogue(catalogue -> store.frozenViews().iterator().next().sourceCount());
+    return store.frozenViews().iterator().next().sourceCount();
   }
 
   @Test
@@ -337,9 +337,7 @@ class PackTest {
         }
         store.maintain();
         assertTrue(packs(files) >= 7, "only " + packs(files) + " packs");
-        List<ChainView.Span> upper =
-            store.withCatalogue(
-                catalogue -> store.frozenViews().iterator().next().spans().subList(0, 18));
+        List<ChainView.Span> upper = store.frozenViews().iterator().next().spans().subList(0, 18);
         assertEquals(
             packs(files),
             upper.stream().filter(span -> span.pack() != null).count(),
