@@ -57,7 +57,8 @@ final class ActiveVolume {
   }
 
   private State writable(long sizeBytes, Layer layer) {
-    return new State(writableChain(sizeBytes, layer), layer, new LayerWriter(layer, files, space));
+    LayerWriter writer = new LayerWriter(layer, files, space, LayerWriter.Owner.DISK);
+    return new State(writableChain(sizeBytes, layer), layer, writer);
   }
 
   private static Chain writableChain(long sizeBytes, Layer layer) {

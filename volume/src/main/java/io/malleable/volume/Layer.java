@@ -20,6 +20,9 @@ final class Layer extends BlockSource {
   /** Guarded by the lock of the writer that owns the layer. */
   MapLog log;
 
+  /** Why what is in its files is not known any more; set once. */
+  private volatile @Nullable IOException failure;
+
   // Guarded by the catalogue's lock, read by it only.
   private @Nullable Layer parent;
   private @Nullable ChainView view;
@@ -34,6 +37,28 @@ final class Layer extends BlockSource {
     this.data = data;
     this.log = log;
     this.parent = parent;
+  }
+
+  /**
+   * A sync failed: what a later one would promise is not known, whoever asks for it. Nobody writes
+   * to the layer any more until it was closed and opened.
+   */
+  void fail(IOException cause) {
+    failure = cause;
+  }
+
+  @Nullable IOException failure() {
+    return failure;
+  }
+
+  void refuseAfterFailure() throws IOException {
+    IOException cause = failure;
+    if (cause != null) {
+      throw new IOException(
+          "layer %s failed and takes no more writes until its volume is opened again: %s"
+              .formatted(id, cause.getMessage()),
+          cause);
+    }
   }
 
   @Nullable Layer parent() {

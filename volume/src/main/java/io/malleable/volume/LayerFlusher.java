@@ -9,7 +9,6 @@ import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Makes a layer durable: its data first, then what is new in its map. Flushes of many threads are
@@ -47,8 +46,6 @@ final class LayerFlusher {
   /** The data file has bytes that were never synced. */
   private final AtomicBoolean dirty = new AtomicBoolean();
 
-  private volatile @Nullable IOException failure;
-
   /**
    * For one writer.
    *
@@ -84,7 +81,7 @@ final class LayerFlusher {
     long needed = flushesStarted.get() + 1;
     flushing.lock();
     try {
-      refuseAfterFailure();
+      layer.refuseAfterFailure();
       if (flushesDone >= needed) {
         return;
       }
@@ -143,10 +140,7 @@ final class LayerFlusher {
     try {
       RunList later = pending;
       pending = batch;
-      for (int i = 0; i < later.size(); i++) {
-        long run = later.run(i);
-        pending.add(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
-      }
+      pending.addAll(later);
     } finally {
       allocation.unlock();
     }
@@ -159,7 +153,7 @@ final class LayerFlusher {
   void rewriteMap(Optional<UUID> parent) throws IOException {
     flushing.lock();
     try {
-      refuseAfterFailure();
+      layer.refuseAfterFailure();
       RunList all = new RunList();
       RunList taken;
       allocation.lock();
@@ -170,6 +164,8 @@ final class LayerFlusher {
       } finally {
         allocation.unlock();
       }
+      // The map in memory need not know them yet.
+      all.addAll(taken);
       dirty.set(false);
       try {
         syncData();
@@ -203,18 +199,8 @@ final class LayerFlusher {
   }
 
   private IOException failed(IOException e) {
-    failure = e;
+    layer.fail(e);
     return e;
-  }
-
-  void refuseAfterFailure() throws IOException {
-    IOException cause = failure;
-    if (cause != null) {
-      throw new IOException(
-          "layer %s failed and takes no more writes until its volume is opened again: %s"
-              .formatted(layer.id, cause.getMessage()),
-          cause);
-    }
   }
 
   static IOException outOfSpaceOr(IOException e) {

@@ -17,6 +17,10 @@ import java.util.function.BooleanSupplier;
  * the map in memory says that it is here. The map on disk follows at {@link #flush}: first the data
  * file is synced, then the new runs are appended to the map's log and synced; so after a crash a
  * block whose run was not appended is simply not here, whatever bytes lie at its place.
+ *
+ * <p>A merge that takes blocks over into a frozen layer does it the other way round: volumes read
+ * from that layer that are not told when the merge fails, and the blocks still lie in the layer
+ * below. So there the map in memory follows the one on disk.
  */
 final class LayerWriter {
   private static final Logger LOG = System.getLogger(LayerWriter.class.getName());
@@ -27,6 +31,7 @@ final class LayerWriter {
 
   private final Layer layer;
   private final SpaceGuard space;
+  private final Owner owner;
 
   /** Guards every change of the map; the flusher takes it to collect what is new. */
   private final ReentrantLock allocation = new ReentrantLock();
@@ -36,12 +41,25 @@ final class LayerWriter {
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(BLOCK_BYTES);
   private boolean punchFailed;
 
+  /** Taken over by a frozen layer, and not yet durable. */
+  private RunList absorbed = new RunList();
+
   /** Nothing lies below: what is absent is zero. Written under allocation. */
   private volatile boolean grounded;
 
-  LayerWriter(Layer layer, StoreFiles files, SpaceGuard space) {
+  /** Who writes to the layer. */
+  enum Owner {
+    /** A disk, which is told of every error. */
+    DISK,
+
+    /** A merge of a frozen layer, which any number of volumes read from meanwhile. */
+    MERGE
+  }
+
+  LayerWriter(Layer layer, StoreFiles files, SpaceGuard space, Owner owner) {
     this.layer = layer;
     this.space = space;
+    this.owner = owner;
     this.flusher = new LayerFlusher(layer, files, allocation);
   }
 
@@ -76,7 +94,7 @@ final class LayerWriter {
    * @return whether so much waits for a flush that the caller should do one now
    */
   boolean write(long offsetBytes, ByteBuffer source, Chain chain) throws IOException {
-    flusher.refuseAfterFailure();
+    layer.refuseAfterFailure();
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
     if (allHere(firstBlock, lastBlock)) {
@@ -164,7 +182,7 @@ final class LayerWriter {
    * @return as {@link #write}
    */
   boolean zero(long offsetBytes, long lengthBytes, Chain chain) throws IOException {
-    flusher.refuseAfterFailure();
+    layer.refuseAfterFailure();
     long end = offsetBytes + lengthBytes;
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
@@ -236,7 +254,7 @@ final class LayerWriter {
 
   /** Copies blocks that come from below into the layer, unless somebody writes them first. */
   void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
-    flusher.refuseAfterFailure();
+    layer.refuseAfterFailure();
     long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
     allocation.lock();
     try {
@@ -280,16 +298,30 @@ final class LayerWriter {
       long end = RunList.firstBlock(run) + RunList.count(run);
       for (long block = RunList.firstBlock(run); block < end; block += ABSORB_BLOCKS) {
         if (stop.getAsBoolean() || grounded) {
-          flush();
+          flushAbsorbed();
           return false;
         }
         if (absorb(below, block, Math.min(end, block + ABSORB_BLOCKS), buffer)) {
-          flush();
+          flushAbsorbed();
         }
       }
     }
-    flush();
+    flushAbsorbed();
     return true;
+  }
+
+  private void flushAbsorbed() throws IOException {
+    flush();
+    allocation.lock();
+    try {
+      for (int i = 0; i < absorbed.size(); i++) {
+        long run = absorbed.run(i);
+        layer.map.set(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
+      }
+      absorbed = new RunList();
+    } finally {
+      allocation.unlock();
+    }
   }
 
   /** As above, for blocks of one state; returns whether it is time for a flush. */
@@ -298,7 +330,7 @@ final class LayerWriter {
     int state = below.map.stateOf(firstBlock);
     allocation.lock();
     try {
-      flusher.refuseAfterFailure();
+      layer.refuseAfterFailure();
       // What was discarded after the layer was put on the ground must not come back.
       long block = grounded ? endBlock : firstBlock;
       while (block < endBlock) {
@@ -317,13 +349,26 @@ final class LayerWriter {
           layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
           flusher.dataWritten();
         }
-        mark(first, block - first, state);
+        markAbsorbed(first, block - first, state);
       }
       return flusher.due();
     } catch (IOException e) {
       throw LayerFlusher.outOfSpaceOr(e);
     } finally {
       allocation.unlock();
+    }
+  }
+
+  /**
+   * What a disk takes over it may overwrite at once. Others go on reading from the layer below
+   * until it is durable here: they are not told when it fails.
+   */
+  private void markAbsorbed(long firstBlock, long count, int state) {
+    if (owner == Owner.DISK) {
+      mark(firstBlock, count, state);
+    } else {
+      absorbed.add(firstBlock, count, state);
+      flusher.mapChanged(firstBlock, count, state);
     }
   }
 
@@ -342,6 +387,7 @@ final class LayerWriter {
       long end = first + RunList.count(hidden.run(i));
       allocation.lock();
       try {
+        layer.refuseAfterFailure();
         mark(first, end - first, BlockMap.ABSENT);
         punch(first, end);
       } finally {

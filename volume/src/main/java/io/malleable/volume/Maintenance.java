@@ -128,7 +128,11 @@ final class Maintenance {
       orphaned.add(orphan.id());
     }
     for (UUID id : catalogue.frozenLayers()) {
-      if (!layers.sums().has(id) && !orphaned.contains(id) && !failedSums.contains(id)) {
+      Layer open = layers.opened(id);
+      // Its map on disk may say more than the one in memory, as may the next one in memory.
+      boolean unclear = open != null && open.failure() != null;
+      boolean wanted = !layers.sums().has(id) && !orphaned.contains(id) && !unclear;
+      if (wanted && !failedSums.contains(id)) {
         try {
           return layers.acquire(id);
         } catch (IOException e) {

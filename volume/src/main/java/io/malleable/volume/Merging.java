@@ -34,12 +34,6 @@ final class Merging {
   /** Ended because somebody wanted the disk. */
   private final Set<LayerTable.Orphan> unfinished = new HashSet<>();
 
-  /**
-   * Upper layers of merges that were begun and not ended: their maps in memory may say more than is
-   * durable.
-   */
-  private final Set<UUID> halfDone = new HashSet<>();
-
   Merging(
       GuardedCatalogue guard,
       ActiveVolumes volumes,
@@ -79,7 +73,9 @@ final class Merging {
       return false;
     }
     try {
-      if (halfDone.contains(merge.above.id) || worthAbsorbing(merge.below, merge.above)) {
+      merge.above.refuseAfterFailure();
+      merge.below.refuseAfterFailure();
+      if (worthAbsorbing(merge.below, merge.above)) {
         absorb(merge);
       } else {
         forgetHidden(merge);
@@ -128,12 +124,16 @@ final class Merging {
         throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
       }
       layers.acquire(below.id);
-      LayerWriter writer = active == null ? new LayerWriter(above, files, space) : active.writer();
+      LayerWriter writer = active == null ? writerTo(above) : active.writer();
       return new Merge(orphan, above, below, writer, active);
     } catch (IOException | RuntimeException e) {
       releaseAbove(catalogue, above, active);
       throw e;
     }
+  }
+
+  private LayerWriter writerTo(Layer frozen) {
+    return new LayerWriter(frozen, files, space, LayerWriter.Owner.MERGE);
   }
 
   private @Nullable Void release(Catalogue catalogue, Merge merge) throws IOException {
@@ -160,10 +160,8 @@ final class Merging {
     if (!guard.with(catalogue -> prepareToChange(catalogue, merge, merge.above))) {
       return;
     }
-    halfDone.add(merge.above.id);
     if (merge.writer.absorb(merge.below, () -> endWanted(merge))) {
       guard.with(catalogue -> finish(catalogue, merge));
-      halfDone.remove(merge.above.id);
     } else {
       unfinished.add(merge.orphan);
     }
@@ -174,7 +172,7 @@ final class Merging {
   }
 
   private void forgetHidden(Merge merge) throws IOException {
-    LayerWriter lower = new LayerWriter(merge.below, files, space);
+    LayerWriter lower = writerTo(merge.below);
     RunList hidden = lower.hiddenBy(merge.above);
     if (hidden.size() == 0) {
       return;

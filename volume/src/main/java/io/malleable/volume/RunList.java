@@ -33,6 +33,14 @@ final class RunList {
     }
   }
 
+  /** Adds these in their order. */
+  void addAll(RunList other) {
+    for (int i = 0; i < other.size; i++) {
+      long run = other.runs[i];
+      add(firstBlock(run), count(run), state(run));
+    }
+  }
+
   int size() {
     return size;
   }

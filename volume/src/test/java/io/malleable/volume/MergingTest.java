@@ -1,0 +1,168 @@
+package io.malleable.volume;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.malleable.volume.FaultyFiles.Fault;
+import io.malleable.volume.LocalVolumeStore.Settings;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.UUID;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** A layer that a deleted snapshot left is merged into a frozen one, and the storage fails. */
+class MergingTest {
+  private static final int BLOCK_BYTES = BlockMap.BLOCK_BYTES;
+  private static final int BLOCKS = 24;
+  private static final Settings SETTINGS = new Settings(0);
+
+  /**
+   * A disk that stays open, so that its layers stay in memory whatever happens to the files, and
+   * two snapshots. Every second block of the lower one is its own, so that merging takes many runs.
+   */
+  private static final class Chain {
+    final FaultyFiles files = new FaultyFiles();
+    final LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS);
+    final UUID disk = UUID.randomUUID();
+    final UUID lower = UUID.randomUUID();
+    final UUID upper = UUID.randomUUID();
+    final byte[] inUpper = new byte[BLOCKS * BLOCK_BYTES];
+    final byte[] inDisk;
+
+    Chain() throws IOException {
+      store.create(disk, inUpper.length);
+      Volume volume = store.open(disk);
+      for (int block = 0; block < BLOCKS / 2; block += 2) {
+        put(volume, inUpper, block, 1);
+      }
+      store.snapshot(lower, disk);
+      for (int block = BLOCKS / 4; block < BLOCKS; block += 3) {
+        put(volume, inUpper, block, 2);
+      }
+      store.snapshot(upper, disk);
+      inDisk = inUpper.clone();
+      put(volume, inDisk, 1, 3);
+      volume.flush();
+    }
+
+    private static void put(Volume volume, byte[] content, int block, int value)
+        throws IOException {
+      Arrays.fill(content, block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES, (byte) value);
+      volume.write(
+          (long) block * BLOCK_BYTES, ByteBuffer.wrap(content, block * BLOCK_BYTES, BLOCK_BYTES));
+    }
+
+    /** Whatever failed is tried once more. */
+    void maintainAgain() throws IOException {
+      UUID other = UUID.randomUUID();
+      store.create(other, BLOCK_BYTES);
+      store.delete(other);
+      store.maintain();
+    }
+
+    /** As another process finds them, all that was written being there. */
+    void assertBothAfterRestart() throws IOException {
+      try (LocalVolumeStore after = LocalVolumeStore.open(files.copy(), SETTINGS)) {
+        assertHolds(inUpper, after, upper);
+        assertHolds(inDisk, after, disk);
+      }
+    }
+
+    void assertUpperAfterPowerCut() throws IOException {
+      for (int seed = 0; seed < 10; seed++) {
+        try (LocalVolumeStore after =
+            LocalVolumeStore.open(files.afterPowerCut(new Random(seed)), SETTINGS)) {
+          assertHolds(inUpper, after, upper);
+        }
+      }
+    }
+
+    /** What the storage loses must not be read from there, as long as it lies in another place. */
+    void assertFrozenLayersSayNoMoreThanIsDurable() throws IOException {
+      for (Layer layer : store.frozenViews().iterator().next().layers()) {
+        for (int seed = 0; seed < 10; seed++) {
+          BlockMap durable = new BlockMap();
+          MapLog.open(files.afterPowerCut(new Random(seed)), layer.id, durable).close();
+          for (int block = 0; block < BLOCKS; block++) {
+            int state = layer.map.stateOf(block);
+            assertTrue(
+                state == BlockMap.ABSENT || state == durable.stateOf(block), "block " + block);
+          }
+        }
+      }
+    }
+
+    void assertDiskAfterPowerCut() throws IOException {
+      for (int seed = 0; seed < 10; seed++) {
+        try (LocalVolumeStore after =
+            LocalVolumeStore.open(files.afterPowerCut(new Random(seed)), SETTINGS)) {
+          assertHolds(inDisk, after, disk);
+        }
+      }
+    }
+  }
+
+  private static void assertHolds(byte[] expected, VolumeStore store, UUID id) throws IOException {
+    ByteBuffer found = ByteBuffer.allocate(expected.length);
+    try (Volume volume = store.open(id)) {
+      volume.read(0, found);
+    }
+    assertEquals(ByteBuffer.wrap(expected), found.flip());
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"NO_SPACE", "IO_ERROR"})
+  void aMergeThatAnErrorEndsLosesNothingThenOrWhenItIsTriedAgain(Fault fault) throws IOException {
+    int calls = 0;
+    for (long call = 0; failAndTryAgain(call, fault); call++) {
+      calls++;
+    }
+    assertTrue(calls > 20, "only " + calls + " calls");
+  }
+
+  /** Whether the fault came. */
+  private static boolean failAndTryAgain(long call, Fault fault) throws IOException {
+    Chain chain = new Chain();
+    chain.store.delete(chain.lower);
+    chain.files.faultAt(call, fault);
+    String phase = "the error";
+    try {
+      try {
+        chain.store.maintain();
+      } catch (IOException e) {
+        assertTrue(!chain.files.faultedCall().isEmpty(), e::toString);
+      }
+      chain.files.repaired();
+      chain.assertFrozenLayersSayNoMoreThanIsDurable();
+      assertHolds(chain.inUpper, chain.store, chain.upper);
+      chain.assertUpperAfterPowerCut();
+      chain.assertBothAfterRestart();
+      phase = "it was tried again";
+      chain.maintainAgain();
+      assertHolds(chain.inUpper, chain.store, chain.upper);
+      chain.assertUpperAfterPowerCut();
+      chain.assertBothAfterRestart();
+      chain.assertDiskAfterPowerCut();
+      phase = "the layer was left as well";
+      chain.store.delete(chain.upper);
+      chain.store.maintain();
+      assertHoldsOpen(chain);
+      chain.assertDiskAfterPowerCut();
+    } catch (AssertionError | IOException e) {
+      throw new AssertionError(
+          "%s at %s, after %s: %s".formatted(fault, chain.files.faultedCall(), phase, e), e);
+    }
+    return !chain.files.faultedCall().isEmpty();
+  }
+
+  private static void assertHoldsOpen(Chain chain) throws IOException {
+    UUID now = UUID.randomUUID();
+    chain.store.snapshot(now, chain.disk);
+    assertHolds(chain.inDisk, chain.store, now);
+    chain.store.delete(now);
+    chain.store.maintain();
+  }
+}
