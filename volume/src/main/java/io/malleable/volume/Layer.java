@@ -4,6 +4,7 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -145,16 +146,6 @@ final class Layer extends BlockSource {
   }
 
   void close() throws IOException {
-    LayerSums openSums = sums;
-    Pack openPack = pack;
-    try (data) {
-      log.close();
-      if (openSums != null) {
-        openSums.close();
-      }
-      if (openPack != null) {
-        openPack.close();
-      }
-    }
+    StoreFile.closeAll(Arrays.asList(log, sums, pack, data));
   }
 }

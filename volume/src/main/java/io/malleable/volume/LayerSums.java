@@ -1,6 +1,7 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.LongBuffer;
@@ -21,7 +22,7 @@ import java.util.zip.CRC32C;
  * record := crc32c:u32 * 4096, zero for blocks without data
  * </pre>
  */
-final class LayerSums {
+final class LayerSums implements Closeable {
   static final long MAGIC = 0x4d324c415953554dL; // "M2LAYSUM"
   static final int HEADER_BYTES = Formats.PREFIX_BYTES + 16 + Integer.BYTES + Formats.CRC_BYTES;
   private static final int RECORD_BYTES = BlockMap.PAGE_BLOCKS * Integer.BYTES;
@@ -295,7 +296,8 @@ final class LayerSums {
     compare(block, crcOnDisk(block));
   }
 
-  void close() throws IOException {
+  @Override
+  public void close() throws IOException {
     file.close();
   }
 }

@@ -213,7 +213,11 @@ final class LayerTable {
       }
     } catch (IOException e) {
       for (Node done : opened.reversed()) {
-        closeNode(done);
+        try {
+          closeNode(done);
+        } catch (IOException closing) {
+          e.addSuppressed(closing);
+        }
       }
       throw e;
     }
@@ -258,7 +262,18 @@ final class LayerTable {
   private Layer open(Node node, @Nullable Layer below) throws IOException {
     BlockMap map = new BlockMap();
     MapLog log = MapLog.open(files, node.id, map);
-    Layer layer = new Layer(node.id, map, files.open(StoreLayout.data(node.id)), log, below);
+    StoreFile data;
+    try {
+      data = files.open(StoreLayout.data(node.id));
+    } catch (IOException e) {
+      try {
+        log.close();
+      } catch (IOException closing) {
+        e.addSuppressed(closing);
+      }
+      throw e;
+    }
+    Layer layer = new Layer(node.id, map, data, log, below);
     sums.open(layer);
     layer.setPack(packs.open(node.id));
     return layer;

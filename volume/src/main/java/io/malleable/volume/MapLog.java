@@ -1,6 +1,7 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -21,7 +22,7 @@ import java.util.UUID;
  * The CRC of a batch also covers the layer's id, so that bytes of another log are never taken for
  * ours.
  */
-final class MapLog {
+final class MapLog implements Closeable {
   static final long MAGIC = 0x4d324c41594d4150L; // "M2LAYMAP"
   static final int HEADER_BYTES = Formats.PREFIX_BYTES + Integer.BYTES + 2 * 16 + 4 + 4;
   static final int BATCH_MAGIC = 0x52554e53; // "RUNS"
@@ -249,7 +250,8 @@ final class MapLog {
     return runs;
   }
 
-  void close() throws IOException {
+  @Override
+  public void close() throws IOException {
     file.close();
   }
 

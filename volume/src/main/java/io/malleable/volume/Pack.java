@@ -1,6 +1,7 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Optional;
@@ -24,7 +25,7 @@ import java.util.function.BooleanSupplier;
  * index  := run:u64 * runs, ascending, crc32c:u32 * blocks
  * </pre>
  */
-final class Pack {
+final class Pack implements Closeable {
   static final long MAGIC = 0x4d324c415950414bL; // "M2LAYPAK"
 
   /** 1 GiB of data: as much is copied anew when the layers above the pack have become many. */
@@ -282,7 +283,8 @@ final class Pack {
     compare(slot, Formats.crc(whole, 0, BlockMap.BLOCK_BYTES));
   }
 
-  void close() throws IOException {
+  @Override
+  public void close() throws IOException {
     file.close();
   }
 }

@@ -3,6 +3,8 @@ package io.malleable.volume;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** One open file of a store. May be used from many threads at once; positions are bytes. */
 interface StoreFile extends Closeable {
@@ -22,4 +24,25 @@ interface StoreFile extends Closeable {
 
   /** What the file occupies on the storage below. */
   long allocatedBytes() throws IOException;
+
+  /** Closes each that there is, also when another one cannot be closed. */
+  static void closeAll(List<? extends @Nullable Closeable> files) throws IOException {
+    IOException failure = null;
+    for (Closeable file : files) {
+      try {
+        if (file != null) {
+          file.close();
+        }
+      } catch (IOException e) {
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
 }

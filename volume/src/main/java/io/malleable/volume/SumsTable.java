@@ -80,9 +80,8 @@ final class SumsTable {
   }
 
   void close() throws IOException {
-    for (LayerSums sums : retired) {
-      sums.close();
-    }
+    List<LayerSums> closing = List.copyOf(retired);
     retired.clear();
+    StoreFile.closeAll(closing);
   }
 }

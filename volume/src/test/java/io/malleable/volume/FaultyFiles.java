@@ -37,6 +37,7 @@ final class FaultyFiles implements StoreFiles {
   private long availableBytes = 1L << 40;
   private String faultedCall = "";
   private @Nullable String faultAtNext;
+  private final List<String> open = new ArrayList<>();
 
   private static final class Inode {
     final Bytes cached = new Bytes();
@@ -113,6 +114,11 @@ final class FaultyFiles implements StoreFiles {
 
   long calls() {
     return calls;
+  }
+
+  /** Names of the files that were opened and not closed. */
+  List<String> openFiles() {
+    return List.copyOf(open);
   }
 
   boolean powerIsOff() {
@@ -317,10 +323,12 @@ final class FaultyFiles implements StoreFiles {
   private final class OpenFile implements StoreFile {
     private final String name;
     private final Inode inode;
+    private boolean closed;
 
     OpenFile(String name, Inode inode) {
       this.name = name;
       this.inode = inode;
+      open.add(name);
     }
 
     @Override
@@ -398,6 +406,11 @@ final class FaultyFiles implements StoreFiles {
 
     @Override
     public void close() throws IOException {
+      if (!closed) {
+        closed = true;
+        // Also when it fails, as a descriptor does.
+        open.remove(name);
+      }
       failMaybe("close " + name);
     }
   }

@@ -372,6 +372,7 @@ class LocalVolumeStoreCrashTest {
       } catch (IOException e) {
         model.history().add("failed: " + e);
       }
+      assertEquals(List.of(), files.openFiles(), "files left open");
       model.use(LocalVolumeStore.open(files.repaired(), SETTINGS));
       model.checkAll();
       return !files.faultedCall().isEmpty();
@@ -416,6 +417,7 @@ class LocalVolumeStoreCrashTest {
       model.closeAll();
       model.checkAll();
       store.close();
+      assertEquals(List.of(), files.openFiles(), "files left open");
       model.use(LocalVolumeStore.open(files.repaired(), SETTINGS));
       model.checkAll();
     } catch (AssertionError | IOException e) {

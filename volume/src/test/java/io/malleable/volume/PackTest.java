@@ -214,6 +214,9 @@ class PackTest {
     } catch (IOException e) {
       assertFalse(String.valueOf(e.getMessage()).isEmpty());
     }
+    if (fault != Fault.POWER_CUT) {
+      assertEquals(List.of(), files.openFiles(), "files left open");
+    }
     FaultyFiles after =
         fault == Fault.POWER_CUT ? files.afterPowerCut(new Random(seed ^ call)) : files.repaired();
     try (LocalVolumeStore store = LocalVolumeStore.open(after, settings)) {
