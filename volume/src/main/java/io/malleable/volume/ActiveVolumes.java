@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * it, as are those that say so; the others take it.
  */
 final class ActiveVolumes {
-  /** How long a caller waits for maintenance to let go of a volume. */
+  /** How long is waited for others to let go of a volume. */
   private static final long LET_GO_NANOS = Duration.ofSeconds(10).toNanos();
 
   private final GuardedCatalogue guard;
@@ -101,7 +101,12 @@ final class ActiveVolumes {
     }
   }
 
-  /** Waits, with the lock given back, for maintenance that has the volume to itself. */
+  /**
+   * Waits, with the lock given back, for maintenance that has the volume to itself.
+   *
+   * @throws VolumeException {@code IN_USE}, or {@code UNAVAILABLE} if the store was closed
+   *     meanwhile
+   */
   void refuseInUse(UUID id) throws VolumeException {
     long left = LET_GO_NANOS;
     ActiveVolume volume = active.get(id);
@@ -115,6 +120,7 @@ final class ActiveVolumes {
       }
       volume = active.get(id);
     }
+    guard.refuseClosed();
     if (volume != null) {
       throw inUse(id);
     }
@@ -163,6 +169,25 @@ final class ActiveVolumes {
   /** Those that are open now. */
   List<LocalVolume> handles() throws IOException {
     return guard.with(catalogue -> List.copyOf(handles));
+  }
+
+  /**
+   * After the store was closed: waits for those who were using a volume.
+   *
+   * @return whether nobody does any more
+   */
+  boolean awaitNone() throws IOException {
+    return guard.with(catalogue -> {
+      long left = LET_GO_NANOS;
+      try {
+        while (!active.isEmpty() && left > 0) {
+          left = letGo.awaitNanos(left);
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+      return active.isEmpty();
+    });
   }
 
   // For maintenance.

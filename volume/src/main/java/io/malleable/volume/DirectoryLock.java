@@ -1,6 +1,7 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -9,7 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /** Keeps other processes out of a store's directory; ends with the process at the latest. */
-final class DirectoryLock implements AutoCloseable {
+final class DirectoryLock implements Closeable {
   private final FileChannel channel;
 
   private DirectoryLock(FileChannel channel) {

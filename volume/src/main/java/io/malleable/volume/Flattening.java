@@ -44,7 +44,8 @@ final class Flattening {
    * Flattens. When it ends early the disk has its content and its parent as before.
    *
    * @throws VolumeException {@code OUT_OF_SPACE} before the first byte if it will not fit, or later
-   *     when others have taken what it needs; {@code IN_USE} when snapshots come too fast
+   *     when others have taken what it needs; {@code IN_USE} when snapshots come too fast, {@code
+   *     UNAVAILABLE} when the store is closed
    * @throws ImageException {@code CANCELLED}
    */
   void run() throws IOException {
@@ -135,7 +136,8 @@ final class Flattening {
     return sum;
   }
 
-  private void reportOrEnd() throws ImageException {
+  private void reportOrEnd() throws IOException {
+    guard.refuseClosed();
     progress.onProgress(Math.min(doneBytes, totalBytes), totalBytes);
     if (progress.cancelled()) {
       throw new ImageException(

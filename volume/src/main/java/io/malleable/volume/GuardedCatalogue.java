@@ -19,7 +19,7 @@ final class GuardedCatalogue {
   private final Held held = new Held();
   // Guarded by lock.
   private final Catalogue catalogue;
-  private boolean closed;
+  private volatile boolean closed;
 
   GuardedCatalogue(Catalogue catalogue) {
     this.catalogue = catalogue;
@@ -46,11 +46,20 @@ final class GuardedCatalogue {
    */
   Held hold() throws VolumeException {
     lock.lock();
-    if (closed) {
+    try {
+      refuseClosed();
+    } catch (VolumeException e) {
       lock.unlock();
-      throw new VolumeException(Reason.UNAVAILABLE, "the volume store is closed");
+      throw e;
     }
     return held;
+  }
+
+  /** For what goes on for long, with the lock or without it. */
+  void refuseClosed() throws VolumeException {
+    if (closed) {
+      throw new VolumeException(Reason.UNAVAILABLE, "the volume store is closed");
+    }
   }
 
   /** A piece of work under the lock. */
@@ -73,21 +82,17 @@ final class GuardedCatalogue {
     return lock.newCondition();
   }
 
-  boolean closed() {
+  /**
+   * Nothing is asked of the store from now on.
+   *
+   * @return whether it was open
+   */
+  boolean close() {
     lock.lock();
     try {
-      return closed;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /** Nothing is asked of the store any more. */
-  void close() throws IOException {
-    lock.lock();
-    try {
+      boolean open = !closed;
       closed = true;
-      catalogue.layers().close();
+      return open;
     } finally {
       lock.unlock();
     }

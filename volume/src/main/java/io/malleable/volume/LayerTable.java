@@ -419,10 +419,6 @@ final class LayerTable {
     return garbage;
   }
 
-  void close() throws IOException {
-    sums.close();
-  }
-
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
   }

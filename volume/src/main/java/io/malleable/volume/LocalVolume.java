@@ -1,5 +1,6 @@
 package io.malleable.volume;
 
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
@@ -7,7 +8,7 @@ import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A handle on a volume of the local store. */
-final class LocalVolume implements Volume {
+final class LocalVolume implements Volume, Closeable {
   private final ActiveVolume active;
   private final Closing closing;
   private final AtomicBoolean closed = new AtomicBoolean();

@@ -2,10 +2,14 @@ package io.malleable.volume;
 
 import io.malleable.volume.GuardedCatalogue.Held;
 import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -21,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  * that goes on in the background. Only one process can have a store open.
  */
 public final class LocalVolumeStore implements VolumeStore {
+  private static final Logger LOG = System.getLogger(LocalVolumeStore.class.getName());
+
   static final int SECTOR_BYTES = 512;
 
   /** 2^40 blocks of 4 KiB would fit the format; this is what fits in an int of map pages. */
@@ -390,28 +396,31 @@ public final class LocalVolumeStore implements VolumeStore {
     return Math.max(0, files.availableBytes() - space.reserveBytes());
   }
 
+  /**
+   * Flushes and closes every open volume, and the store. Whoever waits in another call is refused,
+   * and what works on a volume is waited for; as long as it does not end, the directory stays
+   * locked, so that no other process takes it over.
+   */
   @Override
   public void close() throws IOException {
-    if (guard.closed()) {
+    if (!guard.close()) {
       return;
     }
-    List<LocalVolume> open = volumes.handles();
-    maintainer.end();
-    IOException failure = null;
-    for (LocalVolume handle : open) {
-      try {
-        handle.close();
-      } catch (IOException e) {
-        failure = e;
-      }
+    boolean stillMaintained = !maintainer.end();
+    List<Closeable> parts = new ArrayList<>(volumes.handles());
+    parts.add(() -> closeIdle(stillMaintained));
+    StoreFile.closeAll(parts);
+  }
+
+  private void closeIdle(boolean stillMaintained) throws IOException {
+    if (stillMaintained || !volumes.awaitNone()) {
+      LOG.log(
+          Level.ERROR,
+          "the volume store is still written to; its directory stays locked until this process ends");
+      return;
     }
-    guard.close();
-    if (directoryLock != null) {
-      directoryLock.close();
-    }
-    if (failure != null) {
-      throw failure;
-    }
+    SumsTable sums = guard.with(catalogue -> catalogue.layers().sums());
+    StoreFile.closeAll(Arrays.asList(sums, directoryLock));
   }
 
   /**

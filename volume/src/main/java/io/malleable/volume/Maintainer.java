@@ -84,8 +84,12 @@ final class Maintainer {
     return ending;
   }
 
-  /** Asks what is under way to end, and waits for that, but not for ever. */
-  void end() {
+  /**
+   * Asks what is under way to end, and waits for that, but not for ever.
+   *
+   * @return whether it has ended
+   */
+  boolean end() {
     lock.lock();
     try {
       ending = true;
@@ -94,12 +98,11 @@ final class Maintainer {
       lock.unlock();
     }
     Thread running = thread;
-    if (running != null) {
-      try {
-        running.join(Duration.ofSeconds(30));
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
+    try {
+      return running == null || running.join(Duration.ofSeconds(30));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
     }
   }
 }

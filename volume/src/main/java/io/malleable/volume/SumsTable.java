@@ -1,5 +1,6 @@
 package io.malleable.volume;
 
+import java.io.Closeable;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
@@ -13,7 +14,7 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /** Which layers have checksums that can be used. Guarded by the catalogue's lock. */
-final class SumsTable {
+final class SumsTable implements Closeable {
   private static final Logger LOG = System.getLogger(SumsTable.class.getName());
 
   private final StoreFiles files;
@@ -79,7 +80,8 @@ final class SumsTable {
     damage.remove(layer);
   }
 
-  void close() throws IOException {
+  @Override
+  public void close() throws IOException {
     List<LayerSums> closing = List.copyOf(retired);
     retired.clear();
     StoreFile.closeAll(closing);
