@@ -2,6 +2,8 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -15,6 +17,8 @@ import java.util.concurrent.locks.ReentrantLock;
  * done one at a time, each for all who waited.
  */
 final class LayerFlusher {
+  private static final Logger LOG = System.getLogger(LayerFlusher.class.getName());
+
   /** A guest that never flushes shall not make us remember more than this. */
   private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
 
@@ -181,6 +185,21 @@ final class LayerFlusher {
       runsAfterCompaction = layer.log.runs();
     } finally {
       flushing.unlock();
+    }
+  }
+
+  /**
+   * For a layer that is opened after one of its syncs had failed. The kernel forgets what it could
+   * not write, and keeps it in memory as if it had: a log must not go on behind what a power cut
+   * would take out of it. When it cannot be written anew the layer can be read only.
+   */
+  static void renewMap(Layer layer, StoreFiles files) {
+    LayerFlusher flusher = new LayerFlusher(layer, files, new ReentrantLock());
+    try {
+      flusher.rewriteMap(flusher.parentOnDisk);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "layer " + layer.id + " can be read, not written", e);
+      layer.fail(e);
     }
   }
 

@@ -6,9 +6,11 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -19,10 +21,13 @@ final class LayerTable {
   private final StoreFiles files;
   private final PackTable packs;
   private final SumsTable sums;
-  private final Map<UUID, Node> nodes = new HashMap<>();
+  private final Map<UUID, LayerNode> nodes = new HashMap<>();
 
   /** Nobody stands on these any more; their files go when the last user is gone. */
-  private final Map<UUID, Node> doomed = new HashMap<>();
+  private final Map<UUID, LayerNode> doomed = new HashMap<>();
+
+  /** Closed after a sync had failed: what is read of their maps need not be on disk. */
+  private final Set<UUID> suspect = new HashSet<>();
 
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
@@ -37,32 +42,16 @@ final class LayerTable {
     return packs;
   }
 
-  /** What is known of a layer without opening it. */
-  private static final class Node {
-    final UUID id;
-    @Nullable Node below;
-    // Those who stand on it, on disk.
-    int volumes;
-    int children;
-    // In memory: null when nobody has it open.
-    @Nullable Layer open;
-    int users;
-
-    Node(UUID id) {
-      this.id = id;
-    }
-  }
-
   /** At start: the layers found on disk. */
   void load(Map<UUID, Optional<UUID>> parents, Map<UUID, VolumeException> damaged) {
     unreadable.putAll(damaged);
     for (UUID id : parents.keySet()) {
-      nodes.put(id, new Node(id));
+      nodes.put(id, new LayerNode(id));
     }
     parents.forEach((id, parent) -> {
-      Node node = nodes.get(id);
+      LayerNode node = nodes.get(id);
       // One that is missing is told when a volume needs it.
-      Node below = parent.map(nodes::get).orElse(null);
+      LayerNode below = parent.map(nodes::get).orElse(null);
       if (node != null && below != null) {
         node.below = below;
         below.children++;
@@ -77,7 +66,7 @@ final class LayerTable {
    * @param allMaps whether all maps could be read; otherwise not even what others stand on is known
    */
   void keep(boolean allMaps) {
-    for (Node node : nodes.values()) {
+    for (LayerNode node : nodes.values()) {
       if (!allMaps || node.volumes == 0) {
         node.volumes++;
       }
@@ -88,8 +77,8 @@ final class LayerTable {
     return nodes.containsKey(id);
   }
 
-  private Node nodeOf(UUID id) throws VolumeException {
-    Node node = nodes.get(id);
+  private LayerNode nodeOf(UUID id) throws VolumeException {
+    LayerNode node = nodes.get(id);
     if (node == null) {
       throw absence(id);
     }
@@ -109,7 +98,7 @@ final class LayerTable {
 
   /** An empty layer, durable when this returns. Nobody stands on it yet. */
   void create(UUID id, Optional<UUID> parent) throws IOException {
-    Node node = new Node(id);
+    LayerNode node = new LayerNode(id);
     if (parent.isPresent()) {
       node.below = nodeOf(parent.get());
     }
@@ -141,7 +130,7 @@ final class LayerTable {
    * @return names of the files that nobody needs any more, for the caller to delete
    */
   List<String> removeVolume(UUID id) {
-    Node node = nodes.get(id);
+    LayerNode node = nodes.get(id);
     if (node == null) {
       // A volume whose layer is damaged can be deleted like any other.
       return List.of();
@@ -153,7 +142,7 @@ final class LayerTable {
   /** Forgets the layer and those below it, as far as nobody stands on them. */
   List<String> collect(UUID id) {
     List<String> garbage = new ArrayList<>();
-    Node node = nodes.get(id);
+    LayerNode node = nodes.get(id);
     while (node != null && node.volumes == 0 && node.children == 0) {
       nodes.remove(node.id);
       sums.forget(node.id);
@@ -172,6 +161,7 @@ final class LayerTable {
 
   private List<String> filesOf(UUID id) {
     List<String> names = new ArrayList<>();
+    suspect.remove(id);
     if (packs.has(id)) {
       names.add(StoreLayout.pack(id));
       packs.forget(id);
@@ -190,17 +180,17 @@ final class LayerTable {
 
   /** Opens the layer and those below it, or counts one more user. */
   Layer acquire(UUID id) throws IOException {
-    Deque<Node> closed = new ArrayDeque<>();
-    Node node = nodeOf(id);
+    Deque<LayerNode> closed = new ArrayDeque<>();
+    LayerNode node = nodeOf(id);
     while (node != null && node.open == null) {
       closed.push(node);
       node = node.below;
     }
     Layer below = node == null ? null : node.open;
-    List<Node> opened = new ArrayList<>();
+    List<LayerNode> opened = new ArrayList<>();
     try {
       while (!closed.isEmpty()) {
-        Node next = closed.pop();
+        LayerNode next = closed.pop();
         if (next.below == null && below == null) {
           requireGround(next.id);
         }
@@ -212,7 +202,7 @@ final class LayerTable {
         }
       }
     } catch (IOException e) {
-      for (Node done : opened.reversed()) {
+      for (LayerNode done : opened.reversed()) {
         try {
           closeNode(done);
         } catch (IOException closing) {
@@ -221,7 +211,7 @@ final class LayerTable {
       }
       throw e;
     }
-    Node top = nodeOf(id);
+    LayerNode top = nodeOf(id);
     top.users++;
     Layer layer = top.open;
     if (layer == null) {
@@ -232,8 +222,8 @@ final class LayerTable {
 
   /** What the layer stands on is all there. */
   void requireChain(UUID id) throws IOException {
-    Node lowest = nodeOf(id);
-    for (Node below = lowest.below; below != null; below = below.below) {
+    LayerNode lowest = nodeOf(id);
+    for (LayerNode below = lowest.below; below != null; below = below.below) {
       lowest = below;
     }
     requireGround(lowest.id);
@@ -259,7 +249,7 @@ final class LayerTable {
     }
   }
 
-  private Layer open(Node node, @Nullable Layer below) throws IOException {
+  private Layer open(LayerNode node, @Nullable Layer below) throws IOException {
     BlockMap map = new BlockMap();
     MapLog log = MapLog.open(files, node.id, map);
     StoreFile data;
@@ -274,6 +264,10 @@ final class LayerTable {
       throw e;
     }
     Layer layer = new Layer(node.id, map, data, log, below);
+    if (suspect.contains(node.id)) {
+      LayerFlusher.renewMap(layer, files);
+      suspect.remove(node.id);
+    }
     sums.open(layer);
     layer.setPack(packs.open(node.id));
     return layer;
@@ -287,7 +281,7 @@ final class LayerTable {
 
   /** Views made from now on know what the layer says now. */
   void forgetViewsOver(Layer layer) {
-    for (Node any : nodes.values()) {
+    for (LayerNode any : nodes.values()) {
       if (any.open != null) {
         any.open.forgetViewOver(layer);
       }
@@ -296,7 +290,7 @@ final class LayerTable {
 
   /** The layer if somebody has it open. */
   @Nullable Layer opened(UUID id) {
-    Node node = nodes.getOrDefault(id, doomed.get(id));
+    LayerNode node = nodes.getOrDefault(id, doomed.get(id));
     return node == null ? null : node.open;
   }
 
@@ -318,7 +312,7 @@ final class LayerTable {
 
   /** At start, or when they were just published. */
   void addSums(UUID id) {
-    Node node = nodes.get(id);
+    LayerNode node = nodes.get(id);
     if (node != null) {
       sums.add(id);
       if (node.open != null) {
@@ -332,9 +326,9 @@ final class LayerTable {
 
   List<Orphan> orphans() {
     List<Orphan> found = new ArrayList<>();
-    for (Node above : nodes.values()) {
-      Node below = above.below;
-      if (below != null && below.volumes == 0 && below.children == 1) {
+    for (LayerNode above : nodes.values()) {
+      LayerNode below = above.below;
+      if (below != null && below.onlyCarriesOne()) {
         found.add(new Orphan(below.id, above.id));
       }
     }
@@ -342,9 +336,9 @@ final class LayerTable {
   }
 
   boolean isOrphan(Orphan orphan) {
-    Node above = nodes.get(orphan.above);
-    Node below = above == null ? null : above.below;
-    return below != null && below.id.equals(orphan.id) && below.volumes == 0 && below.children == 1;
+    LayerNode above = nodes.get(orphan.above);
+    LayerNode below = above == null ? null : above.below;
+    return below != null && below.id.equals(orphan.id) && below.onlyCarriesOne();
   }
 
   Optional<UUID> below(UUID id) throws VolumeException {
@@ -357,13 +351,13 @@ final class LayerTable {
    * @return the orphan, which the caller releases when nobody reads from it any more
    */
   Layer bypass(Layer above) throws IOException {
-    Node node = nodeInUse(above);
-    Node orphan = node.below;
+    LayerNode node = nodeInUse(above);
+    LayerNode orphan = node.below;
     Layer orphanLayer = above.parent();
     if (orphan == null || orphanLayer == null) {
       throw new IllegalStateException("layer " + above.id + " stands on nothing");
     }
-    Node below = orphan.below;
+    LayerNode below = orphan.below;
     node.below = below;
     if (below != null) {
       below.children++;
@@ -373,7 +367,7 @@ final class LayerTable {
     orphan.children--;
     // In use by whoever reads through it, so this only marks it.
     collect(orphan.id);
-    for (Node any : nodes.values()) {
+    for (LayerNode any : nodes.values()) {
       if (any.open != null) {
         any.open.forgetView();
       }
@@ -381,13 +375,16 @@ final class LayerTable {
     return orphanLayer;
   }
 
-  private void closeNode(Node node) throws IOException {
+  private void closeNode(LayerNode node) throws IOException {
     Layer layer = node.open;
     node.open = null;
     if (node.below != null) {
       node.below.users--;
     }
     if (layer != null) {
+      if (layer.failure() != null) {
+        suspect.add(layer.id);
+      }
       layer.close();
     }
   }
@@ -399,7 +396,7 @@ final class LayerTable {
    */
   List<String> release(Layer layer) throws IOException {
     List<String> garbage = new ArrayList<>();
-    Node node = nodeInUse(layer);
+    LayerNode node = nodeInUse(layer);
     node.users--;
     IOException failure = null;
     while (node != null && node.users == 0 && node.open != null) {
@@ -424,39 +421,22 @@ final class LayerTable {
   }
 
   boolean standsOn(UUID upper, UUID lower) {
-    for (Node node = nodes.get(upper); node != null; node = node.below) {
-      if (node.id.equals(lower)) {
-        return true;
-      }
-    }
-    return false;
+    LayerNode node = nodes.get(upper);
+    return node != null && node.chain().contains(lower);
   }
 
   /** The layer and those below it, down to, but without, the floor if that is one of them. */
   List<UUID> above(Optional<UUID> floor, UUID id) {
-    List<UUID> found = new ArrayList<>();
-    for (Node node = nodes.get(id); node != null; node = node.below) {
-      if (floor.isPresent() && floor.get().equals(node.id)) {
-        break;
-      }
-      found.add(node.id);
-    }
-    return found;
+    LayerNode node = nodes.get(id);
+    List<UUID> chain = node == null ? List.of() : node.chain();
+    int end = floor.isPresent() ? chain.indexOf(floor.get()) : -1;
+    return end < 0 ? chain : chain.subList(0, end);
   }
 
   /** The layer and those below it, down to the first on which somebody else stands. */
   List<UUID> exclusiveTo(UUID id) {
-    List<UUID> found = new ArrayList<>();
-    Node node = nodes.get(id);
-    if (node != null) {
-      found.add(id);
-      node = node.below;
-    }
-    while (node != null && node.volumes == 0 && node.children == 1) {
-      found.add(node.id);
-      node = node.below;
-    }
-    return found;
+    LayerNode node = nodes.get(id);
+    return node == null ? List.of() : node.exclusive();
   }
 
   /**
@@ -466,8 +446,8 @@ final class LayerTable {
    *     more
    */
   @Nullable Layer putOnGround(Layer layer) {
-    Node node = nodeInUse(layer);
-    Node below = node.below;
+    LayerNode node = nodeInUse(layer);
+    LayerNode below = node.below;
     if (below == null) {
       return null;
     }
@@ -480,8 +460,8 @@ final class LayerTable {
     return oldParent;
   }
 
-  private Node nodeInUse(Layer layer) {
-    Node node = nodes.getOrDefault(layer.id, doomed.get(layer.id));
+  private LayerNode nodeInUse(Layer layer) {
+    LayerNode node = nodes.getOrDefault(layer.id, doomed.get(layer.id));
     if (node == null || node.open != layer) {
       throw new IllegalStateException("layer " + layer.id + " is not open");
     }

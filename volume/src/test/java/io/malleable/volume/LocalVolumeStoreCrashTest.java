@@ -242,6 +242,31 @@ class LocalVolumeStoreCrashTest {
     assertFilledAfterRestart(files, disk, 3);
   }
 
+  /** What a sync that failed left in the page cache passes for durable when it is read again. */
+  @Test
+  void aDiskWhoseMapCouldNotBeSyncedIsWholeWhenItWasReopenedAndThePowerWasCut() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    UUID disk = UUID.randomUUID();
+    LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS);
+    store.create(disk, 1 << 20);
+    Volume volume = store.open(disk);
+    volume.write(0, filled(8192, (byte) 1));
+    volume.flush();
+    volume.write(1 << 18, filled(8192, (byte) 2));
+    String map =
+        files.list(StoreLayout.LAYERS).stream()
+            .filter(name -> name.endsWith(StoreLayout.MAP))
+            .findFirst()
+            .orElseThrow();
+    files.faultAtNext("sync layers/" + map, Fault.IO_ERROR);
+    assertThrows(IOException.class, volume::flush);
+    assertThrows(IOException.class, volume::close);
+    try (Volume again = store.open(disk)) {
+      again.write(1 << 19, filled(8192, (byte) 3));
+    }
+    assertFilledAfterRestart(files, disk, 1);
+  }
+
   private static ByteBuffer filled(int length, byte value) {
     byte[] bytes = new byte[length];
     Arrays.fill(bytes, value);
