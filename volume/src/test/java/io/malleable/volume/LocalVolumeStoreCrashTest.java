@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -33,9 +34,7 @@ class LocalVolumeStoreCrashTest {
   private static long callsOf(long seed) throws IOException {
     FaultyFiles files = new FaultyFiles();
     ModelRun model = new ModelRun(LocalVolumeStore.open(files, SETTINGS), seed);
-    for (int i = 0; i < STEPS; i++) {
-      model.step();
-    }
+    model.run(STEPS);
     return files.calls();
   }
 
@@ -59,19 +58,33 @@ class LocalVolumeStoreCrashTest {
     atEveryCall(LocalVolumeStoreCrashTest::cutPower);
   }
 
-  private static void cutPower(long seed, long call, FaultyFiles files) throws IOException {
+  /** What the store must hold then; null when the power went before it was open. */
+  private static @Nullable ModelRun runUntilPowerCut(long seed, long call, FaultyFiles files) {
     files.faultAt(call, Fault.POWER_CUT);
-    Random random = new Random(seed ^ call);
     ModelRun model = null;
     try {
       model = new ModelRun(LocalVolumeStore.open(files, SETTINGS), seed);
-      for (int i = 0; i < STEPS; i++) {
-        model.step();
-      }
+      model.run(STEPS);
     } catch (IOException e) {
       assertTrue(files.powerIsOff(), e::toString);
     }
-    FaultyFiles survivors = files.afterPowerCut(random);
+    return model;
+  }
+
+  /** So many operations, whatever becomes of each. */
+  private static void runThroughErrors(ModelRun model, int steps) {
+    for (int i = 0; i < steps; i++) {
+      try {
+        model.step();
+      } catch (IOException e) {
+        model.history().add("failed: " + e);
+      }
+    }
+  }
+
+  private static void cutPower(long seed, long call, FaultyFiles files) throws IOException {
+    ModelRun model = runUntilPowerCut(seed, call, files);
+    FaultyFiles survivors = files.afterPowerCut(new Random(seed ^ call));
     try (VolumeStore reopened = LocalVolumeStore.open(survivors, SETTINGS)) {
       if (model != null) {
         model.use(reopened);
@@ -287,16 +300,7 @@ class LocalVolumeStoreCrashTest {
 
   private static void cutPowerInRecovery(long seed, long call) throws IOException {
     FaultyFiles files = new FaultyFiles();
-    files.faultAt(call, Fault.POWER_CUT);
-    ModelRun model = null;
-    try {
-      model = new ModelRun(LocalVolumeStore.open(files, SETTINGS), seed);
-      for (int i = 0; i < STEPS; i++) {
-        model.step();
-      }
-    } catch (IOException e) {
-      assertTrue(files.powerIsOff(), e::toString);
-    }
+    ModelRun model = runUntilPowerCut(seed, call, files);
     FaultyFiles survivors = files.afterPowerCut(new Random(seed));
     boolean done = false;
     for (long second = 0; !done; second++) {
@@ -378,13 +382,7 @@ class LocalVolumeStoreCrashTest {
         return true;
       }
       model.use(store);
-      for (int i = 0; i < STEPS / 2; i++) {
-        try {
-          model.step();
-        } catch (IOException e) {
-          model.history().add("failed: " + e);
-        }
-      }
+      runThroughErrors(model, STEPS / 2);
       try {
         store.maintain();
         store.capacity();
@@ -431,13 +429,7 @@ class LocalVolumeStoreCrashTest {
       return;
     }
     try {
-      for (int i = 0; i < STEPS; i++) {
-        try {
-          model.step();
-        } catch (IOException e) {
-          model.history().add("failed: " + e);
-        }
-      }
+      runThroughErrors(model, STEPS);
       // A sync that failed in the background is told here at the latest.
       model.closeAll();
       model.checkAll();
