@@ -2,8 +2,6 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -20,8 +18,6 @@ import org.jspecify.annotations.Nullable;
  * The volume records and the layers they stand on. Guarded by the lock of {@link GuardedCatalogue}.
  */
 final class Catalogue {
-  private static final Logger LOG = System.getLogger(Catalogue.class.getName());
-
   private final StoreFiles files;
   private final LayerTable layers;
   private final Map<UUID, VolumeRecord> records = new HashMap<>();
@@ -37,189 +33,17 @@ final class Catalogue {
 
   private final Queue<String> garbage = new ArrayDeque<>();
 
-  /** What a store is opened for. */
-  enum Access {
-    MAINTAIN,
-    READ
-  }
-
   private Catalogue(StoreFiles files) {
     this.files = files;
     this.layers = new LayerTable(files);
   }
 
-  /**
-   * Reads what is there and, unless it is only looked at, removes what unfinished work left behind.
-   * A file that cannot be read makes only those volumes unusable that need it.
-   */
-  static Catalogue load(StoreFiles files, Access access) throws IOException {
-    boolean changing = access == Access.MAINTAIN;
-    if (changing) {
-      files.createDirectory(StoreLayout.VOLUMES);
-      files.createDirectory(StoreLayout.LAYERS);
-    }
+  /** What is found when a store is opened; see {@link StoreScan}. */
+  static Catalogue load(StoreFiles files, StoreScan.Access access) throws IOException {
     Catalogue catalogue = new Catalogue(files);
-    Leftovers leftovers = new Leftovers();
-    catalogue.loadVolumes(leftovers);
-    boolean complete = catalogue.loadLayers(leftovers);
-    if (changing) {
-      leftovers.outdated.forEach(catalogue::removeOutdated);
-    }
-    for (VolumeRecord volume : catalogue.records.values()) {
-      if (catalogue.layers.exists(volume.layer())) {
-        catalogue.layers.addVolume(volume.layer());
-      }
-    }
-    if (changing && complete && catalogue.damaged.isEmpty()) {
-      catalogue.deleteLater(catalogue.layers.collectAll());
-    } else {
-      catalogue.layers.keep(complete);
-    }
-    if (changing) {
-      leftovers.unfinished.forEach(catalogue::deleteUnfinished);
-      catalogue.deleteLater(leftovers.unneeded);
-    }
+    StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.records, catalogue.damaged);
+    catalogue.deleteLater(scan.run(access));
     return catalogue;
-  }
-
-  /**
-   * Files that are of no use any more.
-   *
-   * @param unfinished their names may be wanted again at any time
-   * @param unneeded those of layers
-   * @param outdated by name, each with the disk that must not be used as long as it is there
-   */
-  private record Leftovers(
-      List<String> unfinished, List<String> unneeded, Map<String, UUID> outdated) {
-    Leftovers() {
-      this(new ArrayList<>(), new ArrayList<>(), new HashMap<>());
-    }
-
-    void add(String directory, String name) {
-      if (name.endsWith(StoreLayout.TEMPORARY)) {
-        unfinished.add(directory + "/" + name);
-      } else {
-        LOG.log(Level.WARNING, "left alone, not a file of this store: {0}/{1}", directory, name);
-      }
-    }
-  }
-
-  /** What stays takes space until the next start, or until it is overwritten. */
-  private void deleteUnfinished(String name) {
-    try {
-      files.delete(name);
-    } catch (IOException e) {
-      LOG.log(Level.WARNING, "cannot delete the unfinished " + name, e);
-    }
-  }
-
-  private void removeOutdated(String name, UUID disk) {
-    try {
-      files.delete(name);
-      files.syncDirectory(StoreLayout.directoryOf(name));
-    } catch (IOException e) {
-      addDamaged(disk, new IOException("cannot delete the outdated " + name, e));
-      records.remove(disk);
-    }
-  }
-
-  private void loadVolumes(Leftovers leftovers) throws IOException {
-    for (String name : files.list(StoreLayout.VOLUMES)) {
-      UUID id = StoreLayout.idOrNull(name);
-      if (id == null) {
-        leftovers.add(StoreLayout.VOLUMES, name);
-        continue;
-      }
-      try {
-        records.put(id, VolumeRecord.read(files, id));
-      } catch (IOException e) {
-        addDamaged(id, e);
-      }
-    }
-  }
-
-  private void addDamaged(UUID volume, IOException e) {
-    LOG.log(Level.ERROR, "volume " + volume + " cannot be used", e);
-    damaged.put(volume, damage(e));
-  }
-
-  /** Why something cannot be used; never {@code UNAVAILABLE}, which is said of a whole store. */
-  private static VolumeException damage(IOException e) {
-    return e instanceof VolumeException known
-        ? known
-        : new VolumeException(Reason.CORRUPT, "it cannot be read: " + e.getMessage(), e);
-  }
-
-  /** Whether every layer that a volume stands on could be read. */
-  private boolean loadLayers(Leftovers leftovers) throws IOException {
-    Map<UUID, Optional<UUID>> parents = new HashMap<>();
-    Map<UUID, VolumeException> unreadable = new HashMap<>();
-    List<String> names = files.list(StoreLayout.LAYERS);
-    for (String name : names) {
-      UUID id = StoreLayout.idOrNull(stem(name));
-      if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
-        leftovers.add(StoreLayout.LAYERS, name);
-      } else if (name.endsWith(StoreLayout.MAP)) {
-        try {
-          parents.put(id, MapLog.Header.read(files, id).parent());
-        } catch (IOException e) {
-          unreadable.put(id, damage(e));
-        }
-      }
-    }
-    layers.load(parents, unreadable);
-    Set<UUID> missing = missing(parents);
-    for (UUID layer : missing) {
-      LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
-    }
-    for (String name : names) {
-      UUID id = StoreLayout.idOrNull(stem(name));
-      if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
-        continue;
-      }
-      if (parents.containsKey(id)) {
-        loadExtra(id, name, leftovers);
-      } else if (missing.isEmpty() && damaged.isEmpty()) {
-        // Its creation, or its deletion, was cut off.
-        leftovers.unneeded.add(StoreLayout.LAYERS + "/" + name);
-      }
-    }
-    return missing.isEmpty();
-  }
-
-  /** Layers that volumes stand on, directly or not, and whose maps are absent or unreadable. */
-  private Set<UUID> missing(Map<UUID, Optional<UUID>> parents) {
-    Set<UUID> missing = new HashSet<>();
-    Set<UUID> seen = new HashSet<>();
-    for (VolumeRecord volume : records.values()) {
-      Optional<UUID> layer = Optional.of(volume.layer());
-      while (layer.isPresent() && seen.add(layer.get())) {
-        if (!parents.containsKey(layer.get())) {
-          missing.add(layer.get());
-        }
-        layer = parents.getOrDefault(layer.get(), Optional.empty());
-      }
-    }
-    return missing;
-  }
-
-  private void loadExtra(UUID layer, String name, Leftovers leftovers) {
-    boolean sums = name.endsWith(StoreLayout.SUMS);
-    boolean pack = name.endsWith(StoreLayout.PACK);
-    Optional<UUID> disk = sums || pack ? diskOn(layer) : Optional.empty();
-    if (disk.isPresent()) {
-      // Made while the layer passed for frozen: not of what is written to it from now on.
-      leftovers.outdated.put(StoreLayout.LAYERS + "/" + name, disk.get());
-    } else if (sums) {
-      layers.addSums(layer);
-    } else if (pack) {
-      layers.packs().load(layer);
-    }
-  }
-
-  private static String stem(String name) {
-    int dot = name.indexOf('.');
-    return dot < 0 ? name : name.substring(0, dot);
   }
 
   LayerTable layers() {
@@ -248,12 +72,7 @@ final class Catalogue {
 
   /** The disk that writes to the layer, if one does. */
   Optional<UUID> diskOn(UUID layer) {
-    for (VolumeRecord volume : records.values()) {
-      if (!volume.sealed() && volume.layer().equals(layer)) {
-        return Optional.of(volume.id());
-      }
-    }
-    return Optional.empty();
+    return VolumeRecord.writingTo(layer, records.values());
   }
 
   Map<UUID, VolumeException> damagedVolumes() {

@@ -114,7 +114,7 @@ public final class LocalVolumeStore implements VolumeStore {
 
   private static LocalVolumeStore open(
       StoreFiles files, Settings settings, @Nullable DirectoryLock lock) throws IOException {
-    Catalogue catalogue = Catalogue.load(files, Catalogue.Access.MAINTAIN);
+    Catalogue catalogue = Catalogue.load(files, StoreScan.Access.MAINTAIN);
     LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, lock);
     store.intents.load(WriteIntent.replayAll(files, store));
     return store;
@@ -130,7 +130,7 @@ public final class LocalVolumeStore implements VolumeStore {
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
       StoreFiles files = new ReadOnlyFiles(new LocalFiles(directory));
-      Catalogue catalogue = Catalogue.load(files, Catalogue.Access.READ);
+      Catalogue catalogue = Catalogue.load(files, StoreScan.Access.READ);
       return new LocalVolumeStore(files, Settings.defaults(), catalogue, lock);
     } catch (IOException | RuntimeException e) {
       lock.close();
