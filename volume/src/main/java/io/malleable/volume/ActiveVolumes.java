@@ -102,7 +102,8 @@ final class ActiveVolumes {
   }
 
   /**
-   * Waits, with the lock given back, for maintenance that has the volume to itself.
+   * Under the lock, which is given back meanwhile: waits for maintenance that has the volume to
+   * itself.
    *
    * @throws VolumeException {@code IN_USE}, or {@code UNAVAILABLE} if the store was closed
    *     meanwhile
