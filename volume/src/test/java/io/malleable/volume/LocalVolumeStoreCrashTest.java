@@ -435,6 +435,8 @@ class LocalVolumeStoreCrashTest {
       model.checkAll();
       store.close();
       assertEquals(List.of(), files.openFiles(), "files left open");
+      model.use(LocalVolumeStore.open(files.afterPowerCut(new Random(seed ^ call)), SETTINGS));
+      model.checkAllAfterPowerCut();
       model.use(LocalVolumeStore.open(files.repaired(), SETTINGS));
       model.checkAll();
     } catch (AssertionError | IOException e) {

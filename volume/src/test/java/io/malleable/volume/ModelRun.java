@@ -615,6 +615,8 @@ final class ModelRun {
         close(volume);
       }
     }
+    // One that failed was answered so; what it was to write may have been overwritten since.
+    unanswered = null;
     check(false);
   }
 
