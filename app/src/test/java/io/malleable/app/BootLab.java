@@ -106,8 +106,9 @@ final class BootLab implements AutoCloseable {
     String timeline;
     try {
       timeline = timeline(node);
-    } catch (CommandFailure e) {
-      timeline = String.valueOf(e.getMessage());
+    } catch (RuntimeException e) {
+      // A server that is dead, for instance; what it is asked for must be told all the same.
+      timeline = e.toString();
     }
     return timeline + "\n" + server.logTail();
   }

@@ -86,6 +86,18 @@ final class ServeCommandTest {
   }
 
   @Test
+  void aServerThatCannotLoadSqliteSaysWhereItMay() throws Exception {
+    Path absent = directory.resolve("absent");
+    ServeProcess server =
+        ServeProcess.launch(
+            directory.resolve("data"),
+            Map.of("JAVA_TOOL_OPTIONS", "-Dorg.sqlite.tmpdir=" + absent));
+    assertEquals(1, server.awaitExit(), server::log);
+    assertTrue(server.log().contains("cannot be loaded from " + absent), server::log);
+    assertTrue(server.log().contains("M2_JAVA_OPTS=-Dorg.sqlite.tmpdir=DIR"), server::log);
+  }
+
+  @Test
   void settingsThatCannotBeUsedAreAllNamedAndNothingStarts() throws Exception {
     Path data = directory.resolve("data");
     ServeProcess server =

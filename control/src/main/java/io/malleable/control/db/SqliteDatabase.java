@@ -20,6 +20,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import org.jdbi.v3.core.Jdbi;
 import org.jdbi.v3.core.JdbiException;
+import org.sqlite.NativeLibraryNotFoundException;
 import org.sqlite.SQLiteConfig;
 import org.sqlite.SQLiteDataSource;
 
@@ -99,7 +100,9 @@ public final class SqliteDatabase implements Database {
     Files.createDirectories(directory);
     try (DirectoryStream<Path> left = Files.newDirectoryStream(directory)) {
       for (Path each : left) {
-        Files.delete(each);
+        if (!Files.isDirectory(each)) {
+          Files.delete(each);
+        }
       }
     }
     System.setProperty(LIBRARY_DIRECTORY, directory.toString());
@@ -178,6 +181,18 @@ public final class SqliteDatabase implements Database {
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
       if (cause instanceof ControlException known) {
         return known;
+      }
+      if (cause instanceof NativeLibraryNotFoundException) {
+        return ControlException.of(
+                ErrorCode.DATABASE_FAILED,
+                "SQLite's library cannot be loaded from "
+                    + System.getProperty(LIBRARY_DIRECTORY)
+                    + ": "
+                    + cause.getMessage(),
+                "If that is mounted noexec, name a directory that is not: M2_JAVA_OPTS=-D"
+                    + LIBRARY_DIRECTORY
+                    + "=DIR m2 serve")
+            .causedBy(e);
       }
     }
     return ControlException.of(
