@@ -19,7 +19,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,7 +32,6 @@ final class DebianScenario {
   /** A machine that writes nothing for so long is stuck; a busy host only makes it slow. */
   private static final Duration SILENCE_LIMIT = Duration.ofMinutes(8);
 
-  private static final Duration POLL = Duration.ofMillis(500);
   private static final int CONSOLE_TAIL_CHARS = 6000;
   private static final PrintStream OUT = System.out;
 
@@ -199,18 +197,19 @@ final class DebianScenario {
   }
 
   private void awaitReady(ApiClient api, String node) throws Exception {
-    long[] state = {System.nanoTime(), -1};
+    Patience silence = new Patience(SILENCE_LIMIT);
+    long[] seen = {-1};
     await(
         BOOT_LIMIT,
         node + " ready",
         () -> {
           long length = consoleOf(node).length();
-          if (length != state[1]) {
-            state[0] = System.nanoTime();
-            state[1] = length;
+          if (length != seen[0]) {
+            silence.renew();
+            seen[0] = length;
           }
           check(
-              System.nanoTime() - state[0] < SILENCE_LIMIT.toNanos(),
+              silence.waitOn(),
               node + " goes on: " + api.get("/v1/nodes/{}", node).toPrettyString() + console(node));
           return stage(api, node, "ready") != null;
         });
@@ -325,17 +324,9 @@ final class DebianScenario {
     check(process.waitFor() == 0, String.join(" ", command) + ": " + said);
   }
 
-  private interface Condition {
-    boolean holds() throws Exception;
-  }
-
-  private static void await(Duration limit, String what, Condition condition) throws Exception {
-    long start = System.nanoTime();
-    while (!condition.holds()) {
-      check(System.nanoTime() - start < limit.toNanos(), what + " within " + limit);
-      LockSupport.parkNanos(POLL.toNanos());
-    }
-    OUT.printf("%s: %.1f s%n", what, (System.nanoTime() - start) / 1e9);
+  private static void await(Duration limit, String what, Patience.Condition condition)
+      throws Exception {
+    Patience.await(OUT, limit, what, condition);
   }
 
   private static void check(boolean good, String what) {

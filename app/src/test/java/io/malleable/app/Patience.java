@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import java.io.PrintStream;
 import java.time.Duration;
 import java.util.concurrent.locks.LockSupport;
 
@@ -15,6 +16,24 @@ final class Patience {
 
   Patience(Duration limit) {
     this.limit = limit.dividedBy(POLL);
+  }
+
+  /** What may be so after a while. */
+  interface Condition {
+    boolean holds() throws Exception;
+  }
+
+  /** Waits until something is so, and says how long that took. */
+  static void await(PrintStream out, Duration limit, String what, Condition condition)
+      throws Exception {
+    long start = System.nanoTime();
+    Patience patience = new Patience(limit);
+    while (!condition.holds()) {
+      if (!patience.waitOn()) {
+        throw new AssertionError("not so: " + what + " within " + limit);
+      }
+    }
+    out.printf("%s: %.1f s%n", what, (System.nanoTime() - start) / 1e9);
   }
 
   /** Lets some time pass; false when there has been enough. */

@@ -20,7 +20,6 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 
 /**
  * What {@link RackTest} runs in a network namespace; speaks to people, and throws when it fails.
@@ -398,17 +397,9 @@ final class RackScenario {
     check(process.waitFor() == 0, String.join(" ", command) + ": " + said);
   }
 
-  private interface Condition {
-    boolean holds() throws Exception;
-  }
-
-  private static void await(Duration limit, String what, Condition condition) throws Exception {
-    long start = System.nanoTime();
-    while (!condition.holds()) {
-      check(System.nanoTime() - start < limit.toNanos(), what + " within " + limit);
-      LockSupport.parkNanos(Duration.ofMillis(200).toNanos());
-    }
-    OUT.printf("%s: %.1f s%n", what, (System.nanoTime() - start) / 1e9);
+  private static void await(Duration limit, String what, Patience.Condition condition)
+      throws Exception {
+    Patience.await(OUT, limit, what, condition);
   }
 
   private static void check(boolean good, String what) {
