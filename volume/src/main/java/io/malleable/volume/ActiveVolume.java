@@ -188,13 +188,17 @@ final class ActiveVolume {
    * @return false, and nothing done, when a snapshot has frozen that layer
    */
   boolean copyUp(LayerWriter writer, long firstBlock, ByteBuffer buffer) throws IOException {
+    return whileWriting(writer, () -> writer.copyUp(firstBlock, buffer, state.chain));
+  }
+
+  /** A step of a long change of the writer's layer; as {@link #copyUp}. */
+  boolean whileWriting(LayerWriter writer, LayerWriter.Step step) throws IOException {
     long stamp = gate.readLock();
     try {
-      State now = state;
-      if (now.writer != writer) {
+      if (state.writer != writer) {
         return false;
       }
-      writer.copyUp(firstBlock, buffer, now.chain);
+      step.run();
       return true;
     } finally {
       gate.unlockRead(stamp);

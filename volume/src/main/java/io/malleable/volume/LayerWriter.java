@@ -20,7 +20,8 @@ import java.util.function.BooleanSupplier;
  *
  * <p>A merge that takes blocks over into a frozen layer does it the other way round: volumes read
  * from that layer that are not told when the merge fails, and the blocks still lie in the layer
- * below. So there the map in memory follows the one on disk.
+ * below. So there the map in memory follows the one on disk. One that takes them over into the
+ * layer of a disk therefore ends when a snapshot freezes that: see {@link Gate}.
  */
 final class LayerWriter {
   private static final Logger LOG = System.getLogger(LayerWriter.class.getName());
@@ -54,6 +55,20 @@ final class LayerWriter {
 
     /** A merge of a frozen layer, which any number of volumes read from meanwhile. */
     MERGE
+  }
+
+  /** A part of what is merged, after which others may have their turn. */
+  interface Step {
+    void run() throws IOException;
+  }
+
+  /**
+   * Whether the writer still writes for its owner. What a step marks before a snapshot closes the
+   * gate is flushed with the rest of what it freezes; the owner is told if that fails.
+   */
+  interface Gate {
+    /** False, and nothing done, when the layer was frozen. */
+    boolean pass(Step step) throws IOException;
   }
 
   LayerWriter(Layer layer, StoreFiles files, SpaceGuard space, Owner owner) {
@@ -287,9 +302,10 @@ final class LayerWriter {
    * Takes over what the layer just below says and this one does not, so that the one below is not
    * needed any more.
    *
-   * @return whether it was done; not when asked to stop, or when the layer needs nothing below
+   * @return whether it was done; not when asked to stop, when a snapshot has frozen the layer of a
+   *     disk, or when the layer needs nothing below
    */
-  boolean absorb(Layer below, BooleanSupplier stop) throws IOException {
+  boolean absorb(Layer below, BooleanSupplier stop, Gate gate) throws IOException {
     RunList runs = new RunList();
     below.map.forEachRun(runs::add);
     ByteBuffer buffer = ByteBuffer.allocateDirect(ABSORB_BLOCKS << BlockMap.BLOCK_SHIFT);
@@ -301,13 +317,26 @@ final class LayerWriter {
           flushAbsorbed();
           return false;
         }
-        if (absorb(below, block, Math.min(end, block + ABSORB_BLOCKS), buffer)) {
+        long first = block;
+        if (!gate.pass(() -> absorb(below, first, Math.min(end, first + ABSORB_BLOCKS), buffer))) {
+          return false;
+        }
+        if (flushDue()) {
           flushAbsorbed();
         }
       }
     }
     flushAbsorbed();
     return true;
+  }
+
+  private boolean flushDue() {
+    allocation.lock();
+    try {
+      return flusher.due();
+    } finally {
+      allocation.unlock();
+    }
   }
 
   private void flushAbsorbed() throws IOException {
@@ -324,8 +353,8 @@ final class LayerWriter {
     }
   }
 
-  /** As above, for blocks of one state; returns whether it is time for a flush. */
-  private boolean absorb(Layer below, long firstBlock, long endBlock, ByteBuffer buffer)
+  /** As above, for blocks of one state. */
+  private void absorb(Layer below, long firstBlock, long endBlock, ByteBuffer buffer)
       throws IOException {
     int state = below.map.stateOf(firstBlock);
     allocation.lock();
@@ -351,7 +380,6 @@ final class LayerWriter {
         }
         markAbsorbed(first, block - first, state);
       }
-      return flusher.due();
     } catch (IOException e) {
       throw LayerFlusher.outOfSpaceOr(e);
     } finally {

@@ -31,7 +31,7 @@ final class Merging {
   /** Done, or tried in vain; tried again when something was deleted. */
   private final Set<LayerTable.Orphan> seen = new HashSet<>();
 
-  /** Ended because somebody wanted the disk. */
+  /** Ended because somebody wanted the disk, or took a snapshot of it: gone on with soon. */
   private final Set<LayerTable.Orphan> unfinished = new HashSet<>();
 
   Merging(
@@ -160,7 +160,16 @@ final class Merging {
     if (!guard.with(catalogue -> prepareToChange(catalogue, merge, merge.above))) {
       return;
     }
-    if (merge.writer.absorb(merge.below, () -> endWanted(merge))) {
+    ActiveVolume disk = merge.disk;
+    LayerWriter.Gate gate =
+        step -> {
+          if (disk != null) {
+            return disk.whileWriting(merge.writer, step);
+          }
+          step.run();
+          return true;
+        };
+    if (merge.writer.absorb(merge.below, () -> endWanted(merge), gate)) {
       guard.with(catalogue -> finish(catalogue, merge));
     } else {
       unfinished.add(merge.orphan);

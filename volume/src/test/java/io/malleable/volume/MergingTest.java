@@ -8,6 +8,7 @@ import io.malleable.volume.LocalVolumeStore.Settings;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.UUID;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -80,19 +81,8 @@ class MergingTest {
       }
     }
 
-    /** What the storage loses must not be read from there, as long as it lies in another place. */
     void assertFrozenLayersSayNoMoreThanIsDurable() throws IOException {
-      for (Layer layer : store.frozenViews().iterator().next().layers()) {
-        for (int seed = 0; seed < 10; seed++) {
-          BlockMap durable = new BlockMap();
-          MapLog.open(files.afterPowerCut(new Random(seed)), layer.id, durable).close();
-          for (int block = 0; block < BLOCKS; block++) {
-            int state = layer.map.stateOf(block);
-            assertTrue(
-                state == BlockMap.ABSENT || state == durable.stateOf(block), "block " + block);
-          }
-        }
-      }
+      assertSayNoMoreThanIsDurable(store.frozenViews().iterator().next().layers(), files);
     }
 
     void assertDiskAfterPowerCut() throws IOException {
@@ -105,7 +95,22 @@ class MergingTest {
     }
   }
 
-  private static void assertHolds(byte[] expected, VolumeStore store, UUID id) throws IOException {
+  /** What the storage loses must not be read from there, as long as it lies in another place. */
+  static void assertSayNoMoreThanIsDurable(List<Layer> layers, FaultyFiles files)
+      throws IOException {
+    for (Layer layer : layers) {
+      for (int seed = 0; seed < 10; seed++) {
+        BlockMap durable = new BlockMap();
+        MapLog.open(files.afterPowerCut(new Random(seed)), layer.id, durable).close();
+        for (int block = 0; block < BLOCKS; block++) {
+          int state = layer.map.stateOf(block);
+          assertTrue(state == BlockMap.ABSENT || state == durable.stateOf(block), "block " + block);
+        }
+      }
+    }
+  }
+
+  static void assertHolds(byte[] expected, VolumeStore store, UUID id) throws IOException {
     ByteBuffer found = ByteBuffer.allocate(expected.length);
     try (Volume volume = store.open(id)) {
       volume.read(0, found);
