@@ -151,6 +151,7 @@ final class Packing {
     for (ChainView view : volumes.frozenViews()) {
       UUID top = view.layers().getFirst().id;
       if (view.sourceCount() >= settings.packedDepth()
+          && allReliable(view)
           && catalogue.layers().exists(top)
           && catalogue.frozenOnDisk(top)
           && !failed.contains(top)
@@ -159,6 +160,11 @@ final class Packing {
       }
     }
     return null;
+  }
+
+  /** What a failed sync has lost is zeroes when it is read once more; a pack would keep them. */
+  private static boolean allReliable(ChainView view) {
+    return view.layers().stream().allMatch(layer -> layer.failure() == null);
   }
 
   /**

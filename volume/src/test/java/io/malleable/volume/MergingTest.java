@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.UUID;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -161,6 +162,38 @@ class MergingTest {
           "%s at %s, after %s: %s".formatted(fault, chain.files.faultedCall(), phase, e), e);
     }
     return !chain.files.faultedCall().isEmpty();
+  }
+
+  @Test
+  void aChainWithALayerWhoseSyncFailedIsPackedWhenItWasOpenedAnew() throws IOException {
+    FaultyFiles files = new FaultyFiles();
+    LocalVolumeStore store = LocalVolumeStore.open(files, new Settings(0, 3));
+    UUID disk = UUID.randomUUID();
+    UUID middle = UUID.randomUUID();
+    byte[] content = new byte[BLOCKS * BLOCK_BYTES];
+    store.create(disk, content.length);
+    Volume volume = store.open(disk);
+    for (int i = 0; i < 6; i++) {
+      Chain.put(volume, content, i, i + 1);
+      store.snapshot(i == 2 ? middle : UUID.randomUUID(), disk);
+    }
+    store.delete(middle);
+    files.faultAtNext("sync layers/", Fault.IO_ERROR);
+    store.maintain();
+    assertTrue(files.faultedCall().startsWith("sync layers/"), files.faultedCall());
+    assertEquals(0, packs(files), "packs that may hold what is lost");
+    volume.close();
+    try (Volume again = store.open(disk)) {
+      store.maintain();
+      assertEquals(1, packs(files));
+      ByteBuffer found = ByteBuffer.allocate(content.length);
+      again.read(0, found);
+      assertEquals(ByteBuffer.wrap(content), found.flip());
+    }
+  }
+
+  private static long packs(FaultyFiles files) throws IOException {
+    return files.list(StoreLayout.LAYERS).stream().filter(name -> name.endsWith(".pack")).count();
   }
 
   private static void assertHoldsOpen(Chain chain) throws IOException {
