@@ -39,6 +39,9 @@ final class Maintainer {
         work.run();
       } catch (IOException | RuntimeException e) {
         LOG.log(Level.WARNING, "maintenance of the volume store stopped; next try later", e);
+      } catch (Error e) {
+        // Memory that was short may be there at the next try; without this thread there is none.
+        LOG.log(Level.ERROR, "maintenance of the volume store stopped; next try later", e);
       }
     }
   }
