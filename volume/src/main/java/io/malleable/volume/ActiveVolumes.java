@@ -94,11 +94,14 @@ final class ActiveVolumes {
     }
     // Not a reason for maintenance by itself: that uses volumes too, and would never end.
     letGo.signalAll();
-    List<String> garbage = catalogue.layers().release(volume.nearest());
-    if (!garbage.isEmpty()) {
-      catalogue.deleteLater(garbage);
-      maintainer.soon();
-    }
+    catalogue
+        .layers()
+        .release(
+            volume.nearest(),
+            garbage -> {
+              catalogue.deleteLater(garbage);
+              maintainer.soon();
+            });
   }
 
   /**

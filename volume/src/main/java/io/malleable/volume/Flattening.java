@@ -87,7 +87,7 @@ final class Flattening {
     Layer below = catalogue.layers().putOnGround(disk.nearest());
     disk.rebase();
     if (below != null) {
-      catalogue.deleteLater(catalogue.layers().release(below));
+      catalogue.layers().release(below, catalogue::deleteLater);
     }
     maintenance.tryAgainSoon();
     VolumeRecord volume = catalogue.get(disk.id());

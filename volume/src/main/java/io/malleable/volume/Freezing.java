@@ -52,7 +52,7 @@ final class Freezing {
     VolumeRecord after = before.withLayer(fresh);
     try {
       Layer top = catalogue.layers().acquire(fresh);
-      catalogue.layers().release(disk.nearest());
+      catalogue.layers().release(disk.nearest(), catalogue::deleteLater);
       disk.putOnTop(top, after);
     } catch (IOException e) {
       catalogue.collect(fresh);

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -392,9 +393,9 @@ final class LayerTable {
   /**
    * One user less; closes what nobody uses.
    *
-   * @return files to delete, as {@link #removeVolume}
+   * @param deleteLater takes the files to delete, if there are any, also when one cannot be closed
    */
-  List<String> release(Layer layer) throws IOException {
+  void release(Layer layer, Consumer<List<String>> deleteLater) throws IOException {
     List<String> garbage = new ArrayList<>();
     LayerNode node = nodeInUse(layer);
     node.users--;
@@ -403,17 +404,23 @@ final class LayerTable {
       try {
         closeNode(node);
       } catch (IOException e) {
-        failure = e;
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
       }
       if (doomed.remove(node.id) != null) {
         garbage.addAll(filesOf(node.id));
       }
       node = node.below;
     }
+    if (!garbage.isEmpty()) {
+      deleteLater.accept(garbage);
+    }
     if (failure != null) {
       throw failure;
     }
-    return garbage;
   }
 
   List<UUID> all() {

@@ -115,7 +115,7 @@ final class Maintenance {
       if (published) {
         catalogue.layers().addSums(layer.id);
       }
-      catalogue.deleteLater(catalogue.layers().release(layer));
+      catalogue.layers().release(layer, catalogue::deleteLater);
       return null;
     });
     return true;

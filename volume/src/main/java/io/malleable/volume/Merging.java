@@ -140,7 +140,7 @@ final class Merging {
     try {
       releaseAbove(catalogue, merge.above, merge.disk);
     } finally {
-      catalogue.deleteLater(catalogue.layers().release(merge.below));
+      catalogue.layers().release(merge.below, catalogue::deleteLater);
     }
     return null;
   }
@@ -148,7 +148,7 @@ final class Merging {
   private void releaseAbove(Catalogue catalogue, Layer above, @Nullable ActiveVolume active)
       throws IOException {
     if (active == null) {
-      catalogue.deleteLater(catalogue.layers().release(above));
+      catalogue.layers().release(above, catalogue::deleteLater);
     } else {
       volumes.deactivateForMaintenance(catalogue, active);
     }
@@ -230,7 +230,7 @@ final class Merging {
       }
       Layer bypassed = layers.bypass(merge.above);
       volumes.rebaseAll(bypassed);
-      catalogue.deleteLater(layers.release(bypassed));
+      layers.release(bypassed, catalogue::deleteLater);
     }
     return null;
   }

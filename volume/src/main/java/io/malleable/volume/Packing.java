@@ -140,7 +140,7 @@ final class Packing {
       LOG.log(Level.WARNING, "cannot pack layer " + candidate.top.id + " and those below it", e);
     } finally {
       guard.with(catalogue -> {
-        catalogue.deleteLater(catalogue.layers().release(candidate.top));
+        catalogue.layers().release(candidate.top, catalogue::deleteLater);
         return null;
       });
     }

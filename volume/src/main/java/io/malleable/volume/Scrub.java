@@ -117,7 +117,7 @@ final class Scrub {
       scrub(new Content(id, layer.map, layer.data, layer.sums()));
     } finally {
       guard.with(catalogue -> {
-        catalogue.deleteLater(catalogue.layers().release(layer));
+        catalogue.layers().release(layer, catalogue::deleteLater);
         return null;
       });
     }

@@ -69,7 +69,7 @@ class ChainMemoryTest {
       held = usedBytes() - before;
     }
     assertEquals(PAGES, view.layers().getFirst().map.dataBlocks());
-    table.release(top);
+    table.release(top, garbage -> {});
     assertTrue(held < LIMIT_BYTES, "it needs " + held + " bytes");
   }
 

@@ -1,6 +1,7 @@
 package io.malleable.volume;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.FaultyFiles.Fault;
@@ -190,6 +191,19 @@ class MergingTest {
       again.read(0, found);
       assertEquals(ByteBuffer.wrap(content), found.flip());
     }
+  }
+
+  @Test
+  void aMergedLayerThatCannotBeClosedIsDeletedAllTheSame() throws IOException {
+    Chain chain = new Chain();
+    UUID merged = chain.store.frozenViews().iterator().next().layers().getLast().id;
+    chain.store.delete(chain.lower);
+    chain.files.faultAtNext("close " + StoreLayout.data(merged), Fault.IO_ERROR);
+    assertThrows(IOException.class, chain.store::maintain);
+    chain.store.maintain();
+    List<String> left = chain.files.list(StoreLayout.LAYERS);
+    assertTrue(left.stream().noneMatch(name -> name.contains(merged.toString())), left::toString);
+    assertHolds(chain.inUpper, chain.store, chain.upper);
   }
 
   private static long packs(FaultyFiles files) throws IOException {
