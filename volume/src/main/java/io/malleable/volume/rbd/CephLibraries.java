@@ -61,7 +61,10 @@ final class CephLibraries {
   final MethodHandle radosBufferFree;
   final MethodHandle radosGetAddrs;
   final MethodHandle radosAioCreateCompletion2;
-  final MethodHandle radosAioExec;
+  final MethodHandle radosCreateReadOp;
+  final MethodHandle radosReleaseReadOp;
+  final MethodHandle radosReadOpExecUserBuf;
+  final MethodHandle radosAioReadOpOperate;
   final MethodHandle radosAioWaitForComplete;
   final MethodHandle radosAioGetReturnValue;
   final MethodHandle radosAioRelease;
@@ -143,20 +146,31 @@ final class CephLibraries {
     radosGetAddrs = bind(rados, "rados_getaddrs", JAVA_INT, POINTER, POINTER);
     radosAioCreateCompletion2 =
         bind(rados, "rados_aio_create_completion2", JAVA_INT, POINTER, POINTER, POINTER);
-    radosAioExec =
-        bind(
+    radosCreateReadOp = bind(rados, "rados_create_read_op", POINTER);
+    radosReleaseReadOp = bindVoid(rados, "rados_release_read_op", POINTER);
+    radosReadOpExecUserBuf =
+        bindVoid(
             rados,
-            "rados_aio_exec",
-            JAVA_INT,
-            POINTER,
-            POINTER,
+            "rados_read_op_exec_user_buf",
             POINTER,
             POINTER,
             POINTER,
             POINTER,
             SIZE_T,
             POINTER,
-            SIZE_T);
+            SIZE_T,
+            POINTER,
+            POINTER);
+    radosAioReadOpOperate =
+        bind(
+            rados,
+            "rados_aio_read_op_operate",
+            JAVA_INT,
+            POINTER,
+            POINTER,
+            POINTER,
+            POINTER,
+            JAVA_INT);
     radosAioWaitForComplete = bind(rados, "rados_aio_wait_for_complete", JAVA_INT, POINTER);
     radosAioGetReturnValue = bind(rados, "rados_aio_get_return_value", JAVA_INT, POINTER);
     radosAioRelease = bindVoid(rados, "rados_aio_release", POINTER);

@@ -63,6 +63,12 @@ record Lineage(Optional<UUID> parent, Optional<UUID> snapshotOf) {
     }
   }
 
+  /** Of the image {@code name}, whose metadata is longer than any record. */
+  static VolumeException tooLong(String name) {
+    return new VolumeException(
+        Reason.CORRUPT, "image " + name + " has metadata m2.volume that is too long for a record");
+  }
+
   private static VolumeException corrupt(String name, String text, @Nullable Exception cause) {
     String message = "image " + name + " has the metadata m2.volume=\"" + text + "\"";
     return cause == null

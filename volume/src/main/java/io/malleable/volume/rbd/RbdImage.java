@@ -22,7 +22,9 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /** An open image: its metadata, snapshots and locks. I/O is in {@link RbdIo}. */
 final class RbdImage implements AutoCloseable {
-  private static final int MAX_METADATA_BYTES = 1024;
+  /** Of one value. */
+  static final int MAX_METADATA_BYTES = 1024;
+
   private static final int MAX_OWNERS = 8;
   private static final long SNAP_INFO_BYTES = 24;
   private static final int MAX_SNAPSHOTS = 4096;
@@ -116,6 +118,18 @@ final class RbdImage implements AutoCloseable {
     } catch (CephException e) {
       if (e.errno() == CephException.ENOENT) {
         return Optional.empty();
+      }
+      throw e;
+    }
+  }
+
+  /** Whether there is such metadata, however long. */
+  boolean hasMetadata(String key) throws IOException {
+    try {
+      return metadata(key).isPresent();
+    } catch (CephException e) {
+      if (e.errno() == CephException.ERANGE) {
+        return true;
       }
       throw e;
     }

@@ -57,10 +57,22 @@ final class RbdImages {
     T ask(RbdImage image, Lineage lineage) throws IOException;
   }
 
+  /** Absent when the image is no volume. */
+  private static Optional<String> record(UUID id, RbdImage image) throws IOException {
+    try {
+      return image.metadata(RECORD);
+    } catch (CephException e) {
+      if (e.errno() == CephException.ERANGE) {
+        throw Lineage.tooLong(id.toString());
+      }
+      throw e;
+    }
+  }
+
   /** Empty when there is no such volume. */
   private <T> Optional<T> ask(UUID id, Question<T> question) throws IOException {
     try (RbdImage image = cluster.open(id.toString(), "")) {
-      Optional<String> text = image.metadata(RECORD);
+      Optional<String> text = record(id, image);
       return text.isEmpty()
           ? Optional.empty()
           : Optional.of(question.ask(image, Lineage.parse(id.toString(), text.get())));
@@ -168,10 +180,13 @@ final class RbdImages {
    */
   Map<UUID, Lineage> lineages() throws IOException {
     Map<UUID, Lineage> lineages = new LinkedHashMap<>();
-    for (Map.Entry<UUID, String> entry : records.read().entrySet()) {
+    for (Map.Entry<UUID, Optional<String>> entry : records.read().entrySet()) {
       UUID id = entry.getKey();
       try {
-        lineages.put(id, Lineage.parse(id.toString(), entry.getValue()));
+        if (entry.getValue().isEmpty()) {
+          throw Lineage.tooLong(id.toString());
+        }
+        lineages.put(id, Lineage.parse(id.toString(), entry.getValue().get()));
         named.remove(id);
       } catch (VolumeException e) {
         if (named.add(id)) {
@@ -234,7 +249,7 @@ final class RbdImages {
   /** The volume if it is whole; the remainder of an unfinished call is cleared away. */
   Optional<Facts> existing(UUID id) throws IOException {
     try (RbdImage image = cluster.open(id.toString(), "")) {
-      Optional<String> text = image.metadata(RECORD);
+      Optional<String> text = record(id, image);
       if (text.isPresent()) {
         return Optional.of(facts(image, Lineage.parse(id.toString(), text.get())));
       }

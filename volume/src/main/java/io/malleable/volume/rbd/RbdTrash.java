@@ -101,7 +101,7 @@ final class RbdTrash implements AutoCloseable {
   private boolean purge(String id) throws IOException {
     Optional<String> parent;
     try (RbdImage image = cluster.openTrashed(id)) {
-      if (image.metadata(RbdImages.RECORD).isEmpty()) {
+      if (!image.hasMetadata(RbdImages.RECORD)) {
         waiting.add(id); // somebody else's: the pool's trash is not ours alone
         return false;
       }

@@ -9,10 +9,13 @@ import io.malleable.volume.Capacity;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
+import io.malleable.volume.VolumeInfo;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.junit.jupiter.api.AfterAll;
@@ -208,6 +211,34 @@ final class RbdSharedPoolTest {
       cluster.rbd("image-meta", "set", spec(bad), "m2.volume", "1 x -");
       store.delete(bad);
       assertEquals(List.of(good.toString()), lines("ls", config.pool()));
+    }
+  }
+
+  @Test
+  void aRecordThatIsTooLongIsNamedAndHindersNothingElse() throws Exception {
+    try (RbdVolumeStore store = RbdVolumeStore.open(config)) {
+      Set<UUID> all = new HashSet<>();
+      for (int i = 0; i < 5; i++) {
+        UUID volume = UUID.randomUUID();
+        store.create(volume, MIB);
+        all.add(volume);
+      }
+      UUID bad = all.iterator().next();
+      Set<UUID> good = new HashSet<>(all);
+      good.remove(bad);
+      for (int bytes : List.of(1023, 1024, 1025, 2_000, 100_000)) {
+        cluster.rbd("image-meta", "set", spec(bad), "m2.volume", "x".repeat(bytes));
+        assertEquals(good, store.usable(all), bytes + " bytes");
+        assertEquals(good, Set.copyOf(store.list().stream().map(VolumeInfo::id).toList()));
+        VolumeException error = assertThrows(VolumeException.class, () -> store.find(bad));
+        assertEquals(Reason.CORRUPT, error.reason(), error.toString());
+        assertTrue(error.toString().contains(bad.toString()), error.toString());
+      }
+      UUID image = good.iterator().next();
+      store.seal(image);
+      store.delete(image);
+      store.delete(bad);
+      until("the purge", () -> lines("trash", "ls", config.pool()).isEmpty());
     }
   }
 
