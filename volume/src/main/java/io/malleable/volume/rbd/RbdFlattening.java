@@ -38,7 +38,9 @@ final class RbdFlattening {
 
   private boolean cancelled;
   private boolean interrupted;
-  private @Nullable RuntimeException defect;
+
+  /** Unchecked. */
+  private @Nullable Throwable defect;
 
   /**
    * Does nothing yet.
@@ -141,7 +143,7 @@ final class RbdFlattening {
         shownBytes = Math.max(shownBytes, doneBytes);
         progress.onProgress(shownBytes, totalBytes);
         cancelled |= progress.cancelled();
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         defect = e;
       }
     }
@@ -149,8 +151,11 @@ final class RbdFlattening {
   }
 
   private IOException ended(Throwable cause) {
-    if (defect != null) {
-      throw defect;
+    if (defect instanceof RuntimeException ofWatcher) {
+      throw ofWatcher;
+    }
+    if (defect instanceof Error ofWatcher) {
+      throw ofWatcher;
     }
     boolean onRequest =
         cause instanceof CephException e && e.errno() == CephException.ECANCELED && cancelled;

@@ -1,6 +1,7 @@
 package io.malleable.volume.rbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,6 +14,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import org.junit.jupiter.api.AfterAll;
@@ -23,9 +25,10 @@ import org.junit.jupiter.api.Test;
 final class RbdFlattenTest {
   private static final long MIB = 1 << 20;
   private static final long OBJECT_BYTES = 4 * MIB;
-  private static final int OBJECTS = 256;
+  private static final int OBJECTS = 1024;
 
   private static CephCluster cluster;
+  private String pool = "";
 
   @BeforeAll
   static void startCluster() throws IOException, InterruptedException {
@@ -38,8 +41,9 @@ final class RbdFlattenTest {
   }
 
   /** A store that copies one object after the other, so that there is a half-way. */
-  private static RbdVolumeStore slowStore() throws IOException, InterruptedException {
+  private RbdVolumeStore slowStore() throws IOException, InterruptedException {
     RbdConfig config = cluster.emptyPool();
+    pool = config.pool();
     Path conf = cluster.conf().resolveSibling(config.pool() + ".conf");
     Files.writeString(
         conf, Files.readString(cluster.conf()) + "[client]\nrbd_concurrent_management_ops = 1\n");
@@ -111,7 +115,7 @@ final class RbdFlattenTest {
       UUID image = image(store, OBJECTS);
       UUID disk = UUID.randomUUID();
       store.clone(disk, image, OBJECTS * OBJECT_BYTES);
-      EndAt begun = new EndAt(8 * OBJECT_BYTES);
+      EndAt begun = new EndAt(OBJECT_BYTES);
       VolumeException end = assertThrows(VolumeException.class, () -> store.flatten(disk, begun));
       assertEquals(Reason.CANCELLED, end.reason(), end.toString());
       assertEquals(OBJECTS * OBJECT_BYTES, begun.totalBytes);
@@ -136,28 +140,46 @@ final class RbdFlattenTest {
       UUID image = image(store, OBJECTS);
       UUID disk = UUID.randomUUID();
       store.clone(disk, image, OBJECTS * OBJECT_BYTES);
-      TransferProgress broken =
-          new TransferProgress() {
-            @Override
-            public void onProgress(long doneBytes, long totalBytes) {
-              if (doneBytes > 0) {
-                throw new IllegalStateException("of the watcher");
-              }
-            }
-
-            @Override
-            public boolean cancelled() {
-              return false;
-            }
-          };
-      try (Volume open = store.open(disk)) {
-        IllegalStateException error =
-            assertThrows(IllegalStateException.class, () -> store.flatten(disk, broken));
-        assertEquals("of the watcher", error.getMessage());
-        open.write(512, sector(7));
+      for (Throwable failure :
+          List.of(new IllegalStateException("defect"), new AssertionError("of the machine"))) {
+        try (Volume open = store.open(disk)) {
+          assertSame(
+              failure,
+              assertThrows(Throwable.class, () -> store.flatten(disk, failingWith(failure))));
+          open.write(512, sector(7));
+        }
+        awaitCopies();
+        assertContent(store, disk);
+        assertEquals(Optional.of(image), store.find(disk).orElseThrow().parent());
+        assertTrue(cluster.rbd("info", pool + "/" + disk).contains("parent:"), "it went on");
       }
-      assertContent(store, disk);
-      assertEquals(Optional.of(image), store.find(disk).orElseThrow().parent());
+    }
+  }
+
+  private static TransferProgress failingWith(Throwable failure) {
+    return new TransferProgress() {
+      @Override
+      public void onProgress(long doneBytes, long totalBytes) {
+        switch (doneBytes > 0 ? failure : null) {
+          case RuntimeException e -> throw e;
+          case Error e -> throw e;
+          case null, default -> {}
+        }
+      }
+
+      @Override
+      public boolean cancelled() {
+        return false;
+      }
+    };
+  }
+
+  /** Whatever librbd still copies, also after nobody waited for it. */
+  private static void awaitCopies() throws InterruptedException {
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      if (thread.getName().equals("rbd-flatten")) {
+        assertTrue(thread.join(Duration.ofMinutes(1)), "it does not end");
+      }
     }
   }
 
