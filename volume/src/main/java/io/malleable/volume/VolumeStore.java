@@ -78,7 +78,8 @@ public interface VolumeStore extends AutoCloseable {
 
   /**
    * Those of these volumes that are there and can be used, as far as the store knows without
-   * reading their content. A store that has to ask for each overrides this with something cheaper.
+   * reading their content; the log says of the others what failed. A store that has to ask for each
+   * overrides this with something cheaper.
    *
    * @throws VolumeException {@code UNAVAILABLE} when the store does not answer
    */
@@ -92,7 +93,10 @@ public interface VolumeStore extends AutoCloseable {
           throw e;
         }
       } catch (NoSuchFileException e) {
-        // Lost, which is what is to be found out; every other failure is the store's.
+        // Lost, which is what is to be found out.
+      } catch (IOException e) {
+        System.getLogger(VolumeStore.class.getName())
+            .log(System.Logger.Level.WARNING, "volume " + id + " cannot be used", e);
       }
     }
     return usable;
