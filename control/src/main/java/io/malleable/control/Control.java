@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -27,6 +28,10 @@ public final class Control implements AutoCloseable {
 
   private final Ports ports;
   private final ControlSettings settings;
+
+  /** Asked for the space alone: the monitors of a cluster know that also while no OSD answers. */
+  private final PatientStore spaceStore;
+
   private final Engine engine;
   private final BootTimeline timeline;
   private final Projects projects;
@@ -54,7 +59,8 @@ public final class Control implements AutoCloseable {
     this.engine = new Engine(ports, faults);
     this.timeline = new BootTimeline(ports, engine, settings.bootsKept());
     this.projects = new Projects(ports);
-    PatientStore store = new PatientStore(ports.volumes(), PatientStore.PATIENCE);
+    PatientStore store = new PatientStore(ports.volumes(), settings.storePatience());
+    this.spaceStore = new PatientStore(ports.volumes(), settings.storePatience());
     this.images = new Images(ports, store, engine);
     this.disks = new Disks(ports, store, engine);
     this.snapshots = new Snapshots(ports, store, engine);
@@ -199,10 +205,11 @@ public final class Control implements AutoCloseable {
   /**
    * How full the store is.
    *
-   * @throws IOException when the store cannot say
+   * @throws IOException when the store cannot say, or does not within {@link
+   *     ControlSettings#storePatience}
    */
   public Space space() throws IOException {
-    return new Space(ports.volumes().capacity(), counts().provisionedBytes());
+    return new Space(spaceStore.ask(VolumeStore::capacity), counts().provisionedBytes());
   }
 
   /**
@@ -216,7 +223,8 @@ public final class Control implements AutoCloseable {
   }
 
   /**
-   * How much there is whose content cannot be used; up to a minute old.
+   * How much there is whose content cannot be used; up to a minute old, or older while the store is
+   * being looked through again.
    *
    * @throws ControlException STORE_UNAVAILABLE, IO_FAILED
    */

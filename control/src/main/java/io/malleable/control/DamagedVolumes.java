@@ -8,21 +8,25 @@ import java.util.HashSet;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Counts what cannot be used. The store is asked about all of it once a minute at most, whoever
- * asks how often; what was deleted since does not count. Safe for all threads.
+ * asks how often, and until it has answered the answer before is shown; what was deleted since does
+ * not count. Safe for all threads.
  */
 final class DamagedVolumes {
   private static final Duration KEPT = Duration.ofMinutes(1);
 
   private final Ports ports;
   private final PatientStore store;
-  private @Nullable CompletableFuture<Set<UUID>> latest;
+  private @Nullable CompletableFuture<Set<UUID>> underWay;
+
+  /** What the latest look that ended well found. */
+  private @Nullable Set<UUID> latest;
+
   private Instant againAt = Instant.MIN;
 
   DamagedVolumes(Ports ports, PatientStore store) {
@@ -33,13 +37,13 @@ final class DamagedVolumes {
   /**
    * How many there are of each over all projects.
    *
-   * @throws ControlException STORE_UNAVAILABLE, also while the store is still being looked through;
-   *     IO_FAILED
+   * @throws ControlException STORE_UNAVAILABLE, also while the store is still being looked through
+   *     for the first time; IO_FAILED
    */
   Damaged count() {
     Set<UUID> damaged;
     try {
-      damaged = store.await(look());
+      damaged = found();
     } catch (TimeoutException e) {
       throw Failures.storeUnavailable("it is still being asked about all volumes").causedBy(e);
     } catch (IOException e) {
@@ -58,17 +62,38 @@ final class DamagedVolumes {
     return damaged.stream().filter(made).count();
   }
 
-  /** The one under way, the latest while it is fresh, or a new one; a failed one is repeated. */
-  private synchronized Future<Set<UUID>> look() {
-    Instant now = ports.clock().instant();
-    CompletableFuture<Set<UUID>> look = latest;
-    boolean fresh = look != null && !look.isCompletedExceptionally() && now.isBefore(againAt);
-    if (look == null || (look.isDone() && !fresh)) {
-      look = store.begin(this::damaged);
-      latest = look;
-      againAt = now.plus(KEPT);
+  /** Of a look that is under way, or a new one, or of the latest while that is fresh. */
+  private Set<UUID> found() throws IOException, TimeoutException {
+    CompletableFuture<Set<UUID>> look;
+    Set<UUID> known;
+    synchronized (this) {
+      known = latest;
+      look = underWay;
+      boolean idle = look == null || look.isDone();
+      if (known != null && (!idle || ports.clock().instant().isBefore(againAt))) {
+        return known;
+      }
+      if (look == null || idle) {
+        look = store.begin(this::damaged).whenComplete((found, _) -> onEnd(found));
+        underWay = look;
+      }
     }
-    return look;
+    try {
+      return store.await(look);
+    } catch (TimeoutException e) {
+      if (known != null) {
+        return known;
+      }
+      throw e;
+    }
+  }
+
+  /** A minute from now on: a look may take longer than that. */
+  private synchronized void onEnd(@Nullable Set<UUID> found) {
+    if (found != null) {
+      latest = found;
+      againAt = ports.clock().instant().plus(KEPT);
+    }
   }
 
   private Set<UUID> damaged(VolumeStore volumes) throws IOException {

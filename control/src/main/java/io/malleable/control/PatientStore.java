@@ -10,14 +10,18 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.Lock;
 
 /**
  * Asks the store for those who only want to show something: they get an answer soon, and one that
  * the store owes nobody waits for twice. Safe for all threads.
  */
 final class PatientStore {
-  /** Much longer than an answer takes, and no longer than a person waits for a list. */
-  static final Duration PATIENCE = Duration.ofSeconds(5);
+  /** One may be about something slow; so many are an outage. */
+  static final int MAX_OVERDUE = 4;
+
+  /** What all questions of one request may take together, in times of what one may. */
+  private static final int TOGETHER = 4;
 
   private final VolumeStore volumes;
   private final Duration patience;
@@ -25,6 +29,11 @@ final class PatientStore {
   /** Questions that somebody has given up on, and that the store still works on. */
   private final AtomicInteger overdue = new AtomicInteger();
 
+  /**
+   * Asks nothing yet.
+   *
+   * @param patience much longer than an answer takes, and no longer than a person waits
+   */
   PatientStore(VolumeStore volumes, Duration patience) {
     this.volumes = volumes;
     this.patience = patience;
@@ -39,22 +48,37 @@ final class PatientStore {
    * What the store answers.
    *
    * @throws VolumeException {@code UNAVAILABLE} also when it does not answer in time, or has not
-   *     answered an earlier question yet
+   *     answered several earlier questions yet
    */
   <T> T ask(Question<T> question) throws IOException {
-    if (overdue.get() > 0) {
+    return ask(question, System.nanoTime() + patience.toNanos());
+  }
+
+  /** By when all questions of a request that begins now have to be answered, as nanoTime tells. */
+  long deadlineNanos() {
+    return System.nanoTime() + TOGETHER * patience.toNanos();
+  }
+
+  /** The same, with an end at this time if that is earlier. */
+  <T> T ask(Question<T> question, long deadlineNanos) throws IOException {
+    long nanos = Math.min(patience.toNanos(), deadlineNanos - System.nanoTime());
+    if (nanos <= 0) {
       throw new VolumeException(
-          VolumeException.Reason.UNAVAILABLE, "it has not answered an earlier question yet");
+          VolumeException.Reason.UNAVAILABLE, "it took too long for the questions before");
+    }
+    if (overdue.get() >= MAX_OVERDUE) {
+      throw new VolumeException(
+          VolumeException.Reason.UNAVAILABLE, "it has not answered earlier questions yet");
     }
     CompletableFuture<T> answer = begin(question);
     try {
-      return await(answer);
+      return await(answer, nanos);
     } catch (TimeoutException e) {
       overdue.incrementAndGet();
       CompletableFuture<T> _ = answer.whenComplete((_, _) -> overdue.decrementAndGet());
       throw new VolumeException(
           VolumeException.Reason.UNAVAILABLE,
-          "it has not answered for " + patience.toMillis() / 1000.0 + " s",
+          "it has not answered for " + TimeUnit.NANOSECONDS.toMillis(nanos) / 1000.0 + " s",
           e);
     }
   }
@@ -76,8 +100,17 @@ final class PatientStore {
 
   /** The answer if it comes in time. */
   <T> T await(Future<T> answer) throws IOException, TimeoutException {
+    return await(answer, patience.toNanos());
+  }
+
+  /** Whether the lock could be had in time; the caller unlocks it then. */
+  boolean tryLock(Lock lock) throws InterruptedException {
+    return lock.tryLock(patience.toNanos(), TimeUnit.NANOSECONDS);
+  }
+
+  private static <T> T await(Future<T> answer, long nanos) throws IOException, TimeoutException {
     try {
-      return answer.get(patience.toNanos(), TimeUnit.NANOSECONDS);
+      return answer.get(nanos, TimeUnit.NANOSECONDS);
     } catch (ExecutionException e) {
       switch (e.getCause()) {
         case IOException failure -> throw failure;

@@ -35,30 +35,46 @@ final class SharedBytes {
    */
   long sum() {
     List<UUID> bases = ports.database().read(Rows::builtOn);
-    lock.lock();
     try {
-      Instant now = ports.clock().instant();
-      if (!now.isBefore(forgetAt)) {
-        known.clear();
-        forgetAt = now.plus(KEPT);
+      if (!store.tryLock(lock)) {
+        throw Failures.storeUnavailable("it is still being asked about what is shared");
       }
-      VolumeCheck check = new VolumeCheck(ports.database(), store);
-      long sum = 0;
-      for (UUID base : bases) {
-        Long bytes = known.get(base);
-        if (bytes == null) {
-          Measure measure = check.base(base);
-          if (measure instanceof Measure.Unavailable(String why)) {
-            throw Failures.storeUnavailable(why);
-          }
-          bytes = measure.allocatedBytes().orElse(0L);
-          known.put(base, bytes);
-        }
-        sum += bytes;
-      }
-      return sum;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw Failures.storeUnavailable("interrupted while it was asked").causedBy(e);
+    }
+    try {
+      return sum(bases);
     } finally {
       lock.unlock();
     }
+  }
+
+  private long sum(List<UUID> bases) {
+    if (!ports.clock().instant().isBefore(forgetAt)) {
+      known.clear();
+      // What is known when the store stops answering saves the next caller from asking again.
+      forgetAt = Instant.MAX;
+    }
+    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    long sum = 0;
+    for (UUID base : bases) {
+      Long bytes = known.get(base);
+      if (bytes == null) {
+        Measure measure = check.base(base);
+        check
+            .outage()
+            .ifPresent(why -> {
+              throw Failures.storeUnavailable(why);
+            });
+        bytes = measure.allocatedBytes().orElse(0L);
+        known.put(base, bytes);
+      }
+      sum += bytes;
+    }
+    if (forgetAt.equals(Instant.MAX)) {
+      forgetAt = ports.clock().instant().plus(KEPT);
+    }
+    return sum;
   }
 }

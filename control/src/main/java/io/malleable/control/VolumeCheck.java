@@ -13,19 +13,26 @@ import org.jspecify.annotations.Nullable;
 /**
  * Asks the store for what the database does not keep, during one request. Neither a volume that is
  * damaged nor a store that does not answer must hide what the database knows: what is wrong becomes
- * the measure. Once the store does not answer, it is not asked about further volumes, so that a
- * list waits once. Owned by the thread of the request.
+ * the measure. Once the store does not answer, or all answers took too long together, it is not
+ * asked about further volumes, so that a list waits once. Owned by the thread of the request.
  */
 final class VolumeCheck {
   private static final System.Logger LOG = System.getLogger(VolumeCheck.class.getName());
 
   private final Database database;
   private final PatientStore store;
+  private final long deadlineNanos;
   private @Nullable String fault;
 
   VolumeCheck(Database database, PatientStore store) {
     this.database = database;
     this.store = store;
+    this.deadlineNanos = store.deadlineNanos();
+  }
+
+  /** Why the store itself does not answer; absent as long as it does. */
+  Optional<String> outage() {
+    return Optional.ofNullable(fault);
   }
 
   Measure image(UUID id) {
@@ -73,10 +80,10 @@ final class VolumeCheck {
       return new Measure.Unavailable("it was not asked, as it had just failed: " + fault);
     }
     try {
-      Optional<VolumeInfo> found = store.ask(volumes -> volumes.find(id));
+      Optional<VolumeInfo> found = store.ask(volumes -> volumes.find(id), deadlineNanos);
       if (found.isEmpty() && database.read(made::test)) {
         // Either it has just been made, or it is lost.
-        found = store.ask(volumes -> volumes.find(id));
+        found = store.ask(volumes -> volumes.find(id), deadlineNanos);
         if (found.isEmpty()) {
           return new Measure.Damaged("The store has no volume " + id + ".");
         }

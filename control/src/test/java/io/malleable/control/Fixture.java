@@ -55,9 +55,14 @@ final class Fixture implements AutoCloseable {
 
   private Control openControl() {
     return Control.open(
-        new Ports(database, watched(volumes), targets, power, imports, clock),
-        ControlSettings.defaults(),
+        ports(watched(volumes)),
+        ControlSettings.defaults().withStorePatience(Duration.ofMillis(PATIENCE_MILLIS)),
         (kind, step, moment) -> faults.reach(kind, step, moment));
+  }
+
+  /** With another store. */
+  Ports ports(VolumeStore store) {
+    return new Ports(database, store, targets, power, imports, clock);
   }
 
   /** The store, but for an outage, and for copying, which a test may do in its place. */

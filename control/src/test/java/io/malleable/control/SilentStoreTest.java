@@ -4,15 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.malleable.volume.Capacity;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
 import io.malleable.volume.VolumeStore;
+import java.io.IOException;
 import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -76,12 +80,34 @@ final class SilentStoreTest {
   }
 
   @Test
-  void nobodyWaitsForAnAnswerThatIsOverdueAndThenTheStoreIsAskedAgain() throws Exception {
+  void aRequestEndsAlsoWhenEachAnswerComesInTime(@TempDir Path directory) throws Exception {
+    try (Fixture fixture = new Fixture(directory)) {
+      AtomicInteger asked = new AtomicInteger();
+      VolumeStore answering =
+          store(() -> {
+            asked.incrementAndGet();
+            return Optional.empty();
+          });
+      PatientStore store = new PatientStore(answering, Duration.ofMillis(1));
+      VolumeCheck check = new VolumeCheck(fixture.database, store);
+      long end = store.deadlineNanos();
+      while (System.nanoTime() - end < 0) {
+        Thread.onSpinWait();
+      }
+      assertTrue(check.disk(UUID.randomUUID()).storeFault().isPresent());
+      assertEquals(0, asked.get());
+    }
+  }
+
+  @Test
+  void nobodyWaitsForAStoreThatOwesSeveralAnswersAndThenItIsAskedAgain() throws Exception {
     CountDownLatch silent = new CountDownLatch(1);
+    CountDownLatch begun = new CountDownLatch(PatientStore.MAX_OVERDUE);
     AtomicInteger asked = new AtomicInteger();
     VolumeStore hanging =
         store(() -> {
           asked.incrementAndGet();
+          begun.countDown();
           assertTrue(silent.await(60, TimeUnit.SECONDS));
           return Optional.empty();
         });
@@ -90,10 +116,108 @@ final class SilentStoreTest {
       VolumeException error = assertThrows(VolumeException.class, () -> find(store));
       assertEquals(Reason.UNAVAILABLE, error.reason());
     }
-    assertEquals(1, asked.get(), "the others were not even asked");
+    assertTrue(begun.await(60, TimeUnit.SECONDS));
+    assertEquals(PatientStore.MAX_OVERDUE, asked.get(), "the others were not even asked");
     silent.countDown();
-    while (!answers(store)) {
+    until(() -> answers(store));
+  }
+
+  @Test
+  void oneAnswerThatIsOverdueKeepsNobodyFromAsking() throws Exception {
+    CountDownLatch silent = new CountDownLatch(1);
+    VolumeStore answering = store(() -> Optional.empty());
+    PatientStore store = new PatientStore(answering, Duration.ofMinutes(1));
+    long soon = System.nanoTime() + Duration.ofMillis(10).toNanos();
+    assertThrows(
+        VolumeException.class,
+        () -> store.ask(_ -> unchecked(() -> silent.await(60, TimeUnit.SECONDS)), soon));
+    assertEquals(Optional.empty(), find(store));
+    silent.countDown();
+  }
+
+  @Test
+  void howFullItIsIsNotWaitedForEither(@TempDir Path directory) throws Exception {
+    CountDownLatch silent = new CountDownLatch(1);
+    VolumeStore hanging =
+        store(() -> {
+          assertTrue(silent.await(60, TimeUnit.SECONDS));
+          return new Capacity(3, 2, 1);
+        });
+    try (Fixture fixture = new Fixture(directory);
+        Control control =
+            Control.open(
+                fixture.ports(hanging),
+                ControlSettings.defaults().withStorePatience(Duration.ofMillis(10)))) {
+      VolumeException error = assertThrows(VolumeException.class, control::space);
+      assertEquals(Reason.UNAVAILABLE, error.reason());
+      silent.countDown();
+    }
+  }
+
+  @Test
+  void aLookThatTakesLongIsShownHoweverSeldomSomebodyAsks(@TempDir Path directory)
+      throws Exception {
+    CountDownLatch first = new CountDownLatch(1);
+    CountDownLatch second = new CountDownLatch(1);
+    AtomicInteger asked = new AtomicInteger();
+    VolumeStore slow =
+        store(() -> {
+          CountDownLatch end = asked.incrementAndGet() <= 2 ? first : second;
+          assertTrue(end.await(60, TimeUnit.SECONDS));
+          return Set.of();
+        });
+    try (Fixture fixture = new Fixture(directory)) {
+      fixture.image("golden");
+      DamagedVolumes damaged =
+          new DamagedVolumes(fixture.ports(slow), new PatientStore(slow, Duration.ofMillis(10)));
+      ControlException error = assertThrows(ControlException.class, damaged::count);
+      assertEquals(ErrorCode.STORE_UNAVAILABLE, error.code());
+      fixture.clock.advance(Duration.ofMinutes(10));
+      first.countDown();
+      until(() -> {
+        try {
+          return damaged.count().equals(new Damaged(1, 0, 0));
+        } catch (ControlException e) {
+          return false;
+        }
+      });
+      assertEquals(2, asked.get(), "one look, which asks again about what seems lost");
+      fixture.clock.advance(Duration.ofMinutes(10));
+      for (int i = 0; i < 3; i++) {
+        assertEquals(new Damaged(1, 0, 0), damaged.count(), "while it is looked through again");
+      }
+      second.countDown();
+    }
+  }
+
+  @Test
+  void onePlainFailureOfAVolumeIsNotTheStores(@TempDir Path directory) throws Exception {
+    try (Fixture fixture = new Fixture(directory)) {
+      fixture.image("golden");
+      fixture.disk("data", "golden");
+      VolumeStore failing =
+          store(() -> {
+            throw new IOException("a sector of it cannot be read");
+          });
+      SharedBytes shared =
+          new SharedBytes(fixture.ports(failing), new PatientStore(failing, Duration.ofMinutes(1)));
+      assertEquals(0, shared.sum());
+    }
+  }
+
+  private static void until(Callable<Boolean> condition) throws Exception {
+    long deadline = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+    while (!condition.call()) {
+      assertTrue(System.nanoTime() < deadline, "it did not happen");
       Thread.onSpinWait();
+    }
+  }
+
+  private static <T> T unchecked(Callable<T> call) {
+    try {
+      return call.call();
+    } catch (Exception e) {
+      throw new AssertionError(e);
     }
   }
 

@@ -24,6 +24,7 @@ import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.List;
@@ -61,7 +62,7 @@ final class ApiRoutesTest {
                     new NoPower(),
                     new NoImports(),
                     InstantSource.system()),
-                ControlSettings.defaults())) {
+                ControlSettings.defaults().withStorePatience(Duration.ofMinutes(1)))) {
       List<Route> routes =
           ApiRoutes.of(
               new ApiPorts(
