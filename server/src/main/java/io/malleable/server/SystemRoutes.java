@@ -1,11 +1,17 @@
 package io.malleable.server;
 
+import io.malleable.control.Control;
 import io.malleable.control.ControlException;
+import io.malleable.control.Damaged;
 import io.malleable.control.Rows.Counts;
+import io.malleable.control.Space;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** {@code /v1/system}. */
 final class SystemRoutes {
@@ -25,21 +31,11 @@ final class SystemRoutes {
 
   private Answer system(Call call) {
     // The rest is what helps to find out why.
-    String fault = null;
-    Long sharedBytes = null;
-    SystemBody.Damaged damaged = null;
-    try {
-      sharedBytes = context.control().sharedBytes();
-      damaged = SystemBody.Damaged.of(context.control().damaged());
-    } catch (ControlException e) {
-      fault = fault("what is shared or damaged", e);
-    }
-    SystemBody.Space space = null;
-    try {
-      space = SystemBody.Space.of(context.control().space(), sharedBytes);
-    } catch (IOException | ControlException e) {
-      fault = fault("how full it is", e);
-    }
+    Set<String> faults = new LinkedHashSet<>();
+    Control control = context.control();
+    Long sharedBytes = said("what is shared", control::sharedBytes, faults);
+    Damaged damaged = said("what is damaged", control::damaged, faults);
+    Space space = said("how full it is", control::space, faults);
     Counts counts = context.control().counts();
     return Answer.json(
         200,
@@ -50,9 +46,9 @@ final class SystemRoutes {
             facts.dataDirectory().toString(),
             facts.labDirectory().toString(),
             new SystemBody.Addresses(facts.apiAddress(), facts.bootAddress(), facts.iscsiAddress()),
-            space,
-            fault,
-            damaged,
+            space == null ? null : SystemBody.Space.of(space, sharedBytes),
+            faults.isEmpty() ? null : String.join("; ", faults),
+            damaged == null ? null : SystemBody.Damaged.of(damaged),
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),
@@ -63,8 +59,18 @@ final class SystemRoutes {
                 facts.target().sessions())));
   }
 
-  private static String fault(String what, Exception e) {
-    LOG.log(System.Logger.Level.WARNING, "the store does not say " + what, e);
-    return e.getMessage() == null ? e.toString() : e.getMessage();
+  private interface Question<T> {
+    T ask() throws IOException;
+  }
+
+  /** The answer, or null and a fault more. */
+  private static <T> @Nullable T said(String what, Question<T> question, Set<String> faults) {
+    try {
+      return question.ask();
+    } catch (IOException | ControlException e) {
+      LOG.log(System.Logger.Level.WARNING, "the store does not say " + what, e);
+      faults.add(e.getMessage() == null ? e.toString() : e.getMessage());
+      return null;
+    }
   }
 }
