@@ -107,6 +107,14 @@ final class Examination {
       findings.add(
           Finding.ok("server", endpoint.url() + ", version " + Table.cell(system.path("version"))));
       findings.add(space(system));
+      if (system.has("capacity") && system.hasNonNull("storeFault")) {
+        findings.add(
+            new Finding(
+                "store",
+                Finding.State.warning,
+                Table.cell(system.path("storeFault")),
+                "See the server's log; what the store does not say is not shown."));
+      }
       if (system.has("damaged")) {
         findings.add(
             new Finding(

@@ -86,7 +86,7 @@ final class StatusCommand extends ServerCommand {
   }
 
   private static String damaged(JsonNode system) {
-    if (system.has("storeFault") && system.has("capacity")) {
+    if (system.has("storeFault") && system.has("capacity") && !system.has("damaged")) {
       return "unknown: " + Table.cell(system.path("storeFault"));
     }
     String damaged = DamageCount.text(system);

@@ -367,6 +367,24 @@ class M2CommandTest {
   }
 
   @Test
+  void aStoreThatSaysOnlyHowFullItIsIsAWarningOfTheDoctor() throws IOException {
+    String system =
+        "{\"version\":\"1\",\"uptimeSeconds\":5,\"addresses\":{},\"counts\":{},"
+            + "\"capacity\":{\"totalBytes\":99000000000,\"availableBytes\":88000000000},"
+            + "\"damaged\":{\"images\":0,\"disks\":2,\"snapshots\":0},"
+            + "\"storeFault\":\"no OSD answers\"}";
+    server.on("GET /v1/system", 200, system);
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[]}");
+    Outcome doctor = server.run("doctor");
+    assertTrue(
+        doctor.out().lines().anyMatch(l -> l.contains("store") && l.contains("no OSD answers")),
+        doctor.out());
+    assertTrue(doctor.out().contains("free in the store"), doctor.out());
+    Outcome status = server.run("status");
+    assertTrue(status.out().contains("2 disks cannot be used"), status.out());
+  }
+
+  @Test
   void anImageFileThatIsNotThereIsRefusedWithoutACall(@TempDir Path directory) {
     Outcome outcome = server.run("image import tiny " + directory.resolve("none.raw"));
     assertEquals(1, outcome.status());
