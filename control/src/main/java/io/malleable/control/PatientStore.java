@@ -51,7 +51,7 @@ final class PatientStore {
    *     answered several earlier questions yet
    */
   <T> T ask(Question<T> question) throws IOException {
-    return ask(question, System.nanoTime() + patience.toNanos());
+    return ask(question, deadlineNanos());
   }
 
   /** By when all questions of a request that begins now have to be answered, as nanoTime tells. */
