@@ -4,6 +4,7 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -23,6 +24,9 @@ final class LayerFlusher {
   private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
 
   private static final long COMPACT_RUNS = 1 << 17;
+
+  /** Written back at a time. */
+  private static final int RENEWED_BLOCKS = 256;
 
   /** The JDK tells the error by its text only, in the language that the process was started in. */
   private static final Set<String> FULL =
@@ -190,16 +194,38 @@ final class LayerFlusher {
 
   /**
    * For a layer that is opened after one of its syncs had failed. The kernel forgets what it could
-   * not write, and keeps it in memory as if it had: a log must not go on behind what a power cut
-   * would take out of it. When it cannot be written anew the layer can be read only.
+   * not write, and keeps it in memory as if it had: neither checksums nor a copy may be made of
+   * what a power cut would take away, and a log must not go on behind it. So all is written once
+   * more. When that fails the layer can be read only.
    */
-  static void renewMap(Layer layer, StoreFiles files) {
+  static void renew(Layer layer, StoreFiles files) {
     LayerFlusher flusher = new LayerFlusher(layer, files, new ReentrantLock());
     try {
+      writeBack(layer);
       flusher.rewriteMap(flusher.parentOnDisk);
     } catch (IOException e) {
       LOG.log(Level.WARNING, "layer " + layer.id + " can be read, not written", e);
       layer.fail(e);
+    }
+  }
+
+  /** Every block, as nobody knows which of them the storage lacks. */
+  private static void writeBack(Layer layer) throws IOException {
+    RunList runs = new RunList();
+    layer.map.forEachRun(runs::add);
+    ByteBuffer buffer = ByteBuffer.allocateDirect(RENEWED_BLOCKS << BlockMap.BLOCK_SHIFT);
+    for (int i = 0; i < runs.size(); i++) {
+      long run = runs.run(i);
+      if (RunList.state(run) != BlockMap.DATA) {
+        continue;
+      }
+      long end = RunList.firstBlock(run) + RunList.count(run);
+      for (long block = RunList.firstBlock(run); block < end; block += RENEWED_BLOCKS) {
+        int count = (int) Math.min(RENEWED_BLOCKS, end - block);
+        long position = block << BlockMap.BLOCK_SHIFT;
+        layer.data.read(position, buffer.clear().limit(count << BlockMap.BLOCK_SHIFT));
+        layer.data.write(position, buffer.flip());
+      }
     }
   }
 

@@ -266,7 +266,7 @@ final class LayerTable {
     }
     Layer layer = new Layer(node.id, map, data, log, below);
     if (suspect.contains(node.id)) {
-      LayerFlusher.renewMap(layer, files);
+      LayerFlusher.renew(layer, files);
       suspect.remove(node.id);
     }
     sums.open(layer);

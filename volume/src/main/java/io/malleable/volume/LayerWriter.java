@@ -113,8 +113,7 @@ final class LayerWriter {
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
     if (allHere(firstBlock, lastBlock)) {
-      layer.data.write(offsetBytes, source);
-      flusher.dataWritten();
+      writeData(offsetBytes, source);
       return false;
     }
     int limit = source.limit();
@@ -162,8 +161,7 @@ final class LayerWriter {
       } else {
         space.claim(missing * BLOCK_BYTES);
         source.limit(source.position() + (int) (runEnd - position));
-        layer.data.write(position, source);
-        flusher.dataWritten();
+        writeData(position, source);
         if (missing > 0) {
           long first = position >>> BlockMap.BLOCK_SHIFT;
           mark(first, ((runEnd - 1) >>> BlockMap.BLOCK_SHIFT) - first + 1, BlockMap.DATA);
@@ -181,8 +179,7 @@ final class LayerWriter {
     scratch.clear();
     chain.read(block << BlockMap.BLOCK_SHIFT, scratch);
     scratch.position((int) (position & BLOCK_MASK)).put(source).rewind();
-    layer.data.write(block << BlockMap.BLOCK_SHIFT, scratch);
-    flusher.dataWritten();
+    writeData(block << BlockMap.BLOCK_SHIFT, scratch);
     mark(block, 1, BlockMap.DATA);
   }
 
@@ -230,8 +227,7 @@ final class LayerWriter {
     }
     ByteBuffer zeroes = Chain.ZEROES.duplicate().limit((int) (to - from));
     if (source == layer) {
-      layer.data.write(from, zeroes);
-      flusher.dataWritten();
+      writeData(from, zeroes);
     } else {
       writePart(from, zeroes, chain);
     }
@@ -250,6 +246,15 @@ final class LayerWriter {
     }
     if (stored[0]) {
       punch(firstBlock, endBlock);
+    }
+  }
+
+  /** What arrived of a write that failed is there as well, and is to be synced. */
+  private void writeData(long positionBytes, ByteBuffer source) throws IOException {
+    try {
+      layer.data.write(positionBytes, source);
+    } finally {
+      flusher.dataWritten();
     }
   }
 
@@ -284,8 +289,7 @@ final class LayerWriter {
           space.claim(length);
           buffer.clear().limit(length);
           chain.read(first << BlockMap.BLOCK_SHIFT, buffer);
-          layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
-          flusher.dataWritten();
+          writeData(first << BlockMap.BLOCK_SHIFT, buffer.flip());
           mark(first, block - first, BlockMap.DATA);
         } else {
           block++;
@@ -375,8 +379,7 @@ final class LayerWriter {
           int length = (int) ((block - first) << BlockMap.BLOCK_SHIFT);
           space.claim(length);
           below.read(first << BlockMap.BLOCK_SHIFT, buffer.clear().limit(length));
-          layer.data.write(first << BlockMap.BLOCK_SHIFT, buffer.flip());
-          flusher.dataWritten();
+          writeData(first << BlockMap.BLOCK_SHIFT, buffer.flip());
         }
         markAbsorbed(first, block - first, state);
       }
