@@ -21,7 +21,6 @@ import java.util.Optional;
  * cluster into {@code ETIMEDOUT}.
  */
 final class CephConnection implements AutoCloseable {
-  /** Between two questions: the monitors tell nobody when the first report arrives. */
   private static final long REPORT_PAUSE_MILLIS = 200;
 
   private final CephLibraries ceph;
@@ -172,6 +171,7 @@ final class CephConnection implements AutoCloseable {
             "the Ceph cluster does not report what space it has; see 'ceph -s'");
       }
       try {
+        // The monitors tell nobody when the first report arrives, so there is nothing to wait on.
         Thread.sleep(REPORT_PAUSE_MILLIS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();

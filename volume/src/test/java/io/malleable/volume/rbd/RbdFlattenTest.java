@@ -17,28 +17,15 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** A flatten on a real cluster takes long, so it is watched and can be ended. */
-final class RbdFlattenTest {
+final class RbdFlattenTest extends OnCephCluster {
   private static final long MIB = 1 << 20;
   private static final long OBJECT_BYTES = 4 * MIB;
   private static final int OBJECTS = 1024;
 
-  private static CephCluster cluster;
   private String pool = "";
-
-  @BeforeAll
-  static void startCluster() throws IOException, InterruptedException {
-    cluster = CephCluster.start();
-  }
-
-  @AfterAll
-  static void stopCluster() throws IOException, InterruptedException {
-    cluster.stop();
-  }
 
   /** A store that copies one object after the other, so that there is a half-way. */
   private RbdVolumeStore slowStore() throws IOException, InterruptedException {

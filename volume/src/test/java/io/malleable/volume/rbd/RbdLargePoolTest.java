@@ -14,31 +14,18 @@ import java.util.List;
 import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Collectors;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** What has to look at all volumes of a pool asks little of each: the OSD counts the requests. */
-final class RbdLargePoolTest {
+final class RbdLargePoolTest extends OnCephCluster {
   private static final long MIB = 1 << 20;
   private static final int MANY = 80;
 
   /** To open an image takes more than ten. */
   private static final int REQUESTS_FOR_EACH = 3;
 
-  private static CephCluster cluster;
   private RbdConfig config;
-
-  @BeforeAll
-  static void startCluster() throws IOException, InterruptedException {
-    cluster = CephCluster.start();
-  }
-
-  @AfterAll
-  static void stopCluster() throws IOException, InterruptedException {
-    cluster.stop();
-  }
 
   @BeforeEach
   void emptyPool() throws IOException, InterruptedException {

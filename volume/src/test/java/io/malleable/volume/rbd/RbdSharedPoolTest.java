@@ -18,8 +18,6 @@ import java.util.List;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -27,21 +25,10 @@ import org.junit.jupiter.api.Test;
  * What a crash leaves in a pool, and what others keep there: each test looks at the pool with
  * Ceph's own {@code rbd}, or leaves in it by that what a killed server would.
  */
-final class RbdSharedPoolTest {
+final class RbdSharedPoolTest extends OnCephCluster {
   private static final long MIB = 1 << 20;
 
-  private static CephCluster cluster;
   private RbdConfig config;
-
-  @BeforeAll
-  static void startCluster() throws IOException, InterruptedException {
-    cluster = CephCluster.start();
-  }
-
-  @AfterAll
-  static void stopCluster() throws IOException, InterruptedException {
-    cluster.stop();
-  }
 
   @BeforeEach
   void emptyPool() throws IOException, InterruptedException {

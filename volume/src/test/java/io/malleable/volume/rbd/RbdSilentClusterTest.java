@@ -20,26 +20,12 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** Calls on volumes while a part of the cluster is silent, or refuses what the user may not do. */
-final class RbdSilentClusterTest {
+final class RbdSilentClusterTest extends OnCephCluster {
   private static final long MIB = 1 << 20;
-
-  private static CephCluster cluster;
-
-  @BeforeAll
-  static void startCluster() throws IOException, InterruptedException {
-    cluster = CephCluster.start();
-  }
-
-  @AfterAll
-  static void stopCluster() throws IOException, InterruptedException {
-    cluster.stop();
-  }
 
   private static RbdConfig config(String user) {
     return new RbdConfig(cluster.conf(), user, "m2", Duration.ofSeconds(2), UUID.randomUUID());

@@ -16,29 +16,16 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.UUID;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /**
  * What is particular to RBD, against a real cluster; the contract that all stores share is tested
  * elsewhere.
  */
-final class RbdVolumeStoreTest {
+final class RbdVolumeStoreTest extends OnCephCluster {
   private static final long MIB = 1 << 20;
 
-  private static CephCluster cluster;
   private final UUID instance = UUID.randomUUID();
-
-  @BeforeAll
-  static void startCluster() throws IOException, InterruptedException {
-    cluster = CephCluster.start();
-  }
-
-  @AfterAll
-  static void stopCluster() throws IOException, InterruptedException {
-    cluster.stop();
-  }
 
   @Test
   void snapshotClonePromoteRollbackAndDeleteKeepEveryContentApart() throws IOException {
