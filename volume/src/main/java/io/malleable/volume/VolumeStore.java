@@ -5,6 +5,7 @@ import java.nio.file.NoSuchFileException;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -107,6 +108,27 @@ public interface VolumeStore extends AutoCloseable {
    * share the store; a sealed one any number, all read-only.
    */
   Volume open(UUID id) throws IOException;
+
+  /**
+   * Disks that may lack writes that were acknowledged and not flushed, because the host of the store
+   * went down while they were written to. A machine that lived on must not go on over them. Each is
+   * named, over restarts too, until {@link #forgetLostWrites}. A store that keeps what it
+   * acknowledges when its host goes down has none.
+   */
+  default Set<UUID> lostWrites() throws IOException {
+    return Set.of();
+  }
+
+  /** Whoever wrote to the disk can no longer; durable when this returns. Absent disks are fine. */
+  default void forgetLostWrites(UUID disk) throws IOException {}
+
+  /**
+   * Volumes in use whose storage failed, by id: they are read, and take no writes until they have
+   * recovered. From memory; empty for a store whose storage answers for itself.
+   */
+  default Map<UUID, VolumeFault> faults() {
+    return Map.of();
+  }
 
   Capacity capacity() throws IOException;
 
