@@ -46,8 +46,8 @@ final class BlockMap {
 
   private final MapMemory memory;
 
-  /** What the pages take. Changed under the monitor. */
-  private volatile long heapBytes;
+  /** What the pages take. Guarded by the monitor. */
+  private long heapBytes;
 
   /** Whose memory nobody counts. */
   BlockMap() {
@@ -59,7 +59,7 @@ final class BlockMap {
   }
 
   /** What the pages take of the heap, or took before they were made compact. */
-  long heapBytes() {
+  synchronized long heapBytes() {
     return heapBytes;
   }
 

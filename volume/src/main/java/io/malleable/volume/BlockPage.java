@@ -265,7 +265,6 @@ abstract sealed class BlockPage {
 
   /** Two bits per block, so that a change of state is one write of one long. */
   private static final class Pairs extends BlockPage {
-    private static final int PER_WORD = Long.SIZE / 2;
     private static final long LOW_BITS = 0x5555555555555555L;
 
     private final long[] words;

@@ -55,8 +55,7 @@ final class Formats {
   record Kind(long magic, int newest) {}
 
   /** The same for a file of which several versions are known. */
-  static ByteBuffer read(
-      StoreFile file, String name, Kind kind, IntUnaryOperator lengthOfVersion)
+  static ByteBuffer read(StoreFile file, String name, Kind kind, IntUnaryOperator lengthOfVersion)
       throws IOException {
     int lengthBytes = lengthOfVersion.applyAsInt(VERSION);
     ByteBuffer header = ByteBuffer.allocate(lengthBytes);

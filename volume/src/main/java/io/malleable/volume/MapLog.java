@@ -47,7 +47,9 @@ final class MapLog implements Closeable {
   private static final int PAGE_BYTES = Long.BYTES * (1 + BlockPage.PAIR_WORDS);
   private static final int MAX_BATCH_PAGES = 256;
 
-  /** Not more than the shortest batch, which leaves nothing of a seal in whose place it is written. */
+  /**
+   * Not more than the shortest batch, which leaves nothing of a seal in whose place it is written.
+   */
   private static final int SEAL_BYTES = 2 * Integer.BYTES;
 
   private static final int COUNT_OFFSET = 4;
@@ -99,8 +101,7 @@ final class MapLog implements Closeable {
    * @param generation rises by one each time the log is replaced by one without history
    * @param madeBytes where the log ended when it was made, the seal not counted; 0 in version 1
    */
-  record Header(
-      int version, UUID layer, Optional<UUID> parent, int generation, long madeBytes) {
+  record Header(int version, UUID layer, Optional<UUID> parent, int generation, long madeBytes) {
     private int bytes() {
       return version == 1 ? HEADER_BYTES_OF_1 : HEADER_BYTES;
     }
@@ -133,13 +134,11 @@ final class MapLog implements Closeable {
       Optional<UUID> parent = Formats.readOptionalId(header);
       int version = header.getInt(Formats.VERSION_OFFSET);
       int generation = header.getInt();
-      return new Header(
-          version, layer, parent, generation, version == 1 ? 0 : header.getLong());
+      return new Header(version, layer, parent, generation, version == 1 ? 0 : header.getLong());
     }
 
     private void write(StoreFile file, long endBytes) throws IOException {
-      ByteBuffer bytes =
-          Formats.header(MAGIC, version, HEADER_BYTES).putInt(BlockMap.BLOCK_SHIFT);
+      ByteBuffer bytes = Formats.header(MAGIC, version, HEADER_BYTES).putInt(BlockMap.BLOCK_SHIFT);
       Formats.putId(bytes, Optional.of(layer));
       Formats.putId(bytes, parent);
       file.write(0, Formats.seal(bytes.putInt(generation).putLong(endBytes)));

@@ -38,7 +38,7 @@ final class MapMemory {
       throw new VolumeException(
           Reason.TOO_FRAGMENTED,
           "disk %s is written, or discarded, in so many small pieces that its map takes %d MiB; %d are the most. Copy it to a new disk, or give the server more memory"
-              .formatted(disk, own >> 20, limitBytes / DISKS >> 20));
+              .formatted(disk, own >> 20, (limitBytes / DISKS) >> 20));
     }
     requireRoom("disk " + disk + " takes no new blocks");
   }

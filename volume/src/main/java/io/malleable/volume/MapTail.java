@@ -31,9 +31,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Runs are numbered. {@code waiting} says how many runs, up to and with this one, were not in
  * the log on disk when it was written, which then had {@code generation} and {@code sequence} for
- * the number of its batches. Runs that are in the log meanwhile may be applied once more, as long as
- * no later one is left out: so nothing is written when the log has them, and slots are used again
- * from the first one on.
+ * the number of its batches. Runs that are in the log meanwhile may be applied once more, as long
+ * as no later one is left out: so nothing is written when the log has them, and slots are used
+ * again from the first one on.
  *
  * <p>The caller serialises {@link #append} and {@link #take} (the layer's allocation lock); the
  * mark has the monitor of this object.
@@ -307,8 +307,7 @@ final class MapTail implements Closeable {
         extent & BLOCKS_MASK,
         (int) (place >>> STATE_SHIFT),
         (int) (place >>> WAITING_SHIFT) & WAITING_MASK,
-        new LogPosition(
-            (int) (extent >>> GENERATION_SHIFT), all.getInt(offset + SEQUENCE_OFFSET)));
+        new LogPosition((int) (extent >>> GENERATION_SHIFT), all.getInt(offset + SEQUENCE_OFFSET)));
   }
 
   private static boolean isZero(ByteBuffer all, int offset) {

@@ -6,9 +6,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -30,8 +30,12 @@ class DamageAnywhereTest {
   private final UUID snapshot = UUID.randomUUID();
   private int nextValue = 1;
 
+  private byte[] contentOf(UUID volume) {
+    return expected.computeIfAbsent(volume, id -> new byte[BLOCKS * BLOCK_BYTES]);
+  }
+
   private void put(Volume volume, int... blocks) throws IOException {
-    byte[] content = expected.computeIfAbsent(volume.id(), id -> new byte[BLOCKS * BLOCK_BYTES]);
+    byte[] content = contentOf(volume.id());
     for (int block : blocks) {
       byte[] bytes = new byte[BLOCK_BYTES];
       Arrays.fill(bytes, (byte) nextValue++);
@@ -42,8 +46,7 @@ class DamageAnywhereTest {
 
   private void clear(Volume volume, int block) throws IOException {
     volume.discard((long) block * BLOCK_BYTES, BLOCK_BYTES);
-    Arrays.fill(
-        expected.get(volume.id()), block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES, (byte) 0);
+    Arrays.fill(contentOf(volume.id()), block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES, (byte) 0);
   }
 
   /** An image, a disk with several snapshots, packed and with checksums. */
@@ -55,14 +58,14 @@ class DamageAnywhereTest {
     }
     store.seal(image);
     store.clone(disk, image, BLOCKS * BLOCK_BYTES);
-    expected.put(disk, expected.get(image).clone());
+    expected.put(disk, contentOf(image).clone());
     try (Volume volume = store.open(disk)) {
       for (int i = 0; i < 4; i++) {
         put(volume, i, 10 + i);
         clear(volume, 5 + i);
         UUID id = i == 2 ? snapshot : UUID.randomUUID();
         store.snapshot(id, disk);
-        expected.put(id, expected.get(disk).clone());
+        expected.put(id, contentOf(disk).clone());
       }
       store.maintain();
       put(volume, 3, 15, 21);
@@ -90,24 +93,27 @@ class DamageAnywhereTest {
     int flips = 0;
     for (String name : files.names()) {
       byte[] good = files.content(name);
-      everywhere(name, good.length, stride, position -> {
-        byte[] flipped = good.clone();
-        flipped[position] ^= (byte) (1 << position % 8);
-        check(files, name, flipped, "byte " + position + " flipped");
-        check(files, name, Arrays.copyOf(good, position), "cut off at " + position);
-      });
+      everywhere(
+          name,
+          good.length,
+          stride,
+          position -> {
+            byte[] flipped = good.clone();
+            flipped[position] ^= (byte) (1 << position % 8);
+            check(files, name, flipped, "byte " + position + " flipped");
+            check(files, name, Arrays.copyOf(good, position), "cut off at " + position);
+          });
       flips += good.length;
     }
     assertTrue(flips > 0);
   }
 
-  private void check(FaultyFiles good, String name, byte[] damaged, String how)
-      throws IOException {
+  private void check(FaultyFiles good, String name, byte[] damaged, String how) throws IOException {
     FaultyFiles files = good.afterProcessDeath();
     files.damage(name, damaged);
     try (LocalVolumeStore store = LocalVolumeStore.open(files, SETTINGS)) {
       for (Map.Entry<UUID, byte[]> volume : expected.entrySet()) {
-        byte[] found = readOrNull(store, volume.getKey());
+        byte @Nullable [] found = readOrNull(store, volume.getKey());
         if (found != null && !Arrays.equals(volume.getValue(), found)) {
           int at = Arrays.mismatch(volume.getValue(), found);
           boolean told = store.lostWrites().contains(volume.getKey());
@@ -125,7 +131,7 @@ class DamageAnywhereTest {
     return name.endsWith(StoreLayout.DATA) && volume.equals(disk) && store.find(disk).isPresent();
   }
 
-  private static byte[] readOrNull(LocalVolumeStore store, UUID id) {
+  private static byte @Nullable [] readOrNull(LocalVolumeStore store, UUID id) {
     ByteBuffer found = ByteBuffer.allocate(BLOCKS * BLOCK_BYTES);
     try (Volume volume = store.open(id)) {
       volume.read(0, found);
