@@ -116,8 +116,10 @@ final class DiskRoutes {
   }
 
   private Answer expose(Call call) throws InterruptedException {
-    Disk disk = disks.get(context.project(call), call.variable("disk"));
-    if (disk.use() instanceof Disk.Use.Exposed) {
+    UUID project = context.project(call);
+    Disk disk = disks.get(project, call.variable("disk"));
+    if (disk.use() instanceof Disk.Use.Exposed
+        && disks.exposure(project, disk.id().toString()).isPresent()) {
       return answer(call, 200, disk);
     }
     return act(call, project -> () -> disks.expose(project, call.variable("disk")));

@@ -123,7 +123,9 @@ final class ApiRoutesTest {
     public void define(Definition definition) {}
 
     @Override
-    public void withdraw(UUID disk) {}
+    public Optional<String> withdraw(UUID disk) {
+      return Optional.empty();
+    }
 
     @Override
     public Set<UUID> defined() {
