@@ -46,6 +46,7 @@ final class TargetsOverIscsi implements Targets {
   private final FullStoreReports fullStore;
   private final Duration withdrawLimit;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
+
   /** Those of them that take no session any more, and whose I/O has not ended yet. */
   private final Set<UUID> leaving = ConcurrentHashMap.newKeySet();
 
@@ -94,8 +95,10 @@ final class TargetsOverIscsi implements Targets {
       if (before != null && !leaving.contains(disk) && before.definition().equals(definition)) {
         return;
       }
-      // The log has it; nobody who could be told asked for this.
-      Optional<String> _ = withdrawLocked(disk);
+      if (before != null) {
+        // The log has what may be lost.
+        Optional<String> _ = withdrawLocked(disk);
+      }
       closeLeftOpen(disk);
       Volume volume = volumes.open(disk);
       boolean done = false;

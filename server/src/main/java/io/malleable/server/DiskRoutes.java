@@ -122,7 +122,7 @@ final class DiskRoutes {
         && disks.exposure(project, disk.id().toString()).isPresent()) {
       return answer(call, 200, disk);
     }
-    return act(call, project -> () -> disks.expose(project, call.variable("disk")));
+    return act(call, _ -> () -> disks.expose(project, call.variable("disk")));
   }
 
   private Answer withdraw(Call call) throws InterruptedException {
