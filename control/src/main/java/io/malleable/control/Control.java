@@ -47,6 +47,7 @@ public final class Control implements AutoCloseable {
   private final SpaceWatch spaceWatch;
   private final SharedBytes sharedBytes;
   private final DamagedVolumes damagedVolumes;
+  private final FailedVolumes failedVolumes;
   private final TrashPurge trashPurge;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
@@ -73,6 +74,7 @@ public final class Control implements AutoCloseable {
     this.spaceWatch = new SpaceWatch(ports, events);
     this.sharedBytes = new SharedBytes(ports, store);
     this.damagedVolumes = new DamagedVolumes(ports, store);
+    this.failedVolumes = new FailedVolumes(ports);
     this.trashPurge = new TrashPurge(ports, disks);
     projects.ensureDefault();
   }
@@ -164,6 +166,7 @@ public final class Control implements AutoCloseable {
   /** Deadlines, retries, retention. */
   void tick() {
     engine.tick();
+    failedVolumes.look();
     Instant now = ports.clock().instant();
     if (!now.isBefore(spaceDue)) {
       spaceDue = now.plus(spaceWatch.look());
@@ -249,8 +252,18 @@ public final class Control implements AutoCloseable {
    *
    * @throws ControlException STORE_UNAVAILABLE, IO_FAILED
    */
-  public Damaged damaged() {
+  public VolumesByKind damaged() {
     return damagedVolumes.count();
+  }
+
+  /** How many take no writes now because their storage failed, from memory. */
+  public int failedVolumes() {
+    return failedVolumes.count();
+  }
+
+  /** The same, by what they are. */
+  public VolumesByKind failed() {
+    return failedVolumes.countByKind();
   }
 
   /** How many there are over all projects. */

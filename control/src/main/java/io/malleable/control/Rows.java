@@ -176,6 +176,9 @@ public interface Rows {
 
     long latest();
 
+    /** Subjects of whose events of these kinds the latest is one that begins something. */
+    Set<UUID> lasting(String begin, Set<String> ends);
+
     void trim(long keep);
   }
 

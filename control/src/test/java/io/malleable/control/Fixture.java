@@ -6,6 +6,7 @@ import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
@@ -15,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -33,6 +35,9 @@ final class Fixture implements AutoCloseable {
 
   /** What a store that is out of reach answers, while it is. */
   volatile @Nullable VolumeException outage;
+
+  /** What the store says of volumes whose storage failed. */
+  volatile Map<UUID, VolumeFault> volumeFaults = Map.of();
 
   CountingDatabase database;
   LocalVolumeStore volumes;
@@ -76,6 +81,9 @@ final class Fixture implements AutoCloseable {
               if (method.getName().equals("flatten") && instead != null) {
                 instead.copy((TransferProgress) arguments[1]);
                 return null;
+              }
+              if (method.getName().equals("faults")) {
+                return volumeFaults;
               }
               VolumeException silent = outage;
               if (silent != null) {
