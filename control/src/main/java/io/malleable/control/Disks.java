@@ -49,7 +49,9 @@ public final class Disks {
             .read(rows ->
                 request.page(
                     seenByOwner(
-                        rows, rows.disks().page(project, request.afterKey(), request.limit() + 1)),
+                        rows,
+                        project,
+                        rows.disks().page(project, request.afterKey(), request.limit() + 1)),
                     Disk::name));
     return measuredAll(page);
   }
@@ -63,18 +65,22 @@ public final class Disks {
                 request.page(
                     seenByOwner(
                         rows,
+                        project,
                         rows.disks().pageTrashed(project, request.afterKey(), request.limit() + 1)),
                     disk -> disk.name() + "/" + disk.id()));
     return measuredAll(page);
   }
 
-  private static List<Disk> seenByOwner(Rows rows, List<Disk> disks) {
-    return disks.stream().map(disk -> seenByOwner(rows, disk)).toList();
+  /** Of what a disk was made is not shown when its project may not see it (any more). */
+  private static List<Disk> seenByOwner(Rows rows, UUID project, List<Disk> disks) {
+    Set<UUID> visible = Lineage.visibleParents(rows, disks, project);
+    return disks.stream()
+        .map(disk -> disk.withParent(disk.parent().filter(parent -> visible.contains(parent.id()))))
+        .toList();
   }
 
-  /** Of what the disk was made is not shown when its project may not see it (any more). */
   private static Disk seenByOwner(Rows rows, Disk disk) {
-    return disk.withParent(Lineage.visible(rows, disk.parent(), disk.projectId()));
+    return seenByOwner(rows, disk.projectId(), List.of(disk)).getFirst();
   }
 
   private Disk measured(Disk disk) {
