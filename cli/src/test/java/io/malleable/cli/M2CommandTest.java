@@ -416,6 +416,22 @@ class M2CommandTest {
   }
 
   @Test
+  void whatWasLostWhenADiskWasWithdrawnIsAWarningBesideTheResult() throws IOException {
+    String disk = DISK.strip().replaceFirst("}$", ",\"warning\":\"not flushed: EIO\"}");
+    server.on("POST /v1/disks/d1/withdraw", 200, disk);
+    Outcome at = server.run("disk withdraw d1");
+    assertEquals("disk d1 is withdrawn", at.out().strip());
+    assertEquals("warning: not flushed: EIO", at.err().strip());
+    server.on(
+        "POST /v1/nodes/n1/release",
+        202,
+        "{\"id\":\"o1\",\"name\":\"node-release n1\",\"state\":\"succeeded\","
+            + "\"warning\":\"not flushed: EIO\"}");
+    server.on("GET /v1/nodes/n1", 200, "{\"name\":\"n1\",\"state\":\"free\"}");
+    assertTrue(server.run("node release n1").err().contains("warning: not flushed: EIO"));
+  }
+
+  @Test
   void anImageFileThatIsNotThereIsRefusedWithoutACall(@TempDir Path directory) {
     Outcome outcome = server.run("image import tiny " + directory.resolve("none.raw"));
     assertEquals(1, outcome.status());

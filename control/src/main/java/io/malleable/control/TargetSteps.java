@@ -9,7 +9,7 @@ import java.util.UUID;
 /** Steps that several kinds of operations share: a disk's target comes and goes. */
 final class TargetSteps {
   private static final System.Logger LOG = System.getLogger(TargetSteps.class.getName());
-  private static final String WITHDRAW = "withdraw";
+  static final String WITHDRAW = "withdraw";
 
   private final Ports ports;
 

@@ -70,6 +70,7 @@ final class TargetStateTest {
     Operation withdrawn = fixture.succeeded(fixture.control.disks().withdraw(project, "data"));
     assertEquals(
         "not flushed, so writes may be lost: no sync today", detail(withdrawn, "withdraw"));
+    assertEquals(Optional.of(detail(withdrawn, "withdraw")), withdrawn.warning());
     assertEquals(
         List.of(
             "The disk 'data' was withdrawn and could not be flushed (no sync today): what was"

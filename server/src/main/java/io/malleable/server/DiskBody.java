@@ -28,17 +28,20 @@ record DiskBody(
     @Nullable String node,
     @Nullable Instant deletedAt,
     @Nullable Instant purgeAt,
-    @Nullable Iscsi iscsi) {
+    @Nullable Iscsi iscsi,
+    @Nullable String warning) {
   /**
    * A disk as its owner sees it.
    *
    * @param lineage absent in lists
+   * @param warning of the operation that this answers
    */
   static DiskBody of(
       Disk disk,
       Optional<Instant> purgeAt,
       Optional<List<Ancestor>> lineage,
-      Optional<Iscsi> iscsi) {
+      Optional<Iscsi> iscsi,
+      Optional<String> warning) {
     return new DiskBody(
         disk.id(),
         disk.name(),
@@ -56,7 +59,8 @@ record DiskBody(
         disk.node().map(Ref::name).orElse(null),
         disk.trashedAt().orElse(null),
         purgeAt.orElse(null),
-        iscsi.orElse(null));
+        iscsi.orElse(null),
+        warning.orElse(null));
   }
 
   /** How to reach an exposed disk. */

@@ -48,7 +48,11 @@ final class DiskRoutes {
                 : disks.list(project, call.page()),
             disk ->
                 DiskBody.of(
-                    disk, context.control().purgeAt(disk), Optional.empty(), Optional.empty())));
+                    disk,
+                    context.control().purgeAt(disk),
+                    Optional.empty(),
+                    Optional.empty(),
+                    Optional.empty())));
   }
 
   private Answer create(Call call) {
@@ -159,10 +163,19 @@ final class DiskRoutes {
         context.control().operations().awaitEnd(project, started.id().toString(), PATIENCE_MILLIS);
     return Context.outcome(
         operation,
-        () -> answer(call, 200, disks.get(project, operation.subject().id().toString())));
+        () ->
+            answer(
+                call,
+                200,
+                disks.get(project, operation.subject().id().toString()),
+                operation.warning()));
   }
 
   private Answer.Whole answer(Call call, int status, Disk disk) {
+    return answer(call, status, disk, Optional.empty());
+  }
+
+  private Answer.Whole answer(Call call, int status, Disk disk, Optional<String> warning) {
     Optional<DiskBody.Iscsi> iscsi =
         disk.use() instanceof Disk.Use.Exposed
             ? disks
@@ -172,6 +185,7 @@ final class DiskRoutes {
     Optional<List<Ancestor>> lineage =
         Optional.of(context.control().lineage().of(disk, disk.projectId()));
     return Context.withRevision(
-        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi)), disk.revision());
+        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi, warning)),
+        disk.revision());
   }
 }
