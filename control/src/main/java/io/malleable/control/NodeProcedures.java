@@ -278,11 +278,13 @@ final class NodeProcedures {
 
     /**
      * With a new secret and token: the ones of the first node are worth nothing from now on. Who
-     * may log in to the system on the drive stays the same.
+     * may log in to the system on the drive stays the same. The other node boots, so it goes on over
+     * nothing that was lost.
      */
     private static void rebind(Rows rows, UUID disk, UUID node) {
+      WriteCache writeCache = require(rows, node).afterHostCrash().writeCache();
       List<String> keys = rows.bindings().ofDisk(disk).map(Binding::sshKeys).orElse(List.of());
-      rows.bindings().update(TargetSteps.newBinding(disk, Optional.of(node), keys));
+      rows.bindings().update(TargetSteps.newBinding(disk, Optional.of(node), keys, writeCache));
     }
 
     @Override

@@ -43,6 +43,7 @@ public interface Targets {
       String name,
       Optional<String> initiator,
       ChapCredentials chap,
+      WriteCache writeCache,
       Optional<Identity> identity) {}
 
   /**
