@@ -42,8 +42,7 @@ public record Binding(
   }
 
   Binding withState(State newState) {
-    return new Binding(
-        disk, node, newState, chap, phoneHomeToken, sshKeys, writeCache, lostWrites);
+    return new Binding(disk, node, newState, chap, phoneHomeToken, sshKeys, writeCache, lostWrites);
   }
 
   /**

@@ -46,6 +46,7 @@ public final class Control implements AutoCloseable {
   private final SharedBytes sharedBytes;
   private final DamagedVolumes damagedVolumes;
   private final TrashPurge trashPurge;
+  private final HostCrashes hostCrashes;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
@@ -72,6 +73,7 @@ public final class Control implements AutoCloseable {
     this.sharedBytes = new SharedBytes(ports, store);
     this.damagedVolumes = new DamagedVolumes(ports, store);
     this.trashPurge = new TrashPurge(ports, disks);
+    this.hostCrashes = new HostCrashes(ports, engine);
     projects.ensureDefault();
   }
 
@@ -89,11 +91,14 @@ public final class Control implements AutoCloseable {
    * its target missing gives its drive up.
    *
    * <p>A disk whose target cannot be made is reported, and does not keep the other machines from
-   * theirs.
+   * theirs. Whoever used a disk that may lack acknowledged writes since the host went down is
+   * locked out first.
    *
-   * @throws ControlException when no target at all can be made: then it is not the disks
+   * @throws ControlException when no target at all can be made: then it is not the disks; or when
+   *     somebody could go on over writes that were lost
    */
   public void start() {
+    hostCrashes.lockOut();
     List<Targets.Definition> definitions =
         ports
             .database()
@@ -143,6 +148,7 @@ public final class Control implements AutoCloseable {
   /** Deadlines, retries, retention. */
   void tick() {
     engine.tick();
+    hostCrashes.powerCycle();
     Instant now = ports.clock().instant();
     if (!now.isBefore(spaceDue)) {
       spaceDue = now.plus(spaceWatch.look());
@@ -151,6 +157,7 @@ public final class Control implements AutoCloseable {
       return;
     }
     housekeepingDue = now.plus(HOUSEKEEPING);
+    hostCrashes.housekeep();
     trashPurge.purgeBefore(now.minus(settings.trashRetention()));
     ports
         .database()

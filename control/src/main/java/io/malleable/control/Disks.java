@@ -327,7 +327,8 @@ public final class Disks {
     return engine.submit(rows -> {
       Disk disk = claimable(rows, project, reference);
       Lookup.requireIdle(disk);
-      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of(), writeCache));
+      rows.bindings()
+          .insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of(), writeCache));
       return submission(OperationKind.DISK_EXPOSE, disk, Map.of());
     });
   }
