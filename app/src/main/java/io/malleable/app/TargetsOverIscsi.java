@@ -85,7 +85,8 @@ final class TargetsOverIscsi implements Targets {
       Volume volume = volumes.open(definition.disk());
       try {
         VolumeLogicalUnit unit =
-            new VolumeLogicalUnit(volume, () -> fullStore.onRefusal(definition.disk()));
+            new VolumeLogicalUnit(
+                volume, definition.writeCache(), () -> fullStore.onRefusal(definition.disk()));
         Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
         identity.apply(definition).ifPresent(second -> units.put(1, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));

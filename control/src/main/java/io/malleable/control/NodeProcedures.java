@@ -328,10 +328,17 @@ final class NodeProcedures {
     public List<Step> steps(Operation operation) {
       UUID id = operation.inputId("node");
       PowerAction action = PowerAction.valueOf(operation.input().getOrDefault("action", ""));
-      Step power = Step.Action.of("power", run -> switchPower(run, id, action)).staying();
       return operation.input().containsKey(ONLY_IF_ON)
-          ? List.of(powerState(id), power)
-          : List.of(power);
+          ? List.of(powerState(id), unlessOff(bootOrder(id)), unlessOff(powerOn(id)))
+          : List.of(Step.Action.of("power", run -> switchPower(run, id, action)).staying());
+    }
+
+    /** Off and on are steps of their own: repeated after a crash, neither reboots a machine. */
+    private static Step unlessOff(Step.Action action) {
+      return Step.Action.of(
+              action.name(),
+              run -> wasOff(run.operation()) ? Step.Outcome.skipped("off") : action.act().run(run))
+          .staying();
     }
 
     /**
@@ -359,9 +366,6 @@ final class NodeProcedures {
     }
 
     private Step.Outcome switchPower(Run run, UUID id, PowerAction action) {
-      if (wasOff(run.operation())) {
-        return Step.Outcome.skipped("off");
-      }
       Node node = run.database().read(rows -> require(rows, id));
       boolean[] wasOff = new boolean[1];
       drive(
