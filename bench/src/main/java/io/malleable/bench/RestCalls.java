@@ -123,10 +123,13 @@ final class RestCalls {
     server.call("POST", "/v1/snapshots/" + snapshot + "/promote", Map.of("name", image));
   }
 
-  /** Exposes the disk and logs in. */
+  /** Exposes the disk, with a write cache as a node's disk has one, and logs in. */
   private Initiator login(ServerProcess server, String disk)
       throws IOException, InterruptedException {
-    JsonNode iscsi = server.call("POST", "/v1/disks/" + disk + "/expose", Map.of()).path("iscsi");
+    JsonNode iscsi =
+        server
+            .call("POST", "/v1/disks/" + disk + "/expose", Map.of("writeCache", true))
+            .path("iscsi");
     String portal = iscsi.path("portal").asText();
     int colon = portal.lastIndexOf(':');
     Initiator.Chap chap =
