@@ -85,8 +85,7 @@ final class HostCrashBootTest {
         new TinyImage(TinyImage.defaultCache(System.getenv()), System.getenv())
             .build((_, _, _) -> {});
     TestApi api = server.api();
-    api.succeeded(
-        api.post("/v1/images", "{'name':'tiny','source':{'path':'" + image + "'}}"));
+    api.succeeded(api.post("/v1/images", "{'name':'tiny','source':{'path':'" + image + "'}}"));
     String token = Files.readString(base.resolve("data/admin-token")).strip();
     URI url = URI.create(server.addresses().apiUrl());
     LabMachines.of(new ApiClient(new Endpoint(url, token, "default")))
@@ -181,8 +180,7 @@ final class HostCrashBootTest {
       guest.power().cycle();
       awaitReached(server, "firmware-login");
       assertEquals(2, guest.awaitReady());
-      Patience.await(
-          System.out, LIMIT, "it has rebooted", () -> !node(server).has("reboot"));
+      Patience.await(System.out, LIMIT, "it has rebooted", () -> !node(server).has("reboot"));
     }
   }
 

@@ -65,8 +65,7 @@ final class HostCrashTest {
       String events = server.m2("event list");
       assertTrue(events.contains("disk.writes-lost"), events);
       assertEquals(url(disk).split("%", 2)[0], cached.split("%", 2)[0], "the same account");
-      Programs.run(
-          List.of("qemu-io", "-f", "raw", "-c", "read -P 1 0 4096", url(disk)));
+      Programs.run(List.of("qemu-io", "-f", "raw", "-c", "read -P 1 0 4096", url(disk)));
       Patience.await(
           System.out,
           LOGIN_LIMIT,

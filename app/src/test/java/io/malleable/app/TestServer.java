@@ -33,8 +33,8 @@ final class TestServer implements AutoCloseable {
   }
 
   /** On what is made of its volume store. */
-  static TestServer start(
-      Path data, Map<Setting, String> more, UnaryOperator<VolumeStore> around) throws Exception {
+  static TestServer start(Path data, Map<Setting, String> more, UnaryOperator<VolumeStore> around)
+      throws Exception {
     Map<Setting, String> flags = new EnumMap<>(Setting.class);
     flags.put(Setting.DATA, data.toString());
     flags.put(Setting.HTTP, "127.0.0.1:0");

@@ -178,9 +178,12 @@ class M2CommandTest {
   void aWriteCacheIsAskedForOnlyWhenItIsWanted() throws IOException {
     server.on("POST /v1/disks/d1/expose", 200, DISK);
     assertEquals(0, server.run("disk expose d1 --write-cache").status());
-    assertTrue(server.requests().getLast().body().contains("\"writeCache\":true"), server.requests()::toString);
+    assertTrue(
+        server.requests().getLast().body().contains("\"writeCache\":true"),
+        server.requests()::toString);
     server.run("disk expose d1");
-    assertFalse(server.requests().getLast().body().contains("writeCache"), server.requests()::toString);
+    assertFalse(
+        server.requests().getLast().body().contains("writeCache"), server.requests()::toString);
   }
 
   @Test
