@@ -1,0 +1,337 @@
+package io.malleable.app;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.SocketException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A machine with one disk that outlives its server: it sends commands of all kinds, holds each
+ * answer against the model, and logs in again when the server is back. One thread uses it; between
+ * {@link #begin} and {@link #end} or {@link #awaitLoss} the commands come from a thread of its own.
+ */
+final class DiskLoad {
+  private static final Duration STALL_LIMIT = Duration.ofMinutes(2);
+  private static final int MAX_SECTORS = Initiator.MAX_DATA_BYTES / DiskModel.SECTOR_BYTES;
+  private static final int BLOCK_SECTORS = 8;
+  private static final int MAX_ZEROED_SECTORS = 2048;
+  private static final int PICKS = 20;
+
+  private final DiskModel model;
+  private final Random random;
+  private final AtomicLong acknowledged = new AtomicLong();
+  private final Map<Integer, Open> open = new HashMap<>();
+
+  /** Sectors that an open command changes. */
+  private final BitSet changing;
+
+  private @Nullable Initiator initiator;
+  private @Nullable Thread thread;
+  private volatile boolean stopping;
+  private volatile @Nullable Throwable failure;
+
+  /**
+   * How commands are sent.
+   *
+   * @param depth commands that are open at a time
+   * @param flushPercent of the commands are SYNCHRONIZE CACHE
+   */
+  record Mix(int depth, int flushPercent) {}
+
+  /** A command that was sent, and what its answer means. */
+  private record Open(Answered answered, DiskModel.@Nullable Change change) {}
+
+  /** What is done with a good answer. */
+  private interface Answered {
+    void accept(byte[] data);
+  }
+
+  /**
+   * A load that is the same for the same seed, but for when answers come.
+   *
+   * @param model is kept up to date
+   */
+  DiskLoad(DiskModel model, long seed) {
+    this.model = model;
+    this.random = new Random(seed);
+    this.changing = new BitSet(model.sectors());
+  }
+
+  DiskModel model() {
+    return model;
+  }
+
+  /** Commands that change sectors and were answered with GOOD. */
+  long acknowledged() {
+    return acknowledged.get();
+  }
+
+  /** Logs in, as the same initiator each time. */
+  void logIn(JsonNode iscsi) throws IOException {
+    logOut();
+    initiator = Initiator.login(iscsi, "iqn.2026-11.io.malleable.test:load");
+  }
+
+  void logOut() throws IOException {
+    Initiator current = initiator;
+    if (current != null) {
+      current.close();
+      initiator = null;
+    }
+  }
+
+  /** Reads all of the disk and holds it against the model, which knows it exactly afterwards. */
+  byte[] verify(String when) throws IOException {
+    byte[] content = readAll();
+    DiskModel.State state = model.state();
+    Optional<String> fault = model.fault(0, content, state, state);
+    if (fault.isPresent()) {
+      throw new AssertionError(when + ": " + fault.get());
+    }
+    model.settle(content);
+    return content;
+  }
+
+  /** All that the disk holds. */
+  byte[] readAll() throws IOException {
+    ByteBuffer content = ByteBuffer.allocate(model.sectors() * DiskModel.SECTOR_BYTES);
+    for (int lba = 0; lba < model.sectors(); lba += MAX_SECTORS) {
+      int sectors = Math.min(MAX_SECTORS, model.sectors() - lba);
+      content.put(good(Cdb.read(lba, sectors), sectors * DiskModel.SECTOR_BYTES));
+    }
+    return content.array();
+  }
+
+  void flush() throws IOException {
+    good(Cdb.synchronizeCache(), 0);
+  }
+
+  private byte[] good(byte[] cdb, int readBytes) throws IOException {
+    Initiator.Answer answer = loggedIn().execute(cdb, new byte[0], readBytes);
+    if (answer.status() != Initiator.GOOD) {
+      throw new AssertionError("command %02x: %s".formatted(cdb[0], answer));
+    }
+    return answer.data();
+  }
+
+  private Initiator loggedIn() {
+    Initiator current = initiator;
+    if (current == null) {
+      throw new IllegalStateException("not logged in");
+    }
+    return current;
+  }
+
+  /** Begins to send commands. */
+  void begin(Mix mix) {
+    stopping = false;
+    failure = null;
+    Initiator current = loggedIn();
+    thread = Thread.ofPlatform().name("disk-load").start(() -> run(current, mix));
+  }
+
+  /** Waits until so many more changes were acknowledged, or the server is gone. */
+  void awaitAcknowledged(long more) {
+    long wanted = acknowledged() + more;
+    long seen = acknowledged();
+    Patience patience = new Patience(STALL_LIMIT);
+    while (acknowledged() < wanted && isRunning()) {
+      if (acknowledged() != seen) {
+        seen = acknowledged();
+        patience.renew();
+      }
+      if (!patience.waitOn()) {
+        throw new AssertionError("no command was answered for " + STALL_LIMIT);
+      }
+    }
+  }
+
+  boolean isRunning() {
+    Thread current = thread;
+    return current != null && current.isAlive();
+  }
+
+  /** Sends no more, and waits for the answers; the server must have given all of them. */
+  void end() throws InterruptedException {
+    stopping = true;
+    join();
+    if (!open.isEmpty()) {
+      throw new AssertionError("the target ended the session of a disk that is in use");
+    }
+  }
+
+  /** Waits for the end of the connection to a server that dies. */
+  void awaitLoss() throws IOException, InterruptedException {
+    join();
+    open.clear();
+    changing.clear();
+    logOut();
+  }
+
+  private void join() throws InterruptedException {
+    Thread current = thread;
+    if (current != null) {
+      current.join();
+      thread = null;
+    }
+    Throwable failed = failure;
+    if (failed != null) {
+      throw new AssertionError(failed.getMessage(), failed);
+    }
+  }
+
+  private void run(Initiator target, Mix mix) {
+    try {
+      while (!stopping || !open.isEmpty()) {
+        while (!stopping && open.size() < mix.depth()) {
+          send(target, mix);
+        }
+        receive(target.receive());
+      }
+    } catch (EOFException | SocketException e) {
+      // The server is gone: what is open may have been done or not.
+    } catch (IOException | RuntimeException | Error e) {
+      failure = e;
+    }
+  }
+
+  private void receive(Initiator.Answer answer) throws IOException {
+    Open command = open.remove(answer.tag());
+    if (command == null) {
+      throw new IOException("an answer to no command: " + answer);
+    }
+    DiskModel.Change change = command.change;
+    if (change != null) {
+      changing.clear(change.lba(), change.lba() + change.sectors());
+    }
+    if (answer.status() == Initiator.GOOD) {
+      if (change != null) {
+        model.acknowledge(change);
+        acknowledged.incrementAndGet();
+      }
+      command.answered.accept(answer.data());
+    } else if (answer.status() != Initiator.BUSY
+        && answer.status() != Initiator.TASK_SET_FULL) {
+      throw new IOException("a command was refused: " + answer);
+    }
+  }
+
+  private void send(Initiator target, Mix mix) throws IOException {
+    if (random.nextInt(100) < mix.flushPercent) {
+      sent(target.send(Cdb.synchronizeCache(), new byte[0], 0), null);
+      return;
+    }
+    switch (random.nextInt(20)) {
+      case 0, 1, 2 -> read(target);
+      case 3 -> zero(target, Cdb::writeSame);
+      case 4 -> zero(target, Cdb::writeSameOrUnmap);
+      case 5, 6 -> unmap(target);
+      case 7, 8 -> compareAndWrite(target);
+      default -> write(target);
+    }
+  }
+
+  private void read(Initiator target) throws IOException {
+    int sectors = sectors();
+    int lba = random.nextInt(model.sectors() - sectors + 1);
+    DiskModel.State before = model.state(lba, sectors);
+    int tag = target.send(Cdb.read(lba, sectors), new byte[0], sectors * DiskModel.SECTOR_BYTES);
+    open.put(
+        tag,
+        new Open(
+            data ->
+                model
+                    .fault(lba, data, before, model.state(lba, sectors))
+                    .ifPresent(
+                        fault -> {
+                          throw new IllegalStateException("a read while in use: " + fault);
+                        }),
+            null));
+  }
+
+  private void write(Initiator target) throws IOException {
+    int sectors = sectors();
+    int lba = free(sectors);
+    if (lba >= 0) {
+      DiskModel.Change change = model.write(lba, sectors);
+      sent(target.send(Cdb.write(lba, sectors), change.content(), 0), change);
+    }
+  }
+
+  /** A command for a range of zeroes. */
+  private interface Zeroing {
+    byte[] cdb(int lba, int sectors);
+  }
+
+  private void zero(Initiator target, Zeroing command) throws IOException {
+    int sectors = 1 + random.nextInt(random.nextInt(4) == 0 ? MAX_ZEROED_SECTORS : 64);
+    int lba = free(sectors);
+    if (lba >= 0) {
+      DiskModel.Change change = model.zero(lba, sectors);
+      byte[] block = new byte[DiskModel.SECTOR_BYTES];
+      sent(target.send(command.cdb(lba, sectors), block, 0), change);
+    }
+  }
+
+  private void unmap(Initiator target) throws IOException {
+    int sectors = 1 + random.nextInt(random.nextInt(4) == 0 ? MAX_ZEROED_SECTORS : 64);
+    int lba = free(sectors);
+    if (lba >= 0) {
+      DiskModel.Change change = model.zero(lba, sectors);
+      sent(target.send(Cdb.unmap(), Cdb.unmapList(lba, sectors), 0), change);
+    }
+  }
+
+  private void compareAndWrite(Initiator target) throws IOException {
+    int sectors = 1 + random.nextInt(MAX_SECTORS / 2);
+    int lba = free(sectors);
+    Optional<byte[]> expected = lba < 0 ? Optional.empty() : model.certain(lba, sectors);
+    if (expected.isPresent()) {
+      DiskModel.Change change = model.write(lba, sectors);
+      ByteBuffer data = ByteBuffer.allocate(2 * sectors * DiskModel.SECTOR_BYTES);
+      data.put(expected.get()).put(change.content());
+      sent(target.send(Cdb.compareAndWrite(lba, sectors), data.array(), 0), change);
+    }
+  }
+
+  private void sent(int tag, DiskModel.@Nullable Change change) {
+    if (change != null) {
+      changing.set(change.lba(), change.lba() + change.sectors());
+    }
+    open.put(tag, new Open(_ -> {}, change));
+  }
+
+  /** Whole blocks most of the time, parts of blocks often. */
+  private int sectors() {
+    return switch (random.nextInt(10)) {
+      case 0, 1, 2, 3 -> BLOCK_SECTORS;
+      case 4, 5, 6 -> 1 + random.nextInt(3 * BLOCK_SECTORS);
+      case 7, 8 -> BLOCK_SECTORS * (1 + random.nextInt(MAX_SECTORS / BLOCK_SECTORS));
+      default -> 1 + random.nextInt(MAX_SECTORS);
+    };
+  }
+
+  /** A place that no open command changes, mostly at the beginning of a block; -1 for none. */
+  private int free(int sectors) {
+    for (int i = 0; i < PICKS; i++) {
+      int lba = random.nextInt(model.sectors() - sectors + 1);
+      if (random.nextInt(3) > 0) {
+        lba -= lba % BLOCK_SECTORS;
+      }
+      int change = changing.nextSetBit(lba);
+      if (change < 0 || change >= lba + sectors) {
+        return lba;
+      }
+    }
+    return -1;
+  }
+}
