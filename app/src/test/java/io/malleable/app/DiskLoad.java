@@ -5,12 +5,13 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.net.SocketException;
 import java.nio.ByteBuffer;
-import java.time.Duration;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -20,7 +21,11 @@ import org.jspecify.annotations.Nullable;
  * {@link #begin} and {@link #end} or {@link #awaitLoss} the commands come from a thread of its own.
  */
 final class DiskLoad {
-  private static final Duration STALL_LIMIT = Duration.ofMinutes(2);
+  private static final int LOOK_MILLIS = 100;
+
+  /** Looks that may find nothing new: a minute and more of this process's time. */
+  private static final int MAX_LOOKS = 900;
+
   private static final int MAX_SECTORS = Initiator.MAX_DATA_BYTES / DiskModel.SECTOR_BYTES;
   private static final int BLOCK_SECTORS = 8;
   private static final int MAX_ZEROED_SECTORS = 2048;
@@ -28,7 +33,10 @@ final class DiskLoad {
 
   private final DiskModel model;
   private final Random random;
+
+  /** Commands that change sectors and were answered with GOOD. */
   private final AtomicLong acknowledged = new AtomicLong();
+
   private final Map<Integer, Open> open = new HashMap<>();
 
   /** Sectors that an open command changes. */
@@ -36,6 +44,7 @@ final class DiskLoad {
 
   private @Nullable Initiator initiator;
   private @Nullable Thread thread;
+  private volatile Goal awaited = new Goal(Long.MAX_VALUE, new CountDownLatch(1));
   private volatile boolean stopping;
   private volatile @Nullable Throwable failure;
 
@@ -46,6 +55,9 @@ final class DiskLoad {
    * @param flushPercent of the commands are SYNCHRONIZE CACHE
    */
   record Mix(int depth, int flushPercent) {}
+
+  /** Changes acknowledged, a number that somebody waits for. */
+  private record Goal(long count, CountDownLatch reached) {}
 
   /** A command that was sent, and what its answer means. */
   private record Open(Answered answered, DiskModel.@Nullable Change change) {}
@@ -68,11 +80,6 @@ final class DiskLoad {
 
   DiskModel model() {
     return model;
-  }
-
-  /** Commands that change sectors and were answered with GOOD. */
-  long acknowledged() {
-    return acknowledged.get();
   }
 
   /** Logs in, as the same initiator each time. */
@@ -140,17 +147,17 @@ final class DiskLoad {
   }
 
   /** Waits until so many more changes were acknowledged, or the server is gone. */
-  void awaitAcknowledged(long more) {
-    long wanted = acknowledged() + more;
-    long seen = acknowledged();
-    Patience patience = new Patience(STALL_LIMIT);
-    while (acknowledged() < wanted && isRunning()) {
-      if (acknowledged() != seen) {
-        seen = acknowledged();
-        patience.renew();
-      }
-      if (!patience.waitOn()) {
-        throw new AssertionError("no command was answered for " + STALL_LIMIT);
+  void awaitAcknowledged(int more) throws InterruptedException {
+    Goal goal = new Goal(acknowledged.get() + more, new CountDownLatch(1));
+    awaited = goal;
+    long seen = acknowledged.get();
+    int looks = 0;
+    while (acknowledged.get() < goal.count && isRunning()) {
+      goal.reached.await(LOOK_MILLIS, TimeUnit.MILLISECONDS);
+      looks = acknowledged.get() == seen ? looks + 1 : 0;
+      seen = acknowledged.get();
+      if (looks > MAX_LOOKS) {
+        throw new AssertionError("no command is answered any more");
       }
     }
   }
@@ -216,7 +223,9 @@ final class DiskLoad {
     if (answer.status() == Initiator.GOOD) {
       if (change != null) {
         model.acknowledge(change);
-        acknowledged.incrementAndGet();
+        if (acknowledged.incrementAndGet() == awaited.count) {
+          awaited.reached.countDown();
+        }
       }
       command.answered.accept(answer.data());
     } else if (answer.status() != Initiator.BUSY
