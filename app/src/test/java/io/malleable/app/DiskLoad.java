@@ -209,6 +209,17 @@ final class DiskLoad {
     } catch (IOException | RuntimeException | Error e) {
       failure = e;
     }
+    hangUp(target);
+  }
+
+  private void hangUp(Initiator target) {
+    if (!stopping) {
+      try {
+        target.close();
+      } catch (IOException e) {
+        failure = e;
+      }
+    }
   }
 
   private void receive(Initiator.Answer answer) throws IOException {

@@ -279,8 +279,8 @@ final class Initiator implements AutoCloseable {
               sense ? ByteBuffer.wrap(pdu.data).getShort(14) & 0xffff : 0);
         }
         case NOP_IN -> answerPing(pdu);
-        // A target that stops says so, and ends the connection when it has.
-        case ASYNCHRONOUS_MESSAGE -> expStatSn = pdu.header.getInt(24) + 1;
+        // A target that stops asks for a logout; whoever does not heed it holds it up.
+        case ASYNCHRONOUS_MESSAGE -> throw new EOFException("the target ends the session");
         default -> throw new IOException("unexpected opcode %02x".formatted(pdu.opcode()));
       }
     }
