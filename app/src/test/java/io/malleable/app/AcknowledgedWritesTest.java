@@ -40,8 +40,8 @@ final class AcknowledgedWritesTest {
         compareSnapshots(server);
       } catch (AssertionError | IOException e) {
         throw new AssertionError(
-            "%s; seed %d; the server said:%n%s"
-                .formatted(e.getMessage(), seed, server.logTail()), e);
+            "%s; seed %d; the server said:%n%s".formatted(e.getMessage(), seed, server.logTail()),
+            e);
       } finally {
         load.logOut();
       }

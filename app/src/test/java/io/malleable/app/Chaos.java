@@ -65,8 +65,7 @@ final class Chaos implements AutoCloseable {
 
   /** A server with one image, and no disks yet. */
   static Chaos start(Path directory, long seed) throws Exception {
-    LastingServer server =
-        LastingServer.start(directory.resolve("data"), "--trash-retention", "0");
+    LastingServer server = LastingServer.start(directory.resolve("data"), "--trash-retention", "0");
     Chaos chaos = new Chaos(server, seed);
     try {
       byte[] image = DiskModel.image(0, SECTORS);
@@ -91,7 +90,8 @@ final class Chaos implements AutoCloseable {
       String told = String.join("\n", history);
       throw new AssertionError(
           "%s%nits history:%n%s%nthe server said:%n%s"
-              .formatted(e.getMessage(), told, server.logTail()), e);
+              .formatted(e.getMessage(), told, server.logTail()),
+          e);
     }
   }
 
@@ -163,8 +163,7 @@ final class Chaos implements AutoCloseable {
     DiskModel model = the(disks, disk).model();
     DiskModel.State before = model.state();
     String body = "{'name':'%s','disk':'%s'}".formatted(name, disk);
-    Fate fate =
-        attempt("snapshot " + name + " of " + disk, () -> done(post("snapshots", body)));
+    Fate fate = attempt("snapshot " + name + " of " + disk, () -> done(post("snapshots", body)));
     if (fate == Fate.DONE || exists("snapshots", name)) {
       snapshots.put(name, new FrozenContent(disk, model, before, model.state()));
     }
@@ -214,8 +213,7 @@ final class Chaos implements AutoCloseable {
     withdraw(disk, load);
     Fate fate =
         attempt(
-            "delete " + disk,
-            () -> done(server.api().delete("/v1/disks/" + disk + "?purge=true")));
+            "delete " + disk, () -> done(server.api().delete("/v1/disks/" + disk + "?purge=true")));
     if (fate == Fate.DONE || (fate == Fate.CUT_OFF && !exists("disks", disk))) {
       disks.remove(disk);
       // A snapshot outlives its disk, unless the server says that it does not.

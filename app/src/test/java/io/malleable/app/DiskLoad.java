@@ -239,8 +239,7 @@ final class DiskLoad {
         }
       }
       command.answered.accept(answer.data());
-    } else if (answer.status() != Initiator.BUSY
-        && answer.status() != Initiator.TASK_SET_FULL) {
+    } else if (answer.status() != Initiator.BUSY && answer.status() != Initiator.TASK_SET_FULL) {
       throw new IOException("a command was refused: " + answer);
     }
   }
@@ -271,10 +270,9 @@ final class DiskLoad {
             data ->
                 model
                     .fault(lba, data, before, model.state(lba, sectors))
-                    .ifPresent(
-                        fault -> {
-                          throw new IllegalStateException("a read while in use: " + fault);
-                        }),
+                    .ifPresent(fault -> {
+                      throw new IllegalStateException("a read while in use: " + fault);
+                    }),
             null));
   }
 

@@ -69,8 +69,7 @@ final class LastingServer implements AutoCloseable {
       throws IOException, InterruptedException {
     Files.write(file, content);
     String source = "'source':{'path':'" + file + "'}";
-    api.succeeded(
-        api.post("/v1/images", "{'name':'" + name + "','format':'raw'," + source + "}"));
+    api.succeeded(api.post("/v1/images", "{'name':'" + name + "','format':'raw'," + source + "}"));
   }
 
   /**
