@@ -31,6 +31,9 @@ final class Catalogue {
   /** Volumes that cannot be used, because of their records or because of files beside them. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
 
+  /** Disks that may lack writes which were acknowledged before the host went down. */
+  private final Set<UUID> lostWrites = new HashSet<>();
+
   private final Queue<String> garbage = new ArrayDeque<>();
 
   private Catalogue(StoreFiles files) {
@@ -43,7 +46,23 @@ final class Catalogue {
     Catalogue catalogue = new Catalogue(files);
     StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.records, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
+    scan.adopted()
+        .forEach((disk, before) ->
+            catalogue.unpublished(before, catalogue.records.getOrDefault(disk, before)));
+    catalogue.lostWrites.addAll(scan.lostWrites());
     return catalogue;
+  }
+
+  Set<UUID> lostWrites() {
+    return Set.copyOf(lostWrites);
+  }
+
+  void forgetLostWrites(UUID disk) throws IOException {
+    if (lostWrites.contains(disk)) {
+      files.delete(StoreLayout.lostWrites(disk));
+      files.syncDirectory(StoreLayout.LOST_WRITES);
+      lostWrites.remove(disk);
+    }
   }
 
   LayerTable layers() {
@@ -202,12 +221,9 @@ final class Catalogue {
     unpublished.remove(id);
   }
 
-  /** What an error left undone must be done before anything is promised about the volume. */
-  void publishIfNeeded(UUID id) throws IOException {
-    if (unpublished.containsKey(id)) {
-      get(id).publish(files);
-      unpublished.remove(id);
-    }
+  /** Whether the record on disk may be another one. */
+  boolean isUnpublished(UUID id) {
+    return unpublished.containsKey(id);
   }
 
   private void swap(VolumeRecord old, VolumeRecord volume) throws IOException {

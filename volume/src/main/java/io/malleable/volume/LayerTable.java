@@ -6,11 +6,9 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.UUID;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -27,8 +25,8 @@ final class LayerTable {
   /** Nobody stands on these any more; their files go when the last user is gone. */
   private final Map<UUID, LayerNode> doomed = new HashMap<>();
 
-  /** Closed after a sync had failed: what is read of their maps need not be on disk. */
-  private final Set<UUID> suspect = new HashSet<>();
+  /** Closed after a sync had failed: what is read of their files need not be on disk. */
+  private final Map<UUID, IOException> suspect = new HashMap<>();
 
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
@@ -74,6 +72,11 @@ final class LayerTable {
     }
   }
 
+  /** What the layer stands on; empty also when there is no such layer. */
+  Optional<UUID> parentOf(UUID id) {
+    return Optional.ofNullable(nodes.get(id)).map(node -> node.below).map(node -> node.id);
+  }
+
   boolean exists(UUID id) {
     return nodes.containsKey(id);
   }
@@ -107,7 +110,7 @@ final class LayerTable {
       files.create(StoreLayout.data(id)).close();
       // Under its own name at once, which spares a journal commit of the file system: should a
       // crash leave it half written, no volume names it yet, and the next start removes it.
-      MapLog.write(files, StoreLayout.map(id), id, parent, new RunList());
+      MapLog.writeEmpty(files, id, parent);
       files.syncDirectory(StoreLayout.LAYERS);
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, StoreLayout.map(id), e);
@@ -167,7 +170,9 @@ final class LayerTable {
       names.add(StoreLayout.pack(id));
       packs.forget(id);
     }
-    names.addAll(List.of(StoreLayout.sums(id), StoreLayout.map(id), StoreLayout.data(id)));
+    names.addAll(
+        List.of(
+            StoreLayout.sums(id), StoreLayout.tail(id), StoreLayout.map(id), StoreLayout.data(id)));
     return names;
   }
 
@@ -257,17 +262,20 @@ final class LayerTable {
     try {
       data = files.open(StoreLayout.data(node.id));
     } catch (IOException e) {
-      try {
-        log.close();
-      } catch (IOException closing) {
-        e.addSuppressed(closing);
-      }
+      StoreLayout.closeQuietly(log, e);
       throw e;
     }
     Layer layer = new Layer(node.id, map, data, log, below);
-    if (suspect.contains(node.id)) {
-      LayerFlusher.renew(layer, files);
-      suspect.remove(node.id);
+    try {
+      MapTail.open(files, node.id)
+          .ifPresent(left -> LayerFlusher.ofDeadProcess(layer, files, left));
+    } catch (IOException e) {
+      StoreLayout.closeQuietly(layer::close, e);
+      throw e;
+    }
+    IOException failure = suspect.remove(node.id);
+    if (failure != null) {
+      layer.fail(failure);
     }
     sums.open(layer);
     layer.setPack(packs.open(node.id));
@@ -383,8 +391,9 @@ final class LayerTable {
       node.below.users--;
     }
     if (layer != null) {
-      if (layer.failure() != null) {
-        suspect.add(layer.id);
+      Layer.Failure failure = layer.failure();
+      if (failure != null) {
+        suspect.put(layer.id, failure.cause());
       }
       layer.close();
     }
@@ -425,6 +434,17 @@ final class LayerTable {
 
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
+  }
+
+  /** Those in use whose storage failed. */
+  List<Layer> failed() {
+    List<Layer> found = new ArrayList<>();
+    for (LayerNode node : nodes.values()) {
+      if (node.open != null && node.open.failure() != null) {
+        found.add(node.open);
+      }
+    }
+    return found;
   }
 
   boolean standsOn(UUID upper, UUID lower) {

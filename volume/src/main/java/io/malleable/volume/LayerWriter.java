@@ -34,10 +34,11 @@ final class LayerWriter {
   private final SpaceGuard space;
   private final Owner owner;
 
-  /** Guards every change of the map; the flusher takes it to collect what is new. */
-  private final ReentrantLock allocation = new ReentrantLock();
-
   private final LayerFlusher flusher;
+
+  /** Guards every change of the map; the flusher takes it to collect what is new. */
+  private final ReentrantLock allocation;
+
   // Guarded by allocation.
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(BLOCK_BYTES);
   private boolean punchFailed;
@@ -47,6 +48,9 @@ final class LayerWriter {
 
   /** Nothing lies below: what is absent is zero. Written under allocation. */
   private volatile boolean grounded;
+
+  /** Somebody has written since {@link #takeTouched}. */
+  private volatile boolean touched;
 
   /** Who writes to the layer. */
   enum Owner {
@@ -71,11 +75,52 @@ final class LayerWriter {
     boolean pass(Step step) throws IOException;
   }
 
-  LayerWriter(Layer layer, StoreFiles files, SpaceGuard space, Owner owner) {
+  private LayerWriter(Layer layer, SpaceGuard space, Owner owner, LayerFlusher flusher) {
     this.layer = layer;
     this.space = space;
     this.owner = owner;
-    this.flusher = new LayerFlusher(layer, files, allocation);
+    this.flusher = flusher;
+    this.allocation = flusher.allocation();
+  }
+
+  /** For the disk whose layer it is. Goes on with what a process that died has left. */
+  static LayerWriter ofDisk(UUID disk, Layer layer, StoreFiles files, SpaceGuard space)
+      throws IOException {
+    LayerFlusher left = layer.flusher();
+    LayerFlusher flusher = left == null ? LayerFlusher.ofDisk(disk, layer, files) : left;
+    flusher.takeOver();
+    return new LayerWriter(layer, space, Owner.DISK, flusher);
+  }
+
+  /** For a merge that changes a frozen layer. */
+  static LayerWriter ofMerge(Layer layer, StoreFiles files, SpaceGuard space) {
+    return new LayerWriter(layer, space, Owner.MERGE, LayerFlusher.ofMerge(layer, files));
+  }
+
+  /** See {@link MapTail#announce}. */
+  void announce() throws IOException {
+    flusher.announce();
+  }
+
+  /** Whether somebody has written since the last call. */
+  boolean takeTouched() {
+    boolean taken = touched;
+    touched = false;
+    return taken;
+  }
+
+  /** While nobody writes: if all is durable, says so on disk, until the next write. */
+  void unmarkIfDurable() throws IOException {
+    flusher.unmarkIfDurable();
+  }
+
+  /** Before each change: on disk the layer is marked as one that may have what is not durable. */
+  private void begin() throws IOException {
+    layer.refuseAfterFailure();
+    flusher.mark();
+    if (!touched) {
+      touched = true;
+    }
   }
 
   /**
@@ -84,6 +129,16 @@ final class LayerWriter {
    */
   void flush() throws IOException {
     flusher.flush();
+  }
+
+  /** See {@link LayerFlusher#recover}. */
+  void recover(BooleanSupplier stop) throws IOException {
+    flusher.recover(stop);
+  }
+
+  /** See {@link LayerFlusher#retire}. */
+  void retire() throws IOException {
+    flusher.retire();
   }
 
   /** See {@link LayerFlusher#rewriteMap}. */
@@ -109,7 +164,7 @@ final class LayerWriter {
    * @return whether so much waits for a flush that the caller should do one now
    */
   boolean write(long offsetBytes, ByteBuffer source, Chain chain) throws IOException {
-    layer.refuseAfterFailure();
+    begin();
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
     if (allHere(firstBlock, lastBlock)) {
@@ -183,9 +238,9 @@ final class LayerWriter {
     mark(block, 1, BlockMap.DATA);
   }
 
-  private void mark(long firstBlock, long count, int state) {
+  private void mark(long firstBlock, long count, int state) throws IOException {
+    flusher.mapChanges(firstBlock, count, state);
     layer.map.set(firstBlock, count, state);
-    flusher.mapChanged(firstBlock, count, state);
   }
 
   /**
@@ -194,7 +249,7 @@ final class LayerWriter {
    * @return as {@link #write}
    */
   boolean zero(long offsetBytes, long lengthBytes, Chain chain) throws IOException {
-    layer.refuseAfterFailure();
+    begin();
     long end = offsetBytes + lengthBytes;
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
@@ -233,7 +288,7 @@ final class LayerWriter {
     }
   }
 
-  private void zeroBlocks(long firstBlock, long endBlock, Chain chain) {
+  private void zeroBlocks(long firstBlock, long endBlock, Chain chain) throws IOException {
     if (firstBlock >= endBlock) {
       return;
     }
@@ -274,7 +329,7 @@ final class LayerWriter {
 
   /** Copies blocks that come from below into the layer, unless somebody writes them first. */
   void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
-    layer.refuseAfterFailure();
+    begin();
     long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
     allocation.lock();
     try {
@@ -363,7 +418,7 @@ final class LayerWriter {
     int state = below.map.stateOf(firstBlock);
     allocation.lock();
     try {
-      layer.refuseAfterFailure();
+      begin();
       // What was discarded after the layer was put on the ground must not come back.
       long block = grounded ? endBlock : firstBlock;
       while (block < endBlock) {
@@ -394,12 +449,12 @@ final class LayerWriter {
    * What a disk takes over it may overwrite at once. Others go on reading from the layer below
    * until it is durable here: they are not told when it fails.
    */
-  private void markAbsorbed(long firstBlock, long count, int state) {
+  private void markAbsorbed(long firstBlock, long count, int state) throws IOException {
     if (owner == Owner.DISK) {
       mark(firstBlock, count, state);
     } else {
+      flusher.mapChanges(firstBlock, count, state);
       absorbed.add(firstBlock, count, state);
-      flusher.mapChanged(firstBlock, count, state);
     }
   }
 

@@ -7,10 +7,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.UUID;
 import java.util.stream.Stream;
 
 /** A store's files on the local file system. */
 final class LocalFiles implements StoreFiles {
+  private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
+
   private final Path root;
 
   LocalFiles(Path root) {
@@ -63,6 +66,16 @@ final class LocalFiles implements StoreFiles {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
+    }
+  }
+
+  @Override
+  public UUID bootId() throws IOException {
+    String id = Files.readString(BOOT_ID).strip();
+    try {
+      return UUID.fromString(id);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(BOOT_ID + " holds no id of this boot: " + id, e);
     }
   }
 

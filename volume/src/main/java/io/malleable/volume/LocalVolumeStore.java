@@ -10,8 +10,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -40,6 +43,7 @@ public final class LocalVolumeStore implements VolumeStore {
   private final ActiveVolumes volumes;
   private final Maintainer maintainer = new Maintainer();
   private final Maintenance maintenance;
+  private final DiskCare care;
 
   /**
    * How a store behaves.
@@ -82,6 +86,7 @@ public final class LocalVolumeStore implements VolumeStore {
     Merging merging = new Merging(guard, volumes, files, space, maintainer::ending);
     Packing packing = new Packing(guard, volumes, files, settings, maintainer::ending);
     this.maintenance = new Maintenance(guard, volumes, files, maintainer, merging, packing);
+    this.care = new DiskCare(volumes, System::nanoTime);
   }
 
   /** Opens the store in a directory, which is created when absent. */
@@ -100,6 +105,7 @@ public final class LocalVolumeStore implements VolumeStore {
     try {
       LocalVolumeStore store = open(new LocalFiles(directory), settings, lock);
       store.maintainer.start(store.maintenance::runAll);
+      store.care.start();
       return store;
     } catch (IOException | RuntimeException e) {
       lock.close();
@@ -325,6 +331,37 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   @Override
+  public Set<UUID> lostWrites() throws IOException {
+    try (Held held = guard.hold()) {
+      return held.catalogue().lostWrites();
+    }
+  }
+
+  @Override
+  public void forgetLostWrites(UUID disk) throws IOException {
+    try (Held held = guard.hold()) {
+      held.catalogue().forgetLostWrites(disk);
+    }
+  }
+
+  @Override
+  public Map<UUID, VolumeFault> faults() {
+    Map<UUID, VolumeFault> faults = new HashMap<>();
+    volumes
+        .failures()
+        .forEach((id, failure) ->
+            faults.put(
+                id,
+                new VolumeFault(
+                    String.valueOf(failure.cause().getMessage()),
+                    failure.since(),
+                    failure.recoveredPercent() < 0
+                        ? OptionalInt.empty()
+                        : OptionalInt.of(failure.recoveredPercent()))));
+    return faults;
+  }
+
+  @Override
   public void delete(UUID id) throws IOException {
     List<String> garbage;
     try (Held held = guard.hold()) {
@@ -406,6 +443,7 @@ public final class LocalVolumeStore implements VolumeStore {
     if (!guard.close()) {
       return;
     }
+    care.end();
     boolean stillMaintained = !maintainer.end();
     List<Closeable> parts = new ArrayList<>(volumes.handles());
     parts.add(() -> closeIdle(stillMaintained));
@@ -424,11 +462,19 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   /**
-   * Does now what is otherwise done in the background: merges what deleted snapshots left, packs
-   * deep chains, computes checksums. Waits for such work that is under way.
+   * Does now what is otherwise done in the background: recovers what failed, merges what deleted
+   * snapshots left, packs deep chains, computes checksums. Waits for such work that is under way.
    */
   public void maintain() throws IOException {
+    care.runAll();
     maintenance.runAll();
+  }
+
+  /** Without waiting for the turn that the disk, which is open, would get in the background. */
+  void recoverIfFailed(UUID disk) {
+    if (volumes.failures().containsKey(disk)) {
+      care.recover(disk);
+    }
   }
 
   /** For tests: one turn of what the background does; whether there was a reason for it. */

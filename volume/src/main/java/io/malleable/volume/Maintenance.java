@@ -3,8 +3,10 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -59,12 +61,44 @@ final class Maintenance {
       merging.tryAgain();
       packing.tryAgain();
     }
+    recoverFrozen();
     merging.begin();
     compactMaps();
     packing.begin();
     while (!maintainer.ending()
         && (deleteOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
       // Each step says whether there was anything to do.
+    }
+  }
+
+  /** Layers whose sync failed; those that disks write to are the affair of {@link DiskCare}. */
+  private void recoverFrozen() throws IOException {
+    List<Layer> failed =
+        guard.with(catalogue -> {
+          List<Layer> held = new ArrayList<>();
+          for (Layer layer : catalogue.layers().failed()) {
+            if (!catalogue.mayBeWritten(layer.id)) {
+              held.add(catalogue.layers().acquire(layer.id));
+            }
+          }
+          return held;
+        });
+    for (Layer layer : failed) {
+      try {
+        LayerFlusher flusher = layer.flusher();
+        if (flusher == null) {
+          flusher = LayerFlusher.ofMerge(layer, files);
+        }
+        flusher.recover(maintainer::ending);
+        flusher.retire();
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "cannot recover layer " + layer.id + "; next try later", e);
+      } finally {
+        guard.with(catalogue -> {
+          catalogue.layers().release(layer, catalogue::deleteLater);
+          return null;
+        });
+      }
     }
   }
 
@@ -105,6 +139,7 @@ final class Maintenance {
     }
     boolean done = false;
     try {
+      layer.settle();
       done = LayerSums.create(files, layer, maintainer::ending);
     } catch (IOException e) {
       failedSums.add(layer.id);

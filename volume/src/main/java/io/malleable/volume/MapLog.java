@@ -32,6 +32,9 @@ final class MapLog implements Closeable {
   static final long MAX_RUN_BLOCKS = (1 << 22) - 1;
   static final int BLOCK_BITS = 40;
 
+  /** Of at most as many runs as a batch has. */
+  private static final int PAGES_AT_ONCE = MAX_BATCH_RUNS / BlockMap.PAGE_BLOCKS;
+
   private static final int BATCH_CRC_OFFSET = 16;
   private static final int COUNT_BITS = 22;
 
@@ -79,20 +82,35 @@ final class MapLog implements Closeable {
     }
   }
 
-  /** Writes a new log, complete and durable but not yet under its own name. */
-  static void writeTemporary(StoreFiles files, UUID layer, Optional<UUID> parent, RunList runs)
+  /**
+   * Writes a new log of all that the map says, complete and durable but not yet under its own name.
+   * A map that changes meanwhile is written as it is before or after, block by block.
+   *
+   * @param besides runs that the map does not know yet
+   */
+  static void writeTemporary(
+      StoreFiles files, UUID layer, Optional<UUID> parent, BlockMap map, RunList besides)
       throws IOException {
     String temporary = StoreLayout.map(layer) + StoreLayout.TEMPORARY;
     try {
-      write(files, temporary, layer, parent, runs);
+      write(files, temporary, layer, parent, log -> log.writeAll(map, besides));
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, temporary, e);
       throw e;
     }
   }
 
-  /** Writes a new log; its directory entry is not durable yet. */
-  static void write(StoreFiles files, String name, UUID layer, Optional<UUID> parent, RunList runs)
+  /** Writes a new log that says nothing; its directory entry is not durable yet. */
+  static void writeEmpty(StoreFiles files, UUID layer, Optional<UUID> parent) throws IOException {
+    write(files, StoreLayout.map(layer), layer, parent, _ -> {});
+  }
+
+  private interface Content {
+    void write(MapLog log) throws IOException;
+  }
+
+  private static void write(
+      StoreFiles files, String name, UUID layer, Optional<UUID> parent, Content content)
       throws IOException {
     try (StoreFile file = files.create(name)) {
       ByteBuffer header = Formats.header(MAGIC, HEADER_BYTES).putInt(BlockMap.BLOCK_SHIFT);
@@ -102,10 +120,29 @@ final class MapLog implements Closeable {
       file.write(0, Formats.seal(header));
       MapLog log = new MapLog(layer, file);
       log.endBytes = HEADER_BYTES;
-      for (int from = 0; from < runs.size(); from += MAX_BATCH_RUNS) {
-        log.writeBatch(runs, from);
-      }
+      content.write(log);
       file.sync();
+    }
+  }
+
+  /** In parts, as there may be more runs than fit in memory. */
+  private void writeAll(BlockMap map, RunList besides) throws IOException {
+    RunList part = new RunList();
+    for (long page = 0; page < map.pageLimit(); page += PAGES_AT_ONCE) {
+      long first = page << BlockMap.PAGE_SHIFT;
+      map.forEachRun(first, first + ((long) PAGES_AT_ONCE << BlockMap.PAGE_SHIFT), part::add);
+      if (part.size() >= MAX_BATCH_RUNS) {
+        writeBatches(part);
+        part.clear();
+      }
+    }
+    writeBatches(part);
+    writeBatches(besides);
+  }
+
+  private void writeBatches(RunList list) throws IOException {
+    for (int from = 0; from < list.size(); from += MAX_BATCH_RUNS) {
+      writeBatch(list, from);
     }
   }
 
@@ -243,6 +280,11 @@ final class MapLog implements Closeable {
     endBytes += length;
     sequence++;
     runs += count;
+  }
+
+  /** Makes durable what a process that died may have written. */
+  void sync() throws IOException {
+    file.sync();
   }
 
   /** Runs in the log, outdated ones included. */

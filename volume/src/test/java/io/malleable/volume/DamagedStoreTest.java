@@ -162,7 +162,7 @@ class DamagedStoreTest {
     UUID lower = id();
     StoreFiles files = new LocalFiles(directory);
     files.create(StoreLayout.data(upper)).close();
-    MapLog.write(files, StoreLayout.map(upper), upper, Optional.of(lower), new RunList());
+    MapLog.writeEmpty(files, upper, Optional.of(lower));
     try (LocalVolumeStore store = open()) {
       store.maintain();
       assertEquals(List.of(), store.verify(TransferProgress.NONE).damages());

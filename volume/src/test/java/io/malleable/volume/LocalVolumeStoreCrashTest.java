@@ -10,6 +10,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.UUID;
@@ -247,6 +248,7 @@ class LocalVolumeStoreCrashTest {
               assertThrows(IOException.class, volume::flush);
               assertThrows(IOException.class, volume::close);
               try (Volume again = store.open(disk)) {
+                store.maintain();
                 again.write(0, filled(8192, (byte) 3));
               }
             } catch (IOException e) {
@@ -283,6 +285,10 @@ class LocalVolumeStoreCrashTest {
     assertThrows(IOException.class, volume::flush);
     assertThrows(IOException.class, volume::close);
     try (Volume again = store.open(disk)) {
+      assertTrue(store.faults().containsKey(disk));
+      assertThrows(IOException.class, () -> again.write(1 << 19, filled(8192, (byte) 3)));
+      store.maintain();
+      assertEquals(Map.of(), store.faults());
       again.write(1 << 19, filled(8192, (byte) 3));
     }
     assertFilledAfterRestart(files, disk, 1);
@@ -334,7 +340,8 @@ class LocalVolumeStoreCrashTest {
   }
 
   /** Calls of which one that fails leaves nothing that could be started with. */
-  private static final Set<String> INDISPENSABLE = Set.of("createDirectory", "list");
+  private static final Set<String> INDISPENSABLE =
+      Set.of("createDirectory", "list", "syncDirectory");
 
   @Test
   void anErrorAtAnyCallFromTheStartOfAFullStoreOnHarmsOnlyTheVolumesThatNeedIt()

@@ -1,0 +1,411 @@
+package io.malleable.volume;
+
+import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a layer's map has in memory and not yet in its {@link MapLog}, handed to the kernel before
+ * any write is acknowledged. It outlives the process, as the page cache does, and never the host:
+ * nothing in it is synced but the header, and each part names the boot of the host that it is of.
+ *
+ * <pre>
+ * tail   := header zeroes slot*                                     slot n at byte 4096 + 32 * n
+ * header := magic version:u32 layer:u128 disk:u128 boot:u128 flags:u32 crc:u32         72 bytes
+ * flags  := bit 0: in use, bit 1: a sync failed
+ * slot   := index:u64 firstBlock:u64 state:2 count:62 waiting:u32 crc:u32              32 bytes
+ * </pre>
+ *
+ * The header is the mark that the layer may have what is not durable: it is durable before the
+ * first write is acknowledged, so that it is there after the host went down as well.
+ *
+ * <p>Runs are numbered. {@code waiting} says how many runs, up to and with this one, were not in
+ * the log on disk when it was written. Runs that are in the log meanwhile may be applied once more,
+ * as long as no later one is left out: so nothing is written when the log has them, and slots are
+ * used again from the first one on.
+ *
+ * <p>The caller serialises {@link #append} and {@link #take} (the layer's allocation lock); the
+ * mark has the monitor of this object.
+ */
+final class MapTail implements Closeable {
+  static final long MAGIC = 0x4d324c415954414cL; // "M2LAYTAL"
+  static final int SLOTS = 1 << 16;
+
+  private static final int HEADER_BYTES =
+      Formats.PREFIX_BYTES + 3 * 16 + Integer.BYTES + Formats.CRC_BYTES;
+  private static final int SLOTS_OFFSET = 4096;
+  private static final int SLOT_BYTES = 32;
+  private static final int SLOT_CRC_OFFSET = SLOT_BYTES - Formats.CRC_BYTES;
+  private static final int STATE_SHIFT = 62;
+  private static final long COUNT_MASK = (1L << STATE_SHIFT) - 1;
+  private static final int FLAG_IN_USE = 1;
+  private static final int FLAG_FAILED = 2;
+
+  private final StoreFiles files;
+  private final UUID layer;
+  private final UUID disk;
+  private final UUID boot;
+  private final String name;
+
+  /** Absent until it is needed. Written under this object's monitor. */
+  private volatile @Nullable StoreFile file;
+
+  private volatile boolean marked;
+  // Guarded by this.
+  private boolean entryDurable;
+
+  // Guarded by the allocation lock.
+  private final ByteBuffer slot = ByteBuffer.allocateDirect(SLOT_BYTES);
+  private final CRC32C crc = new CRC32C();
+  private final byte[] crcEnd;
+  private long next;
+  private long firstOfLap;
+  private boolean lastIsOpen;
+  private long lastFirstBlock;
+  private long lastCount;
+  private int lastState;
+
+  /** Runs before this one are in the log on disk. */
+  private volatile long durable;
+
+  /** None yet; the file is created when it is needed. */
+  MapTail(StoreFiles files, UUID layer, UUID disk) throws IOException {
+    this.files = files;
+    this.layer = layer;
+    this.disk = disk;
+    this.boot = files.bootId();
+    this.name = StoreLayout.tail(layer);
+    this.crcEnd = crcEnd(layer, boot);
+  }
+
+  private static byte[] crcEnd(UUID layer, UUID boot) {
+    ByteBuffer end = ByteBuffer.allocate(32);
+    Formats.putId(end, Optional.of(layer));
+    Formats.putId(end, Optional.of(boot));
+    return end.array();
+  }
+
+  /**
+   * Who left a tail, and how.
+   *
+   * @param inUse the layer may have what was not durable
+   * @param failed a sync of the layer had failed
+   */
+  record Header(UUID layer, UUID disk, UUID boot, boolean inUse, boolean failed) {
+    /** Empty when the host went down before it was written. */
+    static Optional<Header> read(StoreFiles files, UUID expected) throws IOException {
+      try (StoreFile file = files.open(StoreLayout.tail(expected))) {
+        return read(file, expected);
+      }
+    }
+
+    private static Optional<Header> read(StoreFile file, UUID expected) throws IOException {
+      String name = StoreLayout.tail(expected);
+      ByteBuffer magic = ByteBuffer.allocate(Long.BYTES);
+      if (file.sizeBytes() < HEADER_BYTES) {
+        return Optional.empty();
+      }
+      file.read(0, magic);
+      if (magic.getLong(0) == 0) {
+        return Optional.empty();
+      }
+      ByteBuffer header = Formats.read(file, name, MAGIC, HEADER_BYTES);
+      UUID layer = Formats.readId(header);
+      if (!layer.equals(expected)) {
+        throw new VolumeException(Reason.CORRUPT, name + " is the tail of layer " + layer);
+      }
+      UUID disk = Formats.readId(header);
+      UUID boot = Formats.readId(header);
+      int flags = header.getInt();
+      return Optional.of(
+          new Header(layer, disk, boot, (flags & FLAG_IN_USE) != 0, (flags & FLAG_FAILED) != 0));
+    }
+  }
+
+  /**
+   * What a process that died left of a layer.
+   *
+   * @param tail goes on with it
+   * @param runs in the order in which they were made; empty when all was durable
+   */
+  record Left(Header header, MapTail tail, RunList runs) {}
+
+  /** What there is of this boot of the host; empty when there is nothing to go on with. */
+  static Optional<Left> open(StoreFiles files, UUID layer) throws IOException {
+    if (!files.exists(StoreLayout.tail(layer))) {
+      return Optional.empty();
+    }
+    UUID boot = files.bootId();
+    StoreFile file = files.open(StoreLayout.tail(layer));
+    try {
+      Optional<Header> found =
+          Header.read(file, layer).filter(header -> header.boot().equals(boot));
+      if (found.isEmpty()) {
+        file.close();
+        return Optional.empty();
+      }
+      Header header = found.get();
+      MapTail tail = new MapTail(files, layer, header.disk());
+      tail.file = file;
+      // Unless all was durable: then later changes of the map may not be here.
+      RunList runs = header.inUse() ? tail.replay(file) : new RunList();
+      return Optional.of(new Left(header, tail, runs));
+    } catch (IOException | RuntimeException e) {
+      file.close();
+      throw e;
+    }
+  }
+
+  private record Slot(
+      int position, long index, long firstBlock, long count, int state, long waiting) {}
+
+  private RunList replay(StoreFile file) throws IOException {
+    int slots = (int) Math.min(SLOTS, (file.sizeBytes() - SLOTS_OFFSET) / SLOT_BYTES);
+    RunList runs = new RunList();
+    if (slots <= 0) {
+      return runs;
+    }
+    ByteBuffer all = ByteBuffer.allocate(slots * SLOT_BYTES);
+    try {
+      file.read(SLOTS_OFFSET, all);
+    } catch (EOFException e) {
+      throw new VolumeException(Reason.CORRUPT, name + " became shorter while it was read", e);
+    }
+    Slot[] found = new Slot[slots];
+    int count = 0;
+    for (int i = 0; i < slots; i++) {
+      Slot read = slotAt(all, i);
+      if (read != null) {
+        found[count++] = read;
+      }
+    }
+    Arrays.sort(found, 0, count, Comparator.comparingLong(Slot::index));
+    if (count == 0) {
+      return runs;
+    }
+    Slot last = found[count - 1];
+    long first = last.index - last.waiting + 1;
+    for (int i = (int) (count - last.waiting); i < count; i++) {
+      if (i < 0 || found[i].index != first + i - (count - last.waiting)) {
+        throw new VolumeException(
+            Reason.CORRUPT,
+            "%s: run %d is damaged; the last is %d".formatted(name, first, last.index));
+      }
+      runs.add(found[i].firstBlock, found[i].count, found[i].state);
+    }
+    next = last.index + 1;
+    durable = first;
+    firstOfLap = last.index - last.position;
+    return runs;
+  }
+
+  private @Nullable Slot slotAt(ByteBuffer all, int position) {
+    int offset = position * SLOT_BYTES;
+    crc.reset();
+    crc.update(all.duplicate().limit(offset + SLOT_CRC_OFFSET).position(offset));
+    crc.update(crcEnd);
+    if (all.getInt(offset + SLOT_CRC_OFFSET) != (int) crc.getValue()) {
+      return null;
+    }
+    long packed = all.getLong(offset + 16);
+    return new Slot(
+        position,
+        all.getLong(offset),
+        all.getLong(offset + 8),
+        packed & COUNT_MASK,
+        (int) (packed >>> STATE_SHIFT),
+        all.getInt(offset + 24));
+  }
+
+  /** The disk that writes to the layer. */
+  UUID disk() {
+    return disk;
+  }
+
+  /** Whether there is a file of it. */
+  boolean exists() {
+    return file != null;
+  }
+
+  /** Whether the mark is durable. */
+  boolean marked() {
+    return marked;
+  }
+
+  /** Durable when it returns: the layer may have what is not. */
+  synchronized void mark() throws IOException {
+    if (marked) {
+      return;
+    }
+    writeHeader(FLAG_IN_USE, Durability.SYNCED);
+    if (!entryDurable) {
+      files.syncDirectory(StoreLayout.LAYERS);
+      entryDurable = true;
+    }
+    marked = true;
+  }
+
+  /**
+   * The layer, which no record names yet, is the disk's from now on, as long as the host runs: see
+   * {@link StoreScan}.
+   */
+  synchronized void announce() throws IOException {
+    writeHeader(0, Durability.CACHED);
+  }
+
+  /** All is durable, and nobody writes meanwhile. That the mark is gone need not be durable. */
+  synchronized void unmark() throws IOException {
+    if (marked) {
+      marked = false;
+      writeHeader(0, Durability.CACHED);
+    }
+  }
+
+  /** What is read of the layer's files need not be on disk, whichever process reads it. */
+  synchronized void noteFailure() throws IOException {
+    marked = false;
+    writeHeader(FLAG_IN_USE | FLAG_FAILED, Durability.CACHED);
+  }
+
+  private enum Durability {
+    SYNCED,
+    CACHED
+  }
+
+  /** A file that has its name has a header: one without was damaged. */
+  private void writeHeader(int flags, Durability durability) throws IOException {
+    StoreFile open = file;
+    if (open != null) {
+      write(open, flags, durability);
+      return;
+    }
+    String temporary = name + StoreLayout.TEMPORARY;
+    try (StoreFile made = files.create(temporary)) {
+      write(made, flags, durability);
+    }
+    files.rename(temporary, name);
+    file = files.open(name);
+  }
+
+  private void write(StoreFile to, int flags, Durability durability) throws IOException {
+    to.write(0, header(flags));
+    if (durability == Durability.SYNCED) {
+      to.sync();
+    }
+  }
+
+  private ByteBuffer header(int flags) {
+    ByteBuffer header = Formats.header(MAGIC, HEADER_BYTES);
+    Formats.putId(header, Optional.of(layer));
+    Formats.putId(header, Optional.of(disk));
+    Formats.putId(header, Optional.of(boot));
+    return Formats.seal(header.putInt(flags));
+  }
+
+  /**
+   * Keeps a run; the blocks' data is written before, the map in memory changes after it.
+   *
+   * @throws VolumeException {@code OUT_OF_SPACE} when so many wait for a flush that there is no
+   *     room
+   */
+  void append(long firstBlock, long count, int state) throws IOException {
+    StoreFile open = file;
+    if (open == null) {
+      throw new IllegalStateException(name + " has no mark");
+    }
+    if (lastIsOpen && state == lastState && lastFirstBlock + lastCount == firstBlock) {
+      extendLast(open, count);
+      return;
+    }
+    if (next == durable) {
+      firstOfLap = next;
+    } else if (next - durable >= SLOTS) {
+      throw new VolumeException(
+          Reason.OUT_OF_SPACE,
+          "%d changes of volume %s wait for a flush that fails; look why in the log"
+              .formatted(SLOTS, disk));
+    }
+    write(open, next, firstBlock, count, state);
+    next++;
+    lastIsOpen = true;
+    lastFirstBlock = firstBlock;
+    lastCount = count;
+    lastState = state;
+  }
+
+  private void extendLast(StoreFile open, long count) throws IOException {
+    try {
+      write(open, next - 1, lastFirstBlock, lastCount + count, lastState);
+      lastCount += count;
+    } catch (IOException e) {
+      lastIsOpen = false;
+      try {
+        write(open, next - 1, lastFirstBlock, lastCount, lastState);
+      } catch (IOException again) {
+        e.addSuppressed(again);
+      }
+      throw e;
+    }
+  }
+
+  private void write(StoreFile open, long index, long firstBlock, long count, int state)
+      throws IOException {
+    slot.clear();
+    slot.putLong(index)
+        .putLong(firstBlock)
+        .putLong((long) state << STATE_SHIFT | count)
+        .putInt((int) (index - durable + 1));
+    crc.reset();
+    crc.update(slot.flip());
+    crc.update(crcEnd);
+    slot.limit(SLOT_BYTES).putInt((int) crc.getValue()).flip();
+    open.write(SLOTS_OFFSET + (index - firstOfLap) % SLOTS * SLOT_BYTES, slot);
+  }
+
+  /** Whether so much waits that it is time for a flush. */
+  boolean due() {
+    return next - durable > SLOTS / 2;
+  }
+
+  /**
+   * A flush takes all that there is.
+   *
+   * @return for {@link #durableBefore} once that is on disk
+   */
+  long take() {
+    lastIsOpen = false;
+    return next;
+  }
+
+  void durableBefore(long index) {
+    durable = index;
+  }
+
+  /** Nobody needs it any more: all is durable. */
+  synchronized void delete() throws IOException {
+    marked = false;
+    entryDurable = false;
+    StoreFile open = file;
+    if (open != null) {
+      files.delete(name);
+      file = null;
+      open.close();
+    }
+  }
+
+  @Override
+  public synchronized void close() throws IOException {
+    StoreFile open = file;
+    if (open != null) {
+      open.close();
+    }
+  }
+}
