@@ -3,6 +3,7 @@ package io.malleable.app;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.net.SocketException;
 import java.nio.ByteBuffer;
 import java.util.BitSet;
@@ -21,6 +22,7 @@ import org.jspecify.annotations.Nullable;
  * {@link #begin} and {@link #end} or {@link #awaitLoss} the commands come from a thread of its own.
  */
 final class DiskLoad {
+  private static final String NAME = "iqn.2026-11.io.malleable.test:load";
   private static final int LOOK_MILLIS = 100;
 
   /** Looks that may find nothing new: a minute and more of this process's time. */
@@ -41,6 +43,12 @@ final class DiskLoad {
 
   /** Sectors that an open command changes. */
   private final BitSet changing;
+
+  /** What the last SYNCHRONIZE CACHE that was answered with GOOD found acknowledged. */
+  private DiskModel.State durable;
+
+  private int flushes;
+  private int lastFlushed;
 
   private @Nullable Initiator initiator;
   private @Nullable Thread thread;
@@ -76,6 +84,7 @@ final class DiskLoad {
     this.model = model;
     this.random = new Random(seed);
     this.changing = new BitSet(model.sectors());
+    this.durable = model.state();
   }
 
   DiskModel model() {
@@ -85,7 +94,13 @@ final class DiskLoad {
   /** Logs in, as the same initiator each time. */
   void logIn(JsonNode iscsi) throws IOException {
     logOut();
-    initiator = Initiator.login(iscsi, "iqn.2026-11.io.malleable.test:load");
+    initiator = Initiator.login(iscsi, NAME);
+  }
+
+  /** The same where the target is reached by another address than it knows. */
+  void logIn(InetSocketAddress address, JsonNode iscsi) throws IOException {
+    logOut();
+    initiator = Initiator.login(address, iscsi, NAME);
   }
 
   void logOut() throws IOException {
@@ -108,6 +123,17 @@ final class DiskLoad {
     return content;
   }
 
+  /** The same after the power of the server's host was cut: what was flushed is there. */
+  void verifyFlushed(String when) throws IOException {
+    byte[] content = readAll();
+    Optional<String> fault = model.fault(0, content, durable, model.state());
+    if (fault.isPresent()) {
+      throw new AssertionError(when + ": " + fault.get());
+    }
+    model.settle(content);
+    durable = model.state();
+  }
+
   /** All that the disk holds. */
   byte[] readAll() throws IOException {
     ByteBuffer content = ByteBuffer.allocate(model.sectors() * DiskModel.SECTOR_BYTES);
@@ -120,6 +146,7 @@ final class DiskLoad {
 
   void flush() throws IOException {
     good(Cdb.synchronizeCache(), 0);
+    durable = model.state();
   }
 
   private byte[] good(byte[] cdb, int readBytes) throws IOException {
@@ -184,6 +211,12 @@ final class DiskLoad {
     logOut();
   }
 
+  /** Ends the connection to a target from which nothing comes any more. */
+  void awaitLossOfSilent() throws IOException, InterruptedException {
+    loggedIn().close();
+    awaitLoss();
+  }
+
   private void join() throws InterruptedException {
     Thread current = thread;
     if (current != null) {
@@ -246,7 +279,10 @@ final class DiskLoad {
 
   private void send(Initiator target, Mix mix) throws IOException {
     if (random.nextInt(100) < mix.flushPercent) {
-      sent(target.send(Cdb.synchronizeCache(), new byte[0], 0), null);
+      DiskModel.State now = model.state();
+      int flush = ++flushes;
+      int tag = target.send(Cdb.synchronizeCache(), new byte[0], 0);
+      open.put(tag, new Open(_ -> onFlushed(flush, now), null));
       return;
     }
     switch (random.nextInt(20)) {
@@ -256,6 +292,14 @@ final class DiskLoad {
       case 5, 6 -> unmap(target);
       case 7, 8 -> compareAndWrite(target);
       default -> write(target);
+    }
+  }
+
+  private void onFlushed(int flush, DiskModel.State found) {
+    // They may be answered in any order.
+    if (flush > lastFlushed) {
+      lastFlushed = flush;
+      durable = found;
     }
   }
 
