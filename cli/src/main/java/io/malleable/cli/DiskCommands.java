@@ -162,6 +162,7 @@ final class DiskCommands {
           .text("project")
           .text("state")
           .text("damage")
+          .line("fault", StoreFault.ofVolume(disk))
           .size("sizeBytes", "size")
           .line("own", StoreFault.occupied(disk))
           .text("parent")

@@ -120,8 +120,16 @@ final class Examination {
             new Finding(
                 "volumes",
                 Finding.State.warning,
-                DamageCount.text(system) + " cannot be used",
-                DamageCount.REMEDY));
+                TroubleCount.damaged(system) + " cannot be used",
+                TroubleCount.DAMAGE_REMEDY));
+      }
+      if (system.has("failed")) {
+        findings.add(
+            new Finding(
+                "storage",
+                Finding.State.failed,
+                TroubleCount.failed(system) + " without writes, as the storage failed",
+                TroubleCount.FAILURE_REMEDY));
       }
     } catch (ApiException e) {
       String hint = e.hint();

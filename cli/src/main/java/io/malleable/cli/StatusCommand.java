@@ -67,7 +67,8 @@ final class StatusCommand extends ServerCommand {
         .line(
             "busy",
             count(counts, "operations", "operation") + ", " + count(counts, "sessions", "session"))
-        .line("damaged", damaged(system));
+        .line("damaged", damaged(system))
+        .line("failed", failed(system));
   }
 
   private static String volumes(JsonNode capacity) {
@@ -89,8 +90,13 @@ final class StatusCommand extends ServerCommand {
     if (system.has("storeFault") && system.has("capacity") && !system.has("damaged")) {
       return "unknown: " + Table.cell(system.path("storeFault"));
     }
-    String damaged = DamageCount.text(system);
-    return damaged.equals("-") ? "-" : damaged + " cannot be used; " + DamageCount.REMEDY;
+    String damaged = TroubleCount.damaged(system);
+    return damaged.equals("-") ? "-" : damaged + " cannot be used; " + TroubleCount.DAMAGE_REMEDY;
+  }
+
+  private static String failed(JsonNode system) {
+    String failed = TroubleCount.failed(system);
+    return failed.equals("-") ? "-" : failed + " without writes; " + TroubleCount.FAILURE_REMEDY;
   }
 
   private static String count(JsonNode counts, String field, String noun) {

@@ -385,6 +385,53 @@ class M2CommandTest {
   }
 
   @Test
+  void aDiskThatTakesNoWritesIsShownWithTheReasonAndCounted() throws IOException {
+    String fault =
+        "\"fault\":{\"cause\":\"fsync: Input/output error\",\"since\":\"2026-01-01T00:00:00Z\"";
+    String failed = DISK.replace("\"exposed\"", "\"failed\"").strip();
+    String disk = failed.substring(0, failed.length() - 1) + "," + fault;
+    server.on("GET /v1/disks?limit=1000", 200, "{\"items\":[" + disk + "}}]}");
+    assertTrue(server.run("disk list").out().lines().anyMatch(l -> l.matches("d1 +failed .*")));
+    server.on("GET /v1/disks/d1", 200, disk + "}}");
+    String shown = server.run("disk show d1").out();
+    assertTrue(
+        shown.contains(
+            "takes no writes since 2026-01-01T00:00:00Z: fsync: Input/output error; look at"),
+        shown);
+    server.on("GET /v1/disks/d2", 200, disk + ",\"recoveredPercent\":40}}");
+    assertTrue(server.run("disk show d2").out().contains("recovering, 40% done"));
+    server.on(
+        "GET /v1/system",
+        200,
+        "{\"version\":\"1\",\"uptimeSeconds\":5,\"addresses\":{},\"counts\":{},"
+            + "\"capacity\":{\"totalBytes\":99000000000,\"availableBytes\":88000000000},"
+            + "\"failed\":{\"images\":0,\"disks\":1,\"snapshots\":0}}");
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[]}");
+    String status = server.run("status").out();
+    assertTrue(status.contains("failed      1 disk without writes; look at"), status);
+    String doctor = server.run("doctor").out();
+    assertTrue(
+        doctor.lines().anyMatch(l -> l.contains("storage") && l.contains("1 disk without writes")),
+        doctor);
+  }
+
+  @Test
+  void whatWasLostWhenADiskWasWithdrawnIsAWarningBesideTheResult() throws IOException {
+    String disk = DISK.strip().replaceFirst("}$", ",\"warning\":\"not flushed: EIO\"}");
+    server.on("POST /v1/disks/d1/withdraw", 200, disk);
+    Outcome at = server.run("disk withdraw d1");
+    assertEquals("disk d1 is withdrawn", at.out().strip());
+    assertEquals("warning: not flushed: EIO", at.err().strip());
+    server.on(
+        "POST /v1/nodes/n1/release",
+        202,
+        "{\"id\":\"o1\",\"name\":\"node-release n1\",\"state\":\"succeeded\","
+            + "\"warning\":\"not flushed: EIO\"}");
+    server.on("GET /v1/nodes/n1", 200, "{\"name\":\"n1\",\"state\":\"free\"}");
+    assertTrue(server.run("node release n1").err().contains("warning: not flushed: EIO"));
+  }
+
+  @Test
   void anImageFileThatIsNotThereIsRefusedWithoutACall(@TempDir Path directory) {
     Outcome outcome = server.run("image import tiny " + directory.resolve("none.raw"));
     assertEquals(1, outcome.status());

@@ -24,7 +24,13 @@ final class BootExplainer {
     return deadlines.due(boot, servedSince);
   }
 
+  /** Where the latest boot stands; first of all, whether there is anything to boot from. */
   Explanation explain(Rows rows, Node node) {
+    Explanation boot = boot(rows, node);
+    return reasons.ofDrive(node).map(boot::because).orElse(boot);
+  }
+
+  private Explanation boot(Rows rows, Node node) {
     Optional<Boot> latest = rows.boots().latest(node.id());
     if (node.state() == Node.State.FREE) {
       return idle(

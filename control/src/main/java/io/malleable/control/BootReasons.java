@@ -64,6 +64,46 @@ final class BootReasons {
     };
   }
 
+  /** What is wrong with the drive of a provisioned node, whatever its boot looks like. */
+  Optional<Reason> ofDrive(Node node) {
+    Optional<Ref> drive = node.disk().filter(_ -> node.state() == Node.State.PROVISIONED);
+    if (drive.isEmpty()) {
+      return Optional.empty();
+    }
+    String name = drive.get().name();
+    if (!ports.targets().defined().contains(drive.get().id())) {
+      return Optional.of(
+          new Reason(
+              "The server has no target for its drive '"
+                  + name
+                  + "': it could not be opened, so the machine cannot log in.",
+              "See why: m2 disk show "
+                  + name
+                  + " and m2 event list. Release the node, or mend the store and restart the server."));
+    }
+    return Optional.ofNullable(ports.volumes().faults().get(drive.get().id()))
+        .map(fault ->
+            new Reason(
+                "Its drive '"
+                    + name
+                    + "' is read and takes no writes since "
+                    + fault.since()
+                    + ", as its storage failed: "
+                    + fault.cause()
+                    + ".",
+                (fault.recoveredPercent().isPresent()
+                        ? "It is recovering, "
+                            + fault.recoveredPercent().getAsInt()
+                            + "% are done: m2 disk show "
+                        : "Look at the drive under the store and at the server's kernel log; then: m2"
+                            + " disk show ")
+                    + name
+                    + ". A system that has made its file systems read-only needs a restart"
+                    + " afterwards: m2 node power "
+                    + node.name()
+                    + " cycle"));
+  }
+
   private static Reason unheard(Node node) {
     return new Reason(
         "Nothing was heard of the machine: it has no power, it does not boot from the network, its"

@@ -53,7 +53,7 @@ public record Disk(
       case CREATING -> "creating";
       case TRASHED -> "trashed";
       case DELETING -> "deleting";
-      case READY -> measure.damage().isPresent() ? "damaged" : useWord();
+      case READY -> measure.troubleWord().orElseGet(this::useWord);
     };
   }
 

@@ -253,6 +253,14 @@ final class NodeProcedures {
       return Set.of(operation.inputId("disk"), operation.inputId("node"));
     }
 
+    /**
+     * No step that was undone made the target, if the server was started anew before one took it.
+     */
+    @Override
+    public void restore(Run run) throws IOException {
+      targets.restore(run, run.operation().inputId("disk"));
+    }
+
     @Override
     public void rolledBack(Rows rows, Operation operation) {
       TargetSteps.setState(rows, operation.inputId("disk"), Binding.State.DEFINED);
@@ -289,6 +297,14 @@ final class NodeProcedures {
     public Set<UUID> claims(Operation operation) {
       return Set.of(
           operation.inputId("disk"), operation.inputId("from"), operation.inputId("node"));
+    }
+
+    /**
+     * No step that was undone made the target, if the server was started anew before one took it.
+     */
+    @Override
+    public void restore(Run run) throws IOException {
+      targets.restore(run, run.operation().inputId("disk"));
     }
 
     @Override

@@ -346,12 +346,16 @@ public final class Nodes {
         });
   }
 
-  private static BootDecision decide(Rows rows, Node node) {
+  private BootDecision decide(Rows rows, Node node) {
     Optional<Binding> found = rows.bindings().ofNode(node.id());
     if (found.isEmpty()) {
       return new BootDecision.NotProvisioned(node);
     }
     Binding binding = found.get();
+    if (binding.state() == Binding.State.DEFINED
+        && !ports.targets().defined().contains(binding.disk())) {
+      return new BootDecision.NotYet(node, "its drive cannot be used");
+    }
     return switch (binding.state()) {
       case PREPARING -> new BootDecision.NotYet(node, "its drive is being prepared");
       case WITHDRAWING -> new BootDecision.NotYet(node, "its drive is being taken away");

@@ -1,11 +1,12 @@
 package io.malleable.control;
 
 import io.malleable.control.FaultPoints.Moment;
-import io.malleable.control.db.SqliteDatabase;
+import io.malleable.control.db.CountedStatements;
 import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
@@ -15,8 +16,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /** A control plane on a real database and a real volume store, with fake machines and targets. */
@@ -34,6 +37,12 @@ final class Fixture implements AutoCloseable {
   /** What a store that is out of reach answers, while it is. */
   volatile @Nullable VolumeException outage;
 
+  /** What the store says of volumes whose storage failed. */
+  volatile Map<UUID, VolumeFault> volumeFaults = Map.of();
+
+  /** How many the database has executed. */
+  final AtomicInteger statements = new AtomicInteger();
+
   CountingDatabase database;
   LocalVolumeStore volumes;
   FakeTargets targets;
@@ -44,13 +53,18 @@ final class Fixture implements AutoCloseable {
     this.directory = directory;
     Files.createDirectories(directory.resolve("volumes"));
     EmptyDatabase.copyTo(directory.resolve("control.db"));
-    database = new CountingDatabase(SqliteDatabase.open(directory.resolve("control.db")));
+    database = openDatabase();
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);
     control = openControl();
     control.start();
     control.resumeOperations();
+  }
+
+  private CountingDatabase openDatabase() {
+    return new CountingDatabase(
+        CountedStatements.open(directory.resolve("control.db"), statements::incrementAndGet));
   }
 
   private Control openControl() {
@@ -76,6 +90,9 @@ final class Fixture implements AutoCloseable {
               if (method.getName().equals("flatten") && instead != null) {
                 instead.copy((TransferProgress) arguments[1]);
                 return null;
+              }
+              if (method.getName().equals("faults")) {
+                return volumeFaults;
               }
               VolumeException silent = outage;
               if (silent != null) {
@@ -105,7 +122,7 @@ final class Fixture implements AutoCloseable {
     control.close();
     database.close();
     volumes.close();
-    database = new CountingDatabase(SqliteDatabase.open(directory.resolve("control.db")));
+    database = openDatabase();
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);

@@ -13,6 +13,7 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
@@ -289,7 +290,7 @@ final class OperationFaultTest {
                   Set<String> points = pointsOf(scenario);
                   assertFalse(points.isEmpty());
                   for (String point : points) {
-                    endAt(scenario, point);
+                    endAt(scenario, point, Then.RESUME);
                   }
                 }));
   }
@@ -310,8 +311,15 @@ final class OperationFaultTest {
     return points;
   }
 
-  private void endAt(Scenario scenario, String point) throws Exception {
-    try (Fixture fixture = new Fixture(fresh(scenario, point))) {
+  /** What becomes of the operation after its server ended. */
+  private enum Then {
+    RESUME,
+    /** Somebody is faster than the server with going on. */
+    ABORT
+  }
+
+  private void endAt(Scenario scenario, String point, Then then) throws Exception {
+    try (Fixture fixture = new Fixture(fresh(scenario, point + "-" + then))) {
       scenario.setup().on(fixture);
       CountDownLatch reached = new CountDownLatch(1);
       FaultPoints ending = Fixture.endingAt(point);
@@ -333,15 +341,64 @@ final class OperationFaultTest {
       assertTrue(reached.await(Fixture.PATIENCE_MILLIS, TimeUnit.MILLISECONDS), point);
       fixture.crash();
       fixture.control.start();
+      List<Operation> left = unfinished(fixture);
+      if (then == Then.ABORT) {
+        for (Operation operation : left) {
+          abort(fixture, operation);
+        }
+      }
       fixture.control.resumeOperations();
-      for (Operation operation : unfinished(fixture)) {
+      for (Operation operation : left) {
         settle(fixture, operation);
       }
       check(fixture);
       fixture.restart();
       check(fixture);
     } catch (AssertionError e) {
-      throw new AssertionError("ended at " + point + ": " + e.getMessage(), e);
+      throw new AssertionError("ended at " + point + ", " + then + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static void abort(Fixture fixture, Operation operation) {
+    fixture.control.operations().abort(fixture.project(), operation.id().toString());
+  }
+
+  @TestFactory
+  Stream<DynamicTest> anOperationThatIsAbortedAtAnyPointLeavesNothingBehind() {
+    return scenarios().stream()
+        .filter(scenario -> scenario.name().matches("(disk-(expose|withdraw|rollback)|node-).*"))
+        .map(scenario ->
+            DynamicTest.dynamicTest(
+                scenario.name(),
+                () -> {
+                  for (String point : pointsOf(scenario)) {
+                    if (point.contains(":undo-") || point.contains(":restore:")) {
+                      // It is being taken back already: swept by the other test.
+                      continue;
+                    }
+                    abortAt(scenario, point);
+                    endAt(scenario, point, Then.ABORT);
+                  }
+                }));
+  }
+
+  /** Somebody aborts the operation just when it gets there, and the server goes on. */
+  private void abortAt(Scenario scenario, String point) throws Exception {
+    try (Fixture fixture = new Fixture(fresh(scenario, point + "-aborted"))) {
+      scenario.setup().on(fixture);
+      AtomicBoolean once = new AtomicBoolean();
+      fixture.faults =
+          (kind, step, moment) -> {
+            if (point.equals(Fixture.name(kind, step, moment)) && once.compareAndSet(false, true)) {
+              abort(fixture, unfinished(fixture).getFirst());
+            }
+          };
+      settle(fixture, scenario.action().on(fixture));
+      check(fixture);
+      fixture.restart();
+      check(fixture);
+    } catch (AssertionError e) {
+      throw new AssertionError("aborted at " + point + ": " + e.getMessage(), e);
     }
   }
 

@@ -21,23 +21,27 @@ record DiskBody(
     @Nullable Long allocatedBytes,
     @Nullable String storeFault,
     @Nullable String damage,
+    @Nullable FaultBody fault,
     @Nullable String parent,
     @Nullable UUID parentId,
     @Nullable List<AncestorBody> lineage,
     @Nullable String node,
     @Nullable Instant deletedAt,
     @Nullable Instant purgeAt,
-    @Nullable Iscsi iscsi) {
+    @Nullable Iscsi iscsi,
+    @Nullable String warning) {
   /**
    * A disk as its owner sees it.
    *
    * @param lineage absent in lists
+   * @param warning of the operation that this answers
    */
   static DiskBody of(
       Disk disk,
       Optional<Instant> purgeAt,
       Optional<List<Ancestor>> lineage,
-      Optional<Iscsi> iscsi) {
+      Optional<Iscsi> iscsi,
+      Optional<String> warning) {
     return new DiskBody(
         disk.id(),
         disk.name(),
@@ -48,13 +52,15 @@ record DiskBody(
         disk.measure().allocatedBytes().orElse(null),
         disk.measure().storeFault().orElse(null),
         disk.measure().damage().orElse(null),
+        FaultBody.of(disk.measure()),
         disk.parent().map(Ref::name).orElse(null),
         disk.parent().map(Ref::id).orElse(null),
         lineage.map(AncestorBody::of).orElse(null),
         disk.node().map(Ref::name).orElse(null),
         disk.trashedAt().orElse(null),
         purgeAt.orElse(null),
-        iscsi.orElse(null));
+        iscsi.orElse(null),
+        warning.orElse(null));
   }
 
   /** How to reach an exposed disk. */

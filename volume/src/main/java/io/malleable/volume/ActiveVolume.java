@@ -302,6 +302,7 @@ final class ActiveVolume {
       return;
     }
     flush();
+    writer.seal();
     long stamp = gate.writeLock();
     try {
       if (state.writer == writer) {

@@ -36,14 +36,15 @@ final class Catalogue {
 
   private final Queue<String> garbage = new ArrayDeque<>();
 
-  private Catalogue(StoreFiles files) {
+  private Catalogue(StoreFiles files, MapMemory memory) {
     this.files = files;
-    this.layers = new LayerTable(files);
+    this.layers = new LayerTable(files, memory);
   }
 
   /** What is found when a store is opened; see {@link StoreScan}. */
-  static Catalogue load(StoreFiles files, StoreScan.Access access) throws IOException {
-    Catalogue catalogue = new Catalogue(files);
+  static Catalogue load(StoreFiles files, MapMemory memory, StoreScan.Access access)
+      throws IOException {
+    Catalogue catalogue = new Catalogue(files, memory);
     StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.records, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
     scan.adopted()

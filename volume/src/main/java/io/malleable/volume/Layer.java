@@ -1,7 +1,6 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
-import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -204,7 +203,14 @@ final class Layer extends BlockSource {
 
   void close() throws IOException {
     LayerFlusher last = flusher;
-    StoreFile.closeAll(
-        Arrays.asList(last == null ? null : (Closeable) last::retire, log, sums, pack, data));
+    try {
+      if (last != null) {
+        last.retire();
+      }
+    } finally {
+      map.release();
+      // The log may be another one now.
+      StoreFile.closeAll(Arrays.asList(log, sums, pack, data));
+    }
   }
 }

@@ -169,6 +169,44 @@ final class LayerSums implements Closeable {
     return true;
   }
 
+  /**
+   * For a map of version 1, whose end says nothing: the checksums know which blocks it must have.
+   *
+   * @throws VolumeException {@code CORRUPT} when the two differ
+   */
+  void requireSameBlocks() throws IOException {
+    ByteBuffer record = ByteBuffer.allocate(RECORD_BYTES);
+    long[] withData = pagesWithData(map);
+    for (long page : withData) {
+      int index = pages.indexOf(page);
+      long first = page << BlockMap.PAGE_SHIFT;
+      if (index < 0) {
+        throw differs(first);
+      }
+      file.read(recordPosition(pages.count(), index), record.clear());
+      for (int i = 0; i < BlockMap.PAGE_BLOCKS; i++) {
+        boolean stored = map.stateOf(first + i) == BlockMap.DATA;
+        boolean summed = record.getInt(i * Integer.BYTES) != 0;
+        // The checksum of a block may happen to be zero.
+        if (stored != summed && (!stored || crcOnDisk(first + i) != 0)) {
+          throw differs(first + i);
+        }
+      }
+    }
+    if (withData.length != pages.count()) {
+      throw new VolumeException(
+          Reason.CORRUPT,
+          "%s speaks of %d pages, its checksums of %d"
+              .formatted(StoreLayout.map(layer), withData.length, pages.count()));
+    }
+  }
+
+  private VolumeException differs(long block) {
+    return new VolumeException(
+        Reason.CORRUPT,
+        "%s and its checksums differ on block %d".formatted(StoreLayout.map(layer), block));
+  }
+
   private static long recordPosition(int pages, int index) {
     return HEADER_BYTES
         + (long) pages * Long.BYTES

@@ -6,9 +6,11 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -18,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LayerTable {
   private final StoreFiles files;
+  private final MapMemory memory;
   private final PackTable packs;
   private final SumsTable sums;
   private final Map<UUID, LayerNode> nodes = new HashMap<>();
@@ -28,11 +31,15 @@ final class LayerTable {
   /** Closed after a sync had failed: what is read of their files need not be on disk. */
   private final Map<UUID, IOException> suspect = new HashMap<>();
 
+  /** Whose maps are to be upgraded once they are frozen; those of disks are by the first flush. */
+  private final Set<UUID> outdated = new HashSet<>();
+
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
-  LayerTable(StoreFiles files) {
+  LayerTable(StoreFiles files, MapMemory memory) {
     this.files = files;
+    this.memory = memory;
     this.packs = new PackTable(files);
     this.sums = new SumsTable(files);
   }
@@ -110,7 +117,7 @@ final class LayerTable {
       files.create(StoreLayout.data(id)).close();
       // Under its own name at once, which spares a journal commit of the file system: should a
       // crash leave it half written, no volume names it yet, and the next start removes it.
-      MapLog.writeEmpty(files, id, parent);
+      MapLog.write(files, id, parent, new BlockMap());
       files.syncDirectory(StoreLayout.LAYERS);
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, StoreLayout.map(id), e);
@@ -256,8 +263,14 @@ final class LayerTable {
   }
 
   private Layer open(LayerNode node, @Nullable Layer below) throws IOException {
-    BlockMap map = new BlockMap();
-    MapLog log = MapLog.open(files, node.id, map);
+    BlockMap map = new BlockMap(memory);
+    MapLog log;
+    try {
+      log = MapLog.open(files, node.id, map);
+    } catch (IOException | RuntimeException e) {
+      map.release();
+      throw e;
+    }
     StoreFile data;
     try {
       data = files.open(StoreLayout.data(node.id));
@@ -267,8 +280,12 @@ final class LayerTable {
     }
     Layer layer = new Layer(node.id, map, data, log, below);
     try {
-      MapTail.open(files, node.id)
-          .ifPresent(left -> LayerFlusher.ofDeadProcess(layer, files, left));
+      memory.requireRoom("layer " + node.id + " cannot be used");
+      Optional<MapTail.Left> left = MapTail.open(files, node.id);
+      if (left.isPresent()) {
+        LayerFlusher.ofDeadProcess(layer, files, left.get());
+      }
+      MapTail.requireWhole(files, log);
     } catch (IOException e) {
       StoreLayout.closeQuietly(layer::close, e);
       throw e;
@@ -278,8 +295,24 @@ final class LayerTable {
       layer.fail(failure);
     }
     sums.open(layer);
+    if (log.version() < MapLog.VERSION) {
+      requireSameBlocks(layer);
+    }
     layer.setPack(packs.open(node.id));
     return layer;
+  }
+
+  /** Whether the end of a map was cut off is known of the later versions only. */
+  private static void requireSameBlocks(Layer layer) throws IOException {
+    LayerSums known = layer.sums();
+    if (known != null) {
+      try {
+        known.requireSameBlocks();
+      } catch (IOException e) {
+        StoreLayout.closeQuietly(layer::close, e);
+        throw e;
+      }
+    }
   }
 
   /** The pack of an open layer was just published. */
@@ -434,6 +467,24 @@ final class LayerTable {
 
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
+  }
+
+  /** At start: maps of an earlier version. */
+  void loadOutdated(Set<UUID> ids) {
+    outdated.addAll(ids);
+  }
+
+  /** Acquires a frozen layer whose map is of an earlier version, each once. */
+  @Nullable Layer acquireOutdated(Catalogue catalogue) throws IOException {
+    for (UUID id : List.copyOf(outdated)) {
+      if (!nodes.containsKey(id)) {
+        outdated.remove(id);
+      } else if (!catalogue.mayBeWritten(id)) {
+        outdated.remove(id);
+        return acquire(id);
+      }
+    }
+    return null;
   }
 
   /** Those in use whose storage failed. */

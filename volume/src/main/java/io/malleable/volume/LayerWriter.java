@@ -109,6 +109,11 @@ final class LayerWriter {
     return taken;
   }
 
+  /** See {@link LayerFlusher#seal}. */
+  void seal() throws IOException {
+    flusher.seal();
+  }
+
   /** While nobody writes: if all is durable, says so on disk, until the next write. */
   void unmarkIfDurable() throws IOException {
     flusher.unmarkIfDurable();
@@ -239,6 +244,9 @@ final class LayerWriter {
   }
 
   private void mark(long firstBlock, long count, int state) throws IOException {
+    if (owner == Owner.DISK && ((firstBlock | count) & (BlockMap.PAGE_BLOCKS - 1)) != 0) {
+      flusher.requireMapRoom();
+    }
     flusher.mapChanges(firstBlock, count, state);
     layer.map.set(firstBlock, count, state);
   }

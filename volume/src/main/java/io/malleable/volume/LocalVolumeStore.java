@@ -51,8 +51,10 @@ public final class LocalVolumeStore implements VolumeStore {
    * @param reserveBytes growth is refused when less than this is left on the file system
    * @param packedDepth chains in use of so many layers are packed into fewer files
    * @param packBlocks what one such file holds at most, in blocks of 4 KiB
+   * @param mapMemoryBytes what maps of volumes in use may take of the heap, one disk's a third of
+   *     it
    */
-  public record Settings(long reserveBytes, int packedDepth, int packBlocks) {
+  public record Settings(long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes) {
     private static final int PACKED_DEPTH = 8;
 
     /** Packs at the usual depth. */
@@ -63,6 +65,11 @@ public final class LocalVolumeStore implements VolumeStore {
     /** Packs of the usual size. */
     public Settings(long reserveBytes, int packedDepth) {
       this(reserveBytes, packedDepth, Pack.MAX_BLOCKS);
+    }
+
+    /** Half of the heap for maps. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks) {
+      this(reserveBytes, packedDepth, packBlocks, Runtime.getRuntime().maxMemory() / 2);
     }
 
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
@@ -120,7 +127,8 @@ public final class LocalVolumeStore implements VolumeStore {
 
   private static LocalVolumeStore open(
       StoreFiles files, Settings settings, @Nullable DirectoryLock lock) throws IOException {
-    Catalogue catalogue = Catalogue.load(files, StoreScan.Access.MAINTAIN);
+    Catalogue catalogue =
+        Catalogue.load(files, new MapMemory(settings.mapMemoryBytes()), StoreScan.Access.MAINTAIN);
     LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, lock);
     store.intents.load(WriteIntent.replayAll(files, store));
     return store;
@@ -136,7 +144,7 @@ public final class LocalVolumeStore implements VolumeStore {
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
       StoreFiles files = new ReadOnlyFiles(new LocalFiles(directory));
-      Catalogue catalogue = Catalogue.load(files, StoreScan.Access.READ);
+      Catalogue catalogue = Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.READ);
       return new LocalVolumeStore(files, Settings.defaults(), catalogue, lock);
     } catch (IOException | RuntimeException e) {
       lock.close();

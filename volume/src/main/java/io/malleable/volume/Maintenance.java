@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -66,7 +67,7 @@ final class Maintenance {
     compactMaps();
     packing.begin();
     while (!maintainer.ending()
-        && (deleteOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
+        && (deleteOne() || upgradeOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
       // Each step says whether there was anything to do.
     }
   }
@@ -130,6 +131,31 @@ final class Maintenance {
     } catch (IOException e) {
       LOG.log(Level.WARNING, "cannot delete " + name + ", which nobody needs any more", e);
     }
+  }
+
+  /** Frozen layers of an earlier version get maps that end with a seal. */
+  private boolean upgradeOne() throws IOException {
+    Layer layer = guard.with(catalogue -> catalogue.layers().acquireOutdated(catalogue));
+    if (layer == null) {
+      return false;
+    }
+    try {
+      layer.settle();
+      LayerSums sums = layer.sums();
+      if (sums != null) {
+        sums.requireSameBlocks();
+      }
+      Optional<UUID> parent = guard.with(catalogue -> catalogue.layers().below(layer.id));
+      LayerFlusher.ofMerge(layer, files).rewriteMap(parent);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot seal layer " + layer.id + " of an earlier version", e);
+    } finally {
+      guard.with(catalogue -> {
+        catalogue.layers().release(layer, catalogue::deleteLater);
+        return null;
+      });
+    }
+    return true;
   }
 
   private boolean sumOne() throws IOException {

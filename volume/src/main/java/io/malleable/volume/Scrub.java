@@ -146,10 +146,16 @@ final class Scrub {
 
   private void replay(UUID id, BlockMap map) throws IOException {
     try {
-      MapLog.open(files, id, map).close();
+      replayNow(id, map);
     } catch (IOException e) {
-      // Once more, because it may just have been replaced by a shorter one.
-      MapLog.open(files, id, map).close();
+      // Once more, because it may just have been replaced by a shorter one, or sealed.
+      replayNow(id, map);
+    }
+  }
+
+  private void replayNow(UUID id, BlockMap map) throws IOException {
+    try (MapLog log = MapLog.open(files, id, map)) {
+      MapTail.requireWhole(files, log);
     }
   }
 

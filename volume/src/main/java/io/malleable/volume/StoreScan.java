@@ -36,11 +36,16 @@ final class StoreScan {
   /** Of no use any more, each with the disk that must not be used as long as it is there. */
   private final Map<String, UUID> outdated = new HashMap<>();
 
-  /** Layers with a tail of an earlier boot, and the disk that used it then. */
+  /** Layers with a tail of an earlier boot that nothing was written to. */
+  private final List<UUID> unused = new ArrayList<>();
+
+  /** Layers that were in use when the host went down, and the disk that used each. */
   private final Map<UUID, UUID> past = new HashMap<>();
 
   private final Map<UUID, VolumeRecord> adopted = new HashMap<>();
   private final Set<UUID> lostWrites = new HashSet<>();
+
+  private final Set<UUID> ofEarlierVersion = new HashSet<>();
 
   /** What a store is opened for. */
   enum Access {
@@ -175,7 +180,11 @@ final class StoreScan {
         noteUnknown(StoreLayout.LAYERS, name);
       } else if (name.endsWith(StoreLayout.MAP)) {
         try {
-          parents.put(id, MapLog.Header.read(files, id).parent());
+          MapLog.Header header = MapLog.Header.read(files, id);
+          parents.put(id, header.parent());
+          if (header.version() < MapLog.VERSION) {
+            ofEarlierVersion.add(id);
+          }
         } catch (IOException e) {
           unreadable.put(id, damage(e));
         }
@@ -183,6 +192,7 @@ final class StoreScan {
     }
     loadTails(names, parents);
     layers.load(parents, unreadable);
+    layers.loadOutdated(ofEarlierVersion);
     Set<UUID> missing = missing(parents);
     for (UUID layer : missing) {
       LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
@@ -225,12 +235,12 @@ final class StoreScan {
       }
       try {
         Optional<MapTail.Header> header = MapTail.Header.read(files, layer);
-        if (header.isEmpty()) {
-          past.put(layer, writers.getOrDefault(layer, StoreLayout.NOBODY));
-        } else if (header.get().boot().equals(boot)) {
+        if (header.isPresent() && header.get().boot().equals(boot)) {
           adopt(header.get(), parents);
+        } else if (header.isPresent() && header.get().inUse()) {
+          past.put(layer, header.get().disk());
         } else {
-          past.put(layer, header.get().inUse() ? header.get().disk() : StoreLayout.NOBODY);
+          unused.add(layer);
         }
       } catch (IOException e) {
         UUID disk = writers.getOrDefault(layer, StoreLayout.NOBODY);
@@ -259,7 +269,7 @@ final class StoreScan {
   }
 
   /**
-   * Durable before the tails that say so are deleted. A disk whose machine lived on must be known
+   * Durable before the tails that say so are replaced. A disk whose machine lived on must be known
    * until somebody has seen to that.
    */
   private void noteLostWrites() throws IOException {
@@ -273,11 +283,11 @@ final class StoreScan {
     if (found) {
       files.syncDirectory(StoreLayout.LOST_WRITES);
     }
-    for (UUID layer : past.keySet()) {
-      files.delete(StoreLayout.tail(layer));
+    for (Map.Entry<UUID, UUID> tail : past.entrySet()) {
+      MapTail.renew(files, tail.getKey(), tail.getValue());
     }
-    if (!past.isEmpty()) {
-      files.syncDirectory(StoreLayout.LAYERS);
+    for (UUID layer : unused) {
+      files.delete(StoreLayout.tail(layer));
     }
     for (String name : files.list(StoreLayout.LOST_WRITES)) {
       UUID disk = StoreLayout.idOrNull(name);

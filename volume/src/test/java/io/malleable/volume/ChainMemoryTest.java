@@ -44,7 +44,7 @@ class ChainMemoryTest {
       parents.put(id, parent);
       parent = Optional.of(id);
     }
-    LayerTable table = new LayerTable(files);
+    LayerTable table = new LayerTable(files, MapMemory.unlimited());
     table.load(parents, Map.of());
     for (UUID id : parents.keySet()) {
       table.addSums(id);
@@ -85,8 +85,7 @@ class ChainMemoryTest {
       index.putLong(page);
     }
     files.create(StoreLayout.data(id)).close();
-    MapLog.writeTemporary(files, id, parent, map, new RunList());
-    files.rename(StoreLayout.map(id) + StoreLayout.TEMPORARY, StoreLayout.map(id));
+    MapLog.write(files, id, parent, map);
     try (StoreFile file = files.create(StoreLayout.sums(id))) {
       ByteBuffer header = Formats.header(LayerSums.MAGIC, LayerSums.HEADER_BYTES);
       Formats.putId(header, Optional.of(id));

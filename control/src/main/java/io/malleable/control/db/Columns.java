@@ -7,6 +7,7 @@ import java.sql.SQLException;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -16,6 +17,10 @@ final class Columns {
 
   static String text(UUID id) {
     return id.toString();
+  }
+
+  static List<String> texts(Set<UUID> ids) {
+    return ids.stream().map(UUID::toString).toList();
   }
 
   /** Texts of one line each, a line for each. */
