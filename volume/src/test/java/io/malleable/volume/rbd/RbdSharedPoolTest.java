@@ -284,8 +284,7 @@ final class RbdSharedPoolTest extends OnCephCluster {
             + "\n[client]\nrbd_cache = true\nrbd_cache_policy = writeback\n"
             + "rbd_cache_writethrough_until_flush = false\nrbd_blocklist_on_break_lock = false\n");
     RbdConfig careless =
-        new RbdConfig(
-            conf, config.user(), config.pool(), config.timeout(), config.instance());
+        new RbdConfig(conf, config.user(), config.pool(), config.timeout(), config.instance());
     UUID disk = UUID.randomUUID();
     RbdVolumeStore dead = RbdVolumeStore.open(careless); // in a process that hangs
     try (RbdVolumeStore store = RbdVolumeStore.open(careless)) {
