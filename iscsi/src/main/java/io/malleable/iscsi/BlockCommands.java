@@ -274,18 +274,6 @@ final class BlockCommands {
     task.flushBeforeAnswer(task.device());
   }
 
-  /**
-   * An access like any other: a unit that was taken away is not flushed behind its owner's back.
-   */
-  static void flush(Task task, DeviceServer device) throws ScsiException, IOException {
-    long stamp = device.enterShared(task);
-    try {
-      device.logicalUnit().flush();
-    } finally {
-      device.access().unlockRead(stamp);
-    }
-  }
-
   static void nothing(Task task) {}
 
   static void writeAndVerify(Task task, long offsetBytes, ByteBuffer data)

@@ -31,6 +31,7 @@ final class DeviceServer {
   /** Bounds the commands that workers execute at once. */
   private final Semaphore permits;
 
+  private final Flusher flusher;
   private final PersistentReservations reservations;
   private final ModePages modePages;
   private final CopyOnWriteArrayList<NexusUnit> nexusUnits = new CopyOnWriteArrayList<>();
@@ -60,6 +61,7 @@ final class DeviceServer {
     this.blockShift = Integer.numberOfTrailingZeros(logicalUnit.blockSizeBytes());
     this.concurrency = logicalUnit.concurrency();
     this.permits = new Semaphore(Math.max(1, concurrency));
+    this.flusher = new Flusher(logicalUnit);
     this.reservations = new PersistentReservations(logicalUnit.identity().id(), store, this);
     this.modePages = new ModePages(logicalUnit);
     this.knownSizeBytes = logicalUnit.sizeBytes();
@@ -75,6 +77,10 @@ final class DeviceServer {
 
   Semaphore permits() {
     return permits;
+  }
+
+  Flusher flusher() {
+    return flusher;
   }
 
   int blockShift() {
@@ -345,14 +351,15 @@ final class DeviceServer {
     }
   }
 
-  /** No access begins any more; returns false when one did not end within the limit. */
+  /** No access or flush begins any more; returns false when one did not end within the limit. */
   boolean withdraw(long waitLimitMillis) {
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitLimitMillis);
     withdrawn = true;
     long stamp = tryEnterExclusive(waitLimitMillis);
     if (stamp == 0) {
       return false;
     }
     access.unlockWrite(stamp);
-    return true;
+    return flusher.close(TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
   }
 }

@@ -116,6 +116,11 @@ public final class IscsiServer implements AutoCloseable {
                 + limit);
       }
     }
+    for (DeviceServer device : target.devices()) {
+      if (!device.withdraw(TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()))) {
+        throw new TimeoutException("a flush of " + name + " did not end within " + limit);
+      }
+    }
     registry.remove(target);
   }
 
@@ -291,6 +296,9 @@ public final class IscsiServer implements AutoCloseable {
         } catch (IOException e) {
           failure = failure == null ? e : failure;
           LOG.log(Level.ERROR, "a unit of " + target.name() + " could not be flushed", e);
+        }
+        if (!device.flusher().close(REINSTATEMENT_WAIT_MILLIS)) {
+          LOG.log(Level.WARNING, "a flush of a unit of {0} did not end", target.name());
         }
       }
     }

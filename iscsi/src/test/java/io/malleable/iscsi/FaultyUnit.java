@@ -3,6 +3,7 @@ package io.malleable.iscsi;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** Passes everything on to a unit in memory, unless it is told to fail. */
 final class FaultyUnit implements LogicalUnit {
@@ -35,6 +36,7 @@ final class FaultyUnit implements LogicalUnit {
   private volatile Call held = Call.NONE;
   private volatile boolean writeCache = true;
   private volatile boolean dirty;
+  private final AtomicInteger flushes = new AtomicInteger();
 
   FaultyUnit(MemoryUnit unit) {
     this.unit = unit;
@@ -50,6 +52,11 @@ final class FaultyUnit implements LogicalUnit {
     return dirty;
   }
 
+  /** How many flushes have begun. */
+  int flushes() {
+    return flushes.get();
+  }
+
   void fail(Fault next) {
     fault = next;
   }
@@ -62,6 +69,10 @@ final class FaultyUnit implements LogicalUnit {
   /** The same for another call. */
   void hold(Call call) {
     held = call;
+  }
+
+  void awaitHeldFlush() throws InterruptedException {
+    arrived.await();
   }
 
   void awaitHeldWrite() throws InterruptedException {
@@ -156,6 +167,7 @@ final class FaultyUnit implements LogicalUnit {
 
   @Override
   public void flush() throws IOException {
+    flushes.incrementAndGet();
     holdIf(Call.FLUSH);
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");
