@@ -34,6 +34,9 @@ final class FullFeaturePhase {
   private final TaskManagement taskManagement;
   private final TextExchange textExchange;
 
+  /** Of {@link Workers#endings}, when tasks that waited for them last went on. */
+  private int seenEndings;
+
   FullFeaturePhase(
       Connection connection,
       Session session,
@@ -83,11 +86,7 @@ final class FullFeaturePhase {
           out.release();
           pending.excuse(System.nanoTime() - awakeSinceNanos);
           connection.waiting();
-          if (pending.order().mayWaitForWorkers()) {
-            awaitCommandsOrTurns();
-          } else {
-            reader.fill();
-          }
+          awaitCommandsOrTurns();
           connection.working();
           awakeSinceNanos = System.nanoTime();
         }
@@ -103,14 +102,24 @@ final class FullFeaturePhase {
   }
 
   /**
-   * An ordered task makes others wait for what workers do, or waits so itself. The end of that does
-   * not wake a thread that sleeps in the socket, and a thread that sleeps for it answers no ping;
-   * so this one looks after both in turn.
+   * Waits for commands. An ordered task makes others wait for what workers do, or waits so itself;
+   * the end of that does not wake a thread that sleeps in the socket, and a thread that sleeps for
+   * it answers no ping, so then this one looks after both in turn.
    */
   private void awaitCommandsOrTurns() throws IOException {
-    if (!reader.look(receiver)) {
-      workers.awaitChange(TURN_MILLIS);
+    // In this order: an end that the first question comes too late for is seen by the second.
+    boolean mayWaitForWorkers = pending.order().mayWaitForWorkers();
+    int endings = workers.endings();
+    if (endings == seenEndings || !pending.turnsMatter()) {
+      if (!mayWaitForWorkers) {
+        reader.fill();
+        return;
+      }
+      if (!reader.look(receiver)) {
+        workers.awaitChange(TURN_MILLIS);
+      }
     }
+    seenEndings = endings;
     connection.working();
     tasks.resume();
   }

@@ -36,12 +36,15 @@ final class Workers {
   private final List<Task> running = new ArrayList<>();
 
   private int ordered;
+  private int ended;
   private boolean closing;
 
   /** Copies for who only asks whether there is anything, without the lock. */
   private volatile int runningCount;
 
   private volatile int orderedCount;
+
+  private volatile int endings;
 
   /** For answers to flushed tasks, which a lack of buffers must not hold up. */
   private final ReentrantLock answering = new ReentrantLock();
@@ -74,6 +77,11 @@ final class Workers {
   /** Whether an ordered task is here, behind which others may have to wait. */
   boolean anyOrdered() {
     return orderedCount > 0;
+  }
+
+  /** Counts the tasks that have ended; has changed before their end can be seen otherwise. */
+  int endings() {
+    return endings;
   }
 
   /** Whether one is here that must have ended before the task begins (SAM-5 8.6). */
@@ -272,6 +280,8 @@ final class Workers {
   private synchronized void ended(Task task) {
     releaseData(task);
     if (running.remove(task)) {
+      ended++;
+      endings = ended;
       runningCount = running.size();
       ordered -= task.attribute == Task.ORDERED ? 1 : 0;
       orderedCount = ordered;
