@@ -81,12 +81,20 @@ final class CommandSpec {
 
   static final int NO_SERVICE_ACTION = -1;
 
+  private static final int WRITE_ATOMIC_16 = 0x9c;
+
   /** UNMAP, WRITE SAME, COMPARE AND WRITE, WRITE ATOMIC, EXTENDED COPY. */
-  private static final Set<Integer> LONG_RUNNING = Set.of(0x42, 0x41, 0x93, 0x89, 0x9c, 0x83);
+  private static final Set<Integer> LONG_RUNNING =
+      Set.of(0x42, 0x41, 0x93, 0x89, WRITE_ATOMIC_16, 0x83);
 
   /** Whether its failures are failures to write. */
   boolean writesMedium() {
     return access == ReservationAccess.WRITE;
+  }
+
+  /** Whether it is a write that ends durable, with all of its data or none: WRITE ATOMIC(16). */
+  boolean atomic() {
+    return opcode == WRITE_ATOMIC_16;
   }
 
   /**

@@ -6,8 +6,6 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.ReentrantLock;
-import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,19 +34,7 @@ final class DeviceServer {
   private final ModePages modePages;
   private final CopyOnWriteArrayList<NexusUnit> nexusUnits = new CopyOnWriteArrayList<>();
 
-  /**
-   * Shared by every access to the medium; exclusive for read-modify-write commands, for resets and
-   * for taking the unit away.
-   */
-  private final StampedLock access = new StampedLock();
-
-  /**
-   * Held by whoever waits to be alone. A {@link StampedLock} lets those that share it overtake, so
-   * that under load a reset or a COMPARE AND WRITE would never get its turn.
-   */
-  private final ReentrantLock turnstile = new ReentrantLock(true);
-
-  private volatile boolean exclusiveWanted;
+  private final MediumAccess access = new MediumAccess();
 
   private volatile long knownSizeBytes;
   private volatile boolean withdrawn;
@@ -115,7 +101,7 @@ final class DeviceServer {
     return modePages;
   }
 
-  StampedLock access() {
+  MediumAccess access() {
     return access;
   }
 
@@ -162,7 +148,7 @@ final class DeviceServer {
    * over, and what comes after it finds that it came too late.
    */
   long enterShared(Task task) throws ScsiException {
-    long stamp = exclusiveWanted ? readLockInTurn() : access.readLock();
+    long stamp = access.shared(task);
     if (task.isVoid() || withdrawn) {
       access.unlockRead(stamp);
       throw refusal(task);
@@ -170,31 +156,23 @@ final class DeviceServer {
     return stamp;
   }
 
-  private long readLockInTurn() {
-    turnstile.lock();
-    try {
-      return access.readLock();
-    } finally {
-      turnstile.unlock();
-    }
-  }
-
   /** Begins an access that must run alone; ends with {@code unlockWrite}. */
   long enterExclusive(Task task) throws ScsiException {
-    long stamp;
-    turnstile.lock();
-    try {
-      exclusiveWanted = true;
-      stamp = access.writeLock();
-    } finally {
-      exclusiveWanted = false;
-      turnstile.unlock();
-    }
+    long stamp = access.exclusive(task);
     if (task.isVoid() || withdrawn) {
       access.unlockWrite(stamp);
       throw refusal(task);
     }
     return stamp;
+  }
+
+  /** Begins an access that is alone on the blocks of its task; ends with {@link #exitAtomic}. */
+  void enterAtomic(Task task) throws ScsiException {
+    access.beginAtomicWrite(task, enterExclusive(task));
+  }
+
+  void exitAtomic() {
+    access.endAtomicWrite();
   }
 
   private static ScsiException refusal(Task task) {
@@ -207,22 +185,7 @@ final class DeviceServer {
    * @return 0 when an access did not end within the limit
    */
   long tryEnterExclusive(long waitLimitMillis) {
-    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitLimitMillis);
-    try {
-      if (!turnstile.tryLock(waitLimitMillis, TimeUnit.MILLISECONDS)) {
-        return 0;
-      }
-      try {
-        exclusiveWanted = true;
-        return access.tryWriteLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
-      } finally {
-        exclusiveWanted = false;
-        turnstile.unlock();
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return 0;
-    }
+    return access.tryExclusive(waitLimitMillis);
   }
 
   void attach(NexusUnit unit) {

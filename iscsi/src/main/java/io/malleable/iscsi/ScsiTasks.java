@@ -258,8 +258,10 @@ final class ScsiTasks {
   }
 
   private boolean executeOrDispatch(Task task) throws IOException {
-    boolean ordered = task.attribute == Task.ORDERED;
-    if (workers.wanted(task) && !ordered && pending.mayLeave(task)) {
+    if (workers.wanted(task) && pending.mayLeave(task)) {
+      if (task.attribute == Task.ORDERED) {
+        out.flush();
+      }
       workers.dispatch(task, this);
       return true;
     }

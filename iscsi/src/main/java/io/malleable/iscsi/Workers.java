@@ -12,9 +12,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Commands of one session that go on beside its connection thread: because their unit wants
- * concurrency, each on a virtual thread with a writer of its own; or because they are done but for
- * a flush, which the unit's {@link Flusher} does. The command window bounds how many there are; the
- * unit's permits bound how many reach the store. Safe for any thread.
+ * concurrency or because they end durable, each on a virtual thread with a writer of its own; or
+ * because they are done but for a flush, which the unit's {@link Flusher} does. The command window
+ * bounds how many there are; the unit's permits bound how many reach the store. Safe for any
+ * thread.
  */
 final class Workers {
   /** Commands for immediate delivery come on top of the command window. */
@@ -67,7 +68,8 @@ final class Workers {
   }
 
   boolean wanted(Task task) {
-    return task.device().concurrent() && task.spec().dispatchable();
+    CommandSpec spec = task.spec();
+    return spec.atomic() || (task.device().concurrent() && spec.dispatchable());
   }
 
   boolean idle() {
@@ -130,7 +132,9 @@ final class Workers {
 
   /** Executes a task beside the connection thread. */
   void dispatch(Task task, ScsiTasks tasks) throws IOException {
-    connection.othersSend();
+    if (task.device().concurrent()) {
+      connection.othersSend();
+    }
     begin(task);
     boolean started = false;
     try {

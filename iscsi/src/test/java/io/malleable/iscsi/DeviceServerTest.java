@@ -41,7 +41,7 @@ class DeviceServerTest {
     assertThrows(TaskAbortedException.class, () -> device.enterShared(before));
     assertThrows(TaskAbortedException.class, () -> device.enterExclusive(before));
     device.access().unlockRead(device.enterShared(begunTask()));
-    assertFalse(device.access().isReadLocked() || device.access().isWriteLocked());
+    assertTrue(device.access().idle());
   }
 
   @Test

@@ -26,6 +26,8 @@ final class FaultyUnit implements LogicalUnit {
     NONE,
     WRITE,
     FLUSH,
+    /** After it has written. */
+    ATOMIC_WRITE,
     EXTENT
   }
 
@@ -163,6 +165,12 @@ final class FaultyUnit implements LogicalUnit {
   @Override
   public int atomicWriteBytes() {
     return unit.atomicWriteBytes();
+  }
+
+  @Override
+  public void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    write(offsetBytes, source);
+    holdIf(Call.ATOMIC_WRITE);
   }
 
   @Override

@@ -343,4 +343,42 @@ class SlowFlushTest {
       assertArrayEquals(new byte[512], initiator.read(0, 1, 512));
     }
   }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 8})
+  void anAtomicWriteHoldsUpOnlyWhoWantsItsBlocks(int concurrency) throws Exception {
+    serve(concurrency);
+    unit.hold(FaultyUnit.Call.ATOMIC_WRITE);
+    byte[] ones = new byte[4096];
+    Arrays.fill(ones, (byte) 1);
+    try (RawInitiator writer = session(0);
+        RawInitiator other = session(1);
+        RawInitiator alone = session(2)) {
+      ByteBuffer atomic = writer.command(0xa0, 4096, cdb("9c000000000000000008000000080000"));
+      writer.send(atomic, ones);
+      unit.awaitHeldFlush();
+      ByteBuffer compare = alone.command(0xa0, 1024, cdb("89000000000000000008000000010000"));
+      alone.send(compare, new byte[1024]);
+      if (concurrency == 1) {
+        TaskManagementTest.awaitCall(alone, "enterExclusive");
+      }
+      for (RawInitiator initiator : List.of(writer, other)) {
+        assertPingAnswered(initiator);
+        assertArrayEquals(new byte[4096], initiator.read(0, 8, 512));
+        assertEquals(0, compareAndWrite(initiator).scsiStatus());
+        assertEquals(0, initiator.write(16, new byte[4096], 512).scsiStatus());
+      }
+      ByteBuffer read = other.command(0xc0, 512, RawInitiator.read10(8, 1));
+      other.send(read, new byte[0]);
+      if (concurrency == 1) {
+        TaskManagementTest.awaitCall(other, "enterShared");
+      }
+      unit.letGo();
+      answered(writer, atomic);
+      Pdu data = other.receive();
+      assertEquals(read.getInt(16), data.header().getInt(16));
+      assertArrayEquals(Arrays.copyOf(ones, 512), data.data());
+      assertEquals(0xe1d00, alone.receive().sense(), "compared with what was written");
+    }
+  }
 }
