@@ -1,6 +1,7 @@
 package io.malleable.iscsi;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Semaphore;
@@ -29,6 +30,7 @@ final class DeviceServer {
   /** Bounds the commands that workers execute at once. */
   private final Semaphore permits;
 
+  private final FullStore fullStore;
   private final Flusher flusher;
   private final PersistentReservations reservations;
   private final ModePages modePages;
@@ -42,11 +44,13 @@ final class DeviceServer {
   /** Holder of RESERVE(6) (SPC-2 7.21). */
   private volatile @Nullable NexusUnit reservedBy;
 
-  DeviceServer(LogicalUnit logicalUnit, ReservationStore store) throws IOException {
+  DeviceServer(LogicalUnit logicalUnit, ReservationStore store, Duration storeFullBusy)
+      throws IOException {
     this.logicalUnit = logicalUnit;
     this.blockShift = Integer.numberOfTrailingZeros(logicalUnit.blockSizeBytes());
     this.concurrency = logicalUnit.concurrency();
     this.permits = new Semaphore(Math.max(1, concurrency));
+    this.fullStore = new FullStore(storeFullBusy, System::nanoTime);
     this.flusher = new Flusher(logicalUnit);
     this.reservations = new PersistentReservations(logicalUnit.identity().id(), store, this);
     this.modePages = new ModePages(logicalUnit);
@@ -63,6 +67,10 @@ final class DeviceServer {
 
   Semaphore permits() {
     return permits;
+  }
+
+  FullStore fullStore() {
+    return fullStore;
   }
 
   Flusher flusher() {

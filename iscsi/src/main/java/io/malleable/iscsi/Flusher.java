@@ -83,7 +83,7 @@ final class Flusher implements Runnable {
       refused = takeAll();
       notifyAll();
     }
-    tell(refused, new Outcome(SenseData.LUN_NOT_SUPPORTED, null));
+    tell(refused, new Outcome(SenseData.LUN_NOT_SUPPORTED.asException(), null));
     return awaitEnd(waitLimitMillis);
   }
 
@@ -142,15 +142,15 @@ final class Flusher implements Runnable {
     return all;
   }
 
-  /** How a flush ended: well, with sense data, or with an error that ends sessions. */
-  record Outcome(@Nullable SenseData sense, @Nullable Error error) {}
+  /** How a flush ended: well, with a status, or with an error that ends sessions. */
+  record Outcome(@Nullable ScsiException failure, @Nullable Error error) {}
 
   private Outcome flush(Task first) {
     try {
       unit.flush();
       return new Outcome(null, null);
     } catch (IOException | RuntimeException e) {
-      return new Outcome(Failures.of(first.spec(), e), null);
+      return new Outcome(Failures.of(first, e), null);
     } catch (Error e) {
       return new Outcome(null, e);
     }

@@ -332,7 +332,7 @@ final class ScsiTasks {
     } catch (ScsiException e) {
       return e;
     } catch (IOException | RuntimeException e) {
-      return Failures.of(task.spec(), e).asException();
+      return Failures.of(task, e);
     }
   }
 
@@ -347,7 +347,7 @@ final class ScsiTasks {
     } catch (ScsiException e) {
       return e;
     } catch (IOException | RuntimeException e) {
-      return Failures.of(spec, e).asException();
+      return Failures.of(task, e);
     }
   }
 

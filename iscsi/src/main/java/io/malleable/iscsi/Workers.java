@@ -209,7 +209,8 @@ final class Workers {
       forget(task);
     } else if (!flusher.submit(new Flusher.Wanted(task, this))) {
       // On another thread, as whoever submits may have the lock.
-      Flusher.Outcome refused = new Flusher.Outcome(SenseData.LUN_NOT_SUPPORTED, null);
+      Flusher.Outcome refused =
+          new Flusher.Outcome(SenseData.LUN_NOT_SUPPORTED.asException(), null);
       Thread.ofVirtual().name("iscsi-worker").start(() -> flushed(List.of(task), refused));
     }
   }
@@ -229,13 +230,13 @@ final class Workers {
         connection.fail(error);
         return;
       }
-      SenseData sense = outcome.sense();
+      ScsiException failure = outcome.failure();
       for (Task task : tasks) {
-        if (sense == null && task.flushesMore()) {
+        if (failure == null && task.flushesMore()) {
           submit(task);
         } else if (mayAnswer(task)) {
           answered.add(task);
-          build(task, sense);
+          build(task, failure);
         } else {
           endVoid(task);
         }
@@ -252,11 +253,11 @@ final class Workers {
     }
   }
 
-  private void build(Task task, @Nullable SenseData sense) throws IOException {
-    if (sense == null) {
+  private void build(Task task, @Nullable ScsiException failure) throws IOException {
+    if (failure == null) {
       Replies.good(answers, task, task.transferBytes, 0);
     } else {
-      ScsiTasks.fail(task, sense.asException(), answers);
+      ScsiTasks.fail(task, failure, answers);
     }
   }
 
