@@ -1,6 +1,7 @@
 package io.malleable.server;
 
 import io.malleable.control.Rows.Counts;
+import io.malleable.server.ServerFacts.ListenerFacts;
 import io.malleable.volume.Capacity;
 import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
@@ -12,10 +13,13 @@ import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
 import io.micrometer.core.instrument.binder.system.UptimeMetrics;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.List;
 import java.util.function.ToDoubleFunction;
 
 /** What {@code /metrics} shows besides requests; read when somebody asks, kept nowhere. */
 final class ServerMetrics {
+  private static final List<String> LISTENERS = List.of("api", "boot", "iscsi", "tftp");
+
   private ServerMetrics() {}
 
   static void register(MeterRegistry registry, ApiPorts ports, AccessToken token) {
@@ -28,6 +32,7 @@ final class ServerMetrics {
         AccessToken::failures);
     target(registry, facts);
     boots(registry, facts);
+    descriptors(registry, facts);
     capacity(registry, "total", facts, Capacity::totalBytes);
     capacity(registry, "available", facts, Capacity::availableBytes);
     capacity(registry, "allocated", facts, Capacity::allocatedBytes);
@@ -80,6 +85,34 @@ final class ServerMetrics {
         f -> f.boots().failedDrives());
     counter(
         registry, "m2.boot.ready", "Systems that reported to be up", facts, f -> f.boots().ready());
+  }
+
+  private static void descriptors(MeterRegistry registry, ServerFacts facts) {
+    Gauge.builder("m2.open.files", facts, f -> f.descriptors().open())
+        .description("Open files and sockets of the server")
+        .register(registry);
+    Gauge.builder("m2.max.files", facts, f -> f.descriptors().limit())
+        .description("How many of them the system allows it")
+        .register(registry);
+    for (String listener : LISTENERS) {
+      Gauge.builder("m2.connections", facts, f -> listener(f, listener, ListenerFacts::connections))
+          .description("Connections of a listener")
+          .tag("listener", listener)
+          .register(registry);
+      Gauge.builder("m2.max.connections", facts, f -> listener(f, listener, ListenerFacts::budget))
+          .description("How many connections a listener may have")
+          .tag("listener", listener)
+          .register(registry);
+    }
+  }
+
+  /** Zero for a listener that is off. */
+  private static double listener(
+      ServerFacts facts, String name, ToDoubleFunction<ListenerFacts> value) {
+    return facts.descriptors().listeners().stream()
+        .filter(listener -> listener.name().equals(name))
+        .mapToDouble(value)
+        .sum();
   }
 
   private static void boot(

@@ -37,6 +37,7 @@ final class SystemRoutes {
     Damaged damaged = said("what is damaged", control::damaged, faults);
     Space space = said("how full it is", control::space, faults);
     Counts counts = context.control().counts();
+    ServerFacts.DescriptorFacts descriptors = facts.descriptors();
     return Answer.json(
         200,
         new SystemBody(
@@ -49,6 +50,8 @@ final class SystemRoutes {
             space == null ? null : SystemBody.Space.of(space, sharedBytes),
             faults.isEmpty() ? null : String.join("; ", faults),
             damaged == null ? null : SystemBody.Damaged.of(damaged),
+            SystemBody.Descriptors.of(descriptors),
+            SystemBody.Listener.of(descriptors),
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),

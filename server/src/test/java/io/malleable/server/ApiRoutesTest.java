@@ -205,6 +205,11 @@ final class ApiRoutesTest {
     }
 
     @Override
+    public DescriptorFacts descriptors() {
+      return new DescriptorFacts(0, 1, Optional.empty(), List.of());
+    }
+
+    @Override
     public BootFacts boots() {
       return new BootFacts(0, 0, 0, 0);
     }
