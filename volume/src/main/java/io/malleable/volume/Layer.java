@@ -40,6 +40,9 @@ final class Layer extends BlockSource {
   /** Absent while the layer can change, and until its checksums are computed. */
   private volatile @Nullable LayerSums sums;
 
+  /** Until then; of those parts that have not changed for a while. */
+  private volatile @Nullable LiveSums live;
+
   Layer(UUID id, BlockMap map, StoreFile data, MapLog log, @Nullable Layer parent) {
     this.id = id;
     this.map = map;
@@ -165,6 +168,14 @@ final class Layer extends BlockSource {
     sums = newSums;
   }
 
+  @Nullable LiveSums live() {
+    return live;
+  }
+
+  void setLive(@Nullable LiveSums newLive) {
+    live = newLive;
+  }
+
   @Override
   int stateOf(long block) {
     return map.stateOf(block);
@@ -197,14 +208,17 @@ final class Layer extends BlockSource {
           e);
     }
     LayerSums expected = sums;
+    LiveSums changing = live;
     if (expected != null) {
       expected.check(positionBytes, destination, start);
+    } else if (changing != null) {
+      changing.check(positionBytes, destination, start);
     }
   }
 
   void close() throws IOException {
     LayerFlusher last = flusher;
     StoreFile.closeAll(
-        Arrays.asList(last == null ? null : (Closeable) last::retire, log, sums, pack, data));
+        Arrays.asList(last == null ? null : (Closeable) last::retire, log, sums, live, pack, data));
   }
 }

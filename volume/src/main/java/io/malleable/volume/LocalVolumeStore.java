@@ -8,6 +8,7 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -51,9 +52,11 @@ public final class LocalVolumeStore implements VolumeStore {
    * @param reserveBytes growth is refused when less than this is left on the file system
    * @param packedDepth chains in use of so many layers are packed into fewer files
    * @param packBlocks what one such file holds at most, in blocks of 4 KiB
+   * @param quiet parts of a disk that were not written to for so long get checksums
    */
-  public record Settings(long reserveBytes, int packedDepth, int packBlocks) {
+  public record Settings(long reserveBytes, int packedDepth, int packBlocks, Duration quiet) {
     private static final int PACKED_DEPTH = 8;
+    private static final Duration QUIET = Duration.ofSeconds(30);
 
     /** Packs at the usual depth. */
     public Settings(long reserveBytes) {
@@ -63,6 +66,11 @@ public final class LocalVolumeStore implements VolumeStore {
     /** Packs of the usual size. */
     public Settings(long reserveBytes, int packedDepth) {
       this(reserveBytes, packedDepth, Pack.MAX_BLOCKS);
+    }
+
+    /** Checksums after the usual time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks) {
+      this(reserveBytes, packedDepth, packBlocks, QUIET);
     }
 
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
@@ -86,7 +94,7 @@ public final class LocalVolumeStore implements VolumeStore {
     Merging merging = new Merging(guard, volumes, files, space, maintainer::ending);
     Packing packing = new Packing(guard, volumes, files, settings, maintainer::ending);
     this.maintenance = new Maintenance(guard, volumes, files, maintainer, merging, packing);
-    this.care = new DiskCare(volumes, System::nanoTime);
+    this.care = new DiskCare(volumes, space, settings.quiet(), System::nanoTime);
   }
 
   /** Opens the store in a directory, which is created when absent. */
