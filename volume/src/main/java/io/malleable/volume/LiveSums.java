@@ -441,7 +441,15 @@ final class LiveSums implements Closeable {
   }
 
   /** Nobody needs them any more. */
-  void retire() throws IOException {
+  void retire() {
+    try {
+      closeFile();
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot close " + StoreLayout.live(layer), e);
+    }
+  }
+
+  private void closeFile() throws IOException {
     LiveFile open = file;
     file = null;
     if (open != null) {
@@ -461,6 +469,6 @@ final class LiveSums implements Closeable {
       // In flux or quiet, either is right.
       LOG.log(Level.WARNING, "some checksums of layer " + layer + " are to be made anew", e);
     }
-    retire();
+    closeFile();
   }
 }

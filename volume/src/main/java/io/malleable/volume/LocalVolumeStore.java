@@ -478,6 +478,11 @@ public final class LocalVolumeStore implements VolumeStore {
     maintenance.runAll();
   }
 
+  /** For tests: one turn of what is done every few seconds for the disks that are open. */
+  void lookAfterDisks() throws IOException {
+    care.runAll();
+  }
+
   /** Without waiting for the turn that the disk, which is open, would get in the background. */
   void recoverIfFailed(UUID disk) {
     if (volumes.failures().containsKey(disk)) {
