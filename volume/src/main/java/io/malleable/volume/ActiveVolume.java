@@ -313,6 +313,30 @@ final class ActiveVolume {
     }
   }
 
+  /** The writer of a disk that takes writes. */
+  @Nullable LayerWriter healthyWriter() {
+    LayerWriter writer = state.writer;
+    return writer == null || writer.layer().failure() != null ? null : writer;
+  }
+
+  /**
+   * Lets reads and writes under way end, and does something before others begin.
+   *
+   * @return false, and nothing done, when the writer is not the disk's any more
+   */
+  boolean whileIdle(LayerWriter writer, Runnable action) {
+    long stamp = gate.writeLock();
+    try {
+      if (state.writer != writer) {
+        return false;
+      }
+      action.run();
+      return true;
+    } finally {
+      gate.unlockWrite(stamp);
+    }
+  }
+
   /** Why the disk takes no writes, if it takes none. */
   Layer.@Nullable Failure failure() {
     LayerWriter writer = state.writer;

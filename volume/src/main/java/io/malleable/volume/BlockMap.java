@@ -183,6 +183,31 @@ final class BlockMap {
     }
   }
 
+  /** Whether some block of the page is data. */
+  boolean hasData(long pageIndex) {
+    long first = pageIndex << PAGE_SHIFT;
+    return hasData(first, first + PAGE_BLOCKS);
+  }
+
+  boolean hasData(long firstBlock, long endBlock) {
+    boolean[] found = new boolean[1];
+    forEachRun(firstBlock, endBlock, (first, count, state) -> found[0] |= state == DATA);
+    return found[0];
+  }
+
+  /** Forgets which of the page's blocks were checked. */
+  synchronized void uncheck(long pageIndex) {
+    long first = pageIndex << PAGE_SHIFT;
+    forEachRun(
+        first,
+        first + PAGE_BLOCKS,
+        (from, count, state) -> {
+          if (state == DATA) {
+            set(from, count, DATA);
+          }
+        });
+  }
+
   /**
    * Says the same in less memory. For a map that is not going to change; if it does all the same,
    * the parts that do are expanded again.

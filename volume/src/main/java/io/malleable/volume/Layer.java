@@ -39,6 +39,9 @@ final class Layer extends BlockSource {
   /** Absent while the layer can change, and until its checksums are computed. */
   private volatile @Nullable LayerSums sums;
 
+  /** Until then; of those parts that have not changed for a while. */
+  private volatile @Nullable LiveSums live;
+
   Layer(UUID id, BlockMap map, StoreFile data, MapLog log, @Nullable Layer parent) {
     this.id = id;
     this.map = map;
@@ -164,6 +167,14 @@ final class Layer extends BlockSource {
     sums = newSums;
   }
 
+  @Nullable LiveSums live() {
+    return live;
+  }
+
+  void setLive(@Nullable LiveSums newLive) {
+    live = newLive;
+  }
+
   @Override
   int stateOf(long block) {
     return map.stateOf(block);
@@ -196,8 +207,11 @@ final class Layer extends BlockSource {
           e);
     }
     LayerSums expected = sums;
+    LiveSums changing = live;
     if (expected != null) {
       expected.check(positionBytes, destination, start);
+    } else if (changing != null) {
+      changing.check(positionBytes, destination, start);
     }
   }
 
@@ -210,7 +224,7 @@ final class Layer extends BlockSource {
     } finally {
       map.release();
       // The log may be another one now.
-      StoreFile.closeAll(Arrays.asList(log, sums, pack, data));
+      StoreFile.closeAll(Arrays.asList(log, sums, live, pack, data));
     }
   }
 }

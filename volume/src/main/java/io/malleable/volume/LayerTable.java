@@ -179,7 +179,11 @@ final class LayerTable {
     }
     names.addAll(
         List.of(
-            StoreLayout.sums(id), StoreLayout.tail(id), StoreLayout.map(id), StoreLayout.data(id)));
+            StoreLayout.sums(id),
+            StoreLayout.live(id),
+            StoreLayout.tail(id),
+            StoreLayout.map(id),
+            StoreLayout.data(id)));
     return names;
   }
 

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes to one layer. Called from many threads.
@@ -35,6 +36,9 @@ final class LayerWriter {
   private final Owner owner;
 
   private final LayerFlusher flusher;
+
+  /** Absent for a merge, whose layer has no checksums. */
+  private final @Nullable LiveSums live;
 
   /** Guards every change of the map; the flusher takes it to collect what is new. */
   private final ReentrantLock allocation;
@@ -80,12 +84,16 @@ final class LayerWriter {
     this.space = space;
     this.owner = owner;
     this.flusher = flusher;
+    this.live = owner == Owner.DISK ? layer.live() : null;
     this.allocation = flusher.allocation();
   }
 
   /** For the disk whose layer it is. Goes on with what a process that died has left. */
   static LayerWriter ofDisk(UUID disk, Layer layer, StoreFiles files, SpaceGuard space)
       throws IOException {
+    if (layer.live() == null) {
+      throw new IllegalStateException("layer " + layer.id + " is frozen");
+    }
     LayerFlusher left = layer.flusher();
     LayerFlusher flusher = left == null ? LayerFlusher.ofDisk(disk, layer, files) : left;
     flusher.takeOver();
@@ -126,6 +134,27 @@ final class LayerWriter {
     if (!touched) {
       touched = true;
     }
+  }
+
+  /** Before data changes; with the volume's gate held, and not with the allocation lock. */
+  private void beforeData(long firstBlock, long endBlock) throws IOException {
+    if (live != null) {
+      live.beforeWrite(firstBlock, endBlock);
+    }
+  }
+
+  private void beforeZero(long offsetBytes, long end, long firstWhole, long endWhole)
+      throws IOException {
+    if (live == null) {
+      return;
+    }
+    if (firstWhole << BlockMap.BLOCK_SHIFT > offsetBytes) {
+      live.beforeWrite(firstWhole - 1, firstWhole);
+    }
+    if (endWhole << BlockMap.BLOCK_SHIFT < end) {
+      live.beforeWrite(endWhole, endWhole + 1);
+    }
+    live.beforeZeroing(firstWhole, endWhole);
   }
 
   /**
@@ -172,6 +201,7 @@ final class LayerWriter {
     begin();
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
+    beforeData(firstBlock, lastBlock + 1);
     if (allHere(firstBlock, lastBlock)) {
       writeData(offsetBytes, source);
       return false;
@@ -262,6 +292,7 @@ final class LayerWriter {
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
     long endWhole = (end == chain.sizeBytes() ? end + BLOCK_MASK : end) >>> BlockMap.BLOCK_SHIFT;
+    beforeZero(offsetBytes, end, firstWhole, endWhole);
     allocation.lock();
     try {
       if (firstWhole > endWhole) {
@@ -343,6 +374,7 @@ final class LayerWriter {
   void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
     begin();
     long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
+    beforeData(firstBlock, end);
     allocation.lock();
     try {
       long block = firstBlock;
@@ -428,6 +460,9 @@ final class LayerWriter {
   private void absorb(Layer below, long firstBlock, long endBlock, ByteBuffer buffer)
       throws IOException {
     int state = below.map.stateOf(firstBlock);
+    if (state == BlockMap.DATA) {
+      beforeData(firstBlock, endBlock);
+    }
     allocation.lock();
     try {
       begin();

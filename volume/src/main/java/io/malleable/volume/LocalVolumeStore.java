@@ -8,6 +8,7 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -56,9 +57,12 @@ public final class LocalVolumeStore implements VolumeStore {
    * @param packBlocks what one such file holds at most, in blocks of 4 KiB
    * @param mapMemoryBytes what maps of volumes in use may take of the heap, one disk's a third of
    *     it
+   * @param quiet parts of a disk that were not written to for so long get checksums
    */
-  public record Settings(long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes) {
+  public record Settings(
+      long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes, Duration quiet) {
     private static final int PACKED_DEPTH = 8;
+    private static final Duration QUIET = Duration.ofSeconds(30);
 
     /** Packs at the usual depth. */
     public Settings(long reserveBytes) {
@@ -72,7 +76,17 @@ public final class LocalVolumeStore implements VolumeStore {
 
     /** Half of the heap for maps. */
     public Settings(long reserveBytes, int packedDepth, int packBlocks) {
-      this(reserveBytes, packedDepth, packBlocks, Runtime.getRuntime().maxMemory() / 2);
+      this(reserveBytes, packedDepth, packBlocks, QUIET);
+    }
+
+    /** Checksums after the usual time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes) {
+      this(reserveBytes, packedDepth, packBlocks, mapMemoryBytes, QUIET);
+    }
+
+    /** Half of the heap for maps, checksums after another time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks, Duration quiet) {
+      this(reserveBytes, packedDepth, packBlocks, Runtime.getRuntime().maxMemory() / 2, quiet);
     }
 
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
@@ -93,7 +107,7 @@ public final class LocalVolumeStore implements VolumeStore {
     Merging merging = new Merging(guard, volumes, files, space, maintainer::ending);
     Packing packing = new Packing(guard, volumes, files, settings, maintainer::ending);
     this.maintenance = new Maintenance(guard, volumes, files, maintainer, merging, packing);
-    this.care = new DiskCare(volumes, System::nanoTime);
+    this.care = new DiskCare(volumes, space, settings.quiet(), System::nanoTime);
   }
 
   /** Opens the store in a directory, which is created when absent. */
@@ -480,6 +494,11 @@ public final class LocalVolumeStore implements VolumeStore {
   public void maintain() throws IOException {
     care.runAll();
     maintenance.runAll();
+  }
+
+  /** For tests: one turn of what is done every few seconds for the disks that are open. */
+  void lookAfterDisks() throws IOException {
+    care.runAll();
   }
 
   /** Without waiting for the turn that the disk, which is open, would get in the background. */

@@ -174,7 +174,11 @@ final class Maintenance {
     boolean published = done;
     guard.with(catalogue -> {
       if (published) {
+        boolean changed = layer.live() != null;
         catalogue.layers().addSums(layer.id);
+        if (changed && layer.sums() != null) {
+          catalogue.deleteLater(List.of(StoreLayout.live(layer.id)));
+        }
       }
       catalogue.layers().release(layer, catalogue::deleteLater);
       return null;

@@ -208,7 +208,11 @@ final class Merging {
     }
     // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
     volumes.withdrawPacks(catalogue, layers.packs().onFloor(merge.below.id));
-    layers.sums().remove(changed);
+    if (changed == merge.above && merge.disk != null) {
+      layers.sums().remove(changed);
+    } else {
+      layers.sums().removeAll(changed);
+    }
     layers.forgetViewsOver(merge.below);
     volumes.rebaseAll(merge.below);
     return true;

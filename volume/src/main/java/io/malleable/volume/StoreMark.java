@@ -65,7 +65,7 @@ final class StoreMark {
       return;
     }
     ByteBuffer header;
-    try (StoreFile file = new LocalFile(path)) {
+    try (StoreFile file = new LocalFiles(path.getParent()).open(FILE)) {
       header = Formats.read(file, FILE, MAGIC, BYTES);
     } catch (VolumeException e) {
       if (e.reason() != Reason.CORRUPT) {

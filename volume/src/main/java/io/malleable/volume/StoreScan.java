@@ -210,6 +210,13 @@ final class StoreScan {
         unneeded.add(StoreLayout.LAYERS + "/" + name);
       }
     }
+    for (String name : names) {
+      UUID id = name.endsWith(StoreLayout.LIVE) ? StoreLayout.idOrNull(stem(name)) : null;
+      if (id != null && layers.sums().has(id)) {
+        // Those of the frozen layer were made of them.
+        unneeded.add(StoreLayout.LAYERS + "/" + name);
+      }
+    }
     return missing.isEmpty();
   }
 
