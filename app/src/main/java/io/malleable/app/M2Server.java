@@ -37,6 +37,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 
 /**
  * All of one server, wired by hand.
@@ -71,9 +72,15 @@ final class M2Server implements AutoCloseable {
   }
 
   static M2Server start(Settings settings) throws StartException, IOException {
+    return start(settings, UnaryOperator.identity());
+  }
+
+  /** The same on what is made of the volume store. */
+  static M2Server start(Settings settings, UnaryOperator<VolumeStore> around)
+      throws StartException, IOException {
     StopStack started = new StopStack();
     try {
-      return new Start(settings, started).run();
+      return new Start(settings, started, around).run();
     } catch (ControlException e) {
       started.close();
       throw new StartException(
@@ -122,22 +129,25 @@ final class M2Server implements AutoCloseable {
   private static final class Start {
     private final Settings settings;
     private final StopStack started;
+    private final UnaryOperator<VolumeStore> around;
     private final Instant startedAt = Instant.now();
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
     private final BootOrigins origins = new BootOrigins();
     private final FullStoreReports fullStore = new FullStoreReports(InstantSource.system());
 
-    Start(Settings settings, StopStack started) {
+    Start(Settings settings, StopStack started, UnaryOperator<VolumeStore> around) {
       this.settings = settings;
       this.started = started;
+      this.around = around;
     }
 
     M2Server run() throws StartException, IOException {
       DataDirectory data = started.push("data directory", DataDirectory.open(settings.data()));
       AccessToken token = new AccessToken(data.adminToken());
       Files.createDirectories(settings.lab());
-      VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
+      VolumeStore volumes =
+          around.apply(started.push("volume store", Volumes.open(settings, data)));
       IscsiServer iscsi = target(data);
       TargetsOverIscsi targets =
           new TargetsOverIscsi(volumes, iscsi, identities(), fullStore, Volumes.ioLimit(settings));

@@ -103,7 +103,8 @@ final class TargetsOverIscsi implements Targets {
       Volume volume = volumes.open(disk);
       boolean done = false;
       try {
-        VolumeLogicalUnit unit = new VolumeLogicalUnit(volume, () -> fullStore.onRefusal(disk));
+        VolumeLogicalUnit unit =
+            new VolumeLogicalUnit(volume, definition.writeCache(), () -> fullStore.onRefusal(disk));
         Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
         identity.apply(definition).ifPresent(second -> units.put(1, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));

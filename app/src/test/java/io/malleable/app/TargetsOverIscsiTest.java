@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.control.ChapCredentials;
 import io.malleable.control.Targets;
+import io.malleable.control.WriteCache;
 import io.malleable.iscsi.DirectoryReservationStore;
 import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.IscsiServerConfig;
@@ -72,7 +73,12 @@ final class TargetsOverIscsiTest {
 
   private static Targets.Definition definition(String secret) {
     return new Targets.Definition(
-        DISK, NAME, Optional.empty(), new ChapCredentials("user", secret), Optional.empty());
+        DISK,
+        NAME,
+        Optional.empty(),
+        new ChapCredentials("user", secret),
+        WriteCache.WRITE_BACK,
+        Optional.empty());
   }
 
   /** Whether libiscsi can log in and read the identity of the unit. */

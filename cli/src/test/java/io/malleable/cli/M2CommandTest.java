@@ -155,6 +155,38 @@ class M2CommandTest {
   }
 
   @Test
+  void aNodeThatMustRebootSaysSoInTheListAndWhyWhenItIsShown() {
+    String held =
+        NODE.replace(
+            "\"power\":\"on\"",
+            "\"power\":\"on\",\"afterHostCrash\":\"reboot\",\"reboot\":"
+                + "{\"reason\":\"The host went down.\",\"since\":\"2026-01-01T00:01:00.000Z\"}");
+    server
+        .on("GET /v1/nodes?limit=1000", 200, "{\"items\":[" + held + "]}")
+        .on("GET /v1/nodes/n1", 200, held);
+    assertTrue(server.run("node list").out().contains("provisioned, must reboot"));
+    String out = server.run("node show n1").out();
+    assertTrue(
+        out.contains(
+            "reboot      needed since 2026-01-01T00:01:00.000Z: The host went down. See: m2 node"
+                + " explain n1"),
+        out);
+    assertTrue(out.contains("host crash  reboot"), out);
+  }
+
+  @Test
+  void aWriteCacheIsAskedForOnlyWhenItIsWanted() throws IOException {
+    server.on("POST /v1/disks/d1/expose", 200, DISK);
+    assertEquals(0, server.run("disk expose d1 --write-cache").status());
+    assertTrue(
+        server.requests().getLast().body().contains("\"writeCache\":true"),
+        server.requests()::toString);
+    server.run("disk expose d1");
+    assertFalse(
+        server.requests().getLast().body().contains("writeCache"), server.requests()::toString);
+  }
+
+  @Test
   void addingANodeSendsWhatWasGivenAndNothingElse() throws IOException {
     server.on("POST /v1/nodes", 201, NODE);
     assertEquals(

@@ -49,6 +49,7 @@ public final class Control implements AutoCloseable {
   private final DamagedVolumes damagedVolumes;
   private final FailedVolumes failedVolumes;
   private final TrashPurge trashPurge;
+  private final HostCrashes hostCrashes;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
@@ -76,6 +77,7 @@ public final class Control implements AutoCloseable {
     this.damagedVolumes = new DamagedVolumes(ports, store);
     this.failedVolumes = new FailedVolumes(ports);
     this.trashPurge = new TrashPurge(ports, disks);
+    this.hostCrashes = new HostCrashes(ports, engine);
     projects.ensureDefault();
   }
 
@@ -93,12 +95,15 @@ public final class Control implements AutoCloseable {
    * its target missing gives its drive up.
    *
    * <p>A disk whose target cannot be made is reported, and does not keep the other machines from
-   * theirs. When all of them are damaged, the server is needed to release their nodes.
+   * theirs. When all of them are damaged, the server is needed to release their nodes. Whoever used
+   * a disk that may lack acknowledged writes since the host went down is locked out first.
    *
    * @throws ControlException when no target at all can be made, and not because of the disks: then
-   *     machines that retry are better off than those that are told that there is no target
+   *     machines that retry are better off than those that are told that there is no target; or
+   *     when somebody could go on over writes that were lost
    */
   public void start() {
+    hostCrashes.lockOut();
     List<Targets.Definition> definitions =
         ports
             .database()
@@ -167,6 +172,7 @@ public final class Control implements AutoCloseable {
   void tick() {
     engine.tick();
     failedVolumes.look();
+    hostCrashes.powerCycle();
     Instant now = ports.clock().instant();
     if (!now.isBefore(spaceDue)) {
       spaceDue = now.plus(spaceWatch.look());
@@ -175,6 +181,7 @@ public final class Control implements AutoCloseable {
       return;
     }
     housekeepingDue = now.plus(HOUSEKEEPING);
+    hostCrashes.housekeep();
     trashPurge.purgeBefore(now.minus(settings.trashRetention()));
     ports
         .database()

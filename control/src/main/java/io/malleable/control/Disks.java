@@ -326,16 +326,19 @@ public final class Disks {
    * not be made when the server started. When the operation has succeeded, {@link #exposure} says
    * how to reach it.
    *
+   * @param writeCache with {@link WriteCache#WRITE_BACK}, the secret changes after a crash of the
+   *     host that may have taken acknowledged writes with it
    * @throws ControlException NOT_FOUND, DISK_ATTACHED, DISK_EXPOSED, DISK_BUSY, DISK_NOT_READY
    */
-  public Operation expose(UUID project, String reference) {
+  public Operation expose(UUID project, String reference, WriteCache writeCache) {
     return engine.submit(rows -> {
       Disk disk = claimable(rows, project, reference);
       if (disk.use() instanceof Disk.Use.Exposed && !isServed(disk.id())) {
         TargetSteps.setState(rows, disk.id(), Binding.State.PREPARING);
       } else {
         Lookup.requireIdle(disk);
-        rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of()));
+        rows.bindings()
+            .insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of(), writeCache));
       }
       return submission(OperationKind.DISK_EXPOSE, disk, Map.of());
     });

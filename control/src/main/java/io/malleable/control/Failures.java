@@ -38,6 +38,11 @@ final class Failures {
               ErrorCode.OUT_OF_SPACE,
               "The store has no space left: " + message,
               "Delete disks, snapshots or images that are not needed, or add space.");
+      case TOO_FRAGMENTED ->
+          ControlException.of(
+              ErrorCode.OUT_OF_SPACE,
+              "The server has no memory left for the map of the disk: " + message,
+              "Give the server more memory, or copy the disk to a new one.");
       case IN_USE ->
           ControlException.of(
               ErrorCode.DISK_IN_USE,
@@ -76,8 +81,8 @@ final class Failures {
           switch (volume.reason()) {
             case CORRUPT, NOT_FOUND, FORMAT_TOO_OLD, FORMAT_TOO_NEW -> true;
             case ALREADY_EXISTS, IN_USE, HAS_DEPENDANTS, NOT_SEALED, SEALED -> false;
-            case INVALID_SIZE, NOT_A_SNAPSHOT_OF_DISK, OUT_OF_SPACE, CANCELLED, UNAVAILABLE ->
-                false;
+            case INVALID_SIZE, NOT_A_SNAPSHOT_OF_DISK, CANCELLED -> false;
+            case OUT_OF_SPACE, TOO_FRAGMENTED, UNAVAILABLE -> false;
           };
       case NoSuchFileException _ -> true;
       default -> false;

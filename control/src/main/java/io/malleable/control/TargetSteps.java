@@ -18,14 +18,17 @@ final class TargetSteps {
   }
 
   /** A new binding in state PREPARING, with a secret and a token of its own. */
-  static Binding newBinding(UUID disk, Optional<UUID> node, List<String> sshKeys) {
+  static Binding newBinding(
+      UUID disk, Optional<UUID> node, List<String> sshKeys, WriteCache writeCache) {
     return new Binding(
         disk,
         node,
         Binding.State.PREPARING,
         new ChapCredentials(node.orElse(disk).toString(), RandomText.chapSecret()),
         RandomText.token(),
-        sshKeys);
+        sshKeys,
+        writeCache,
+        Optional.empty());
   }
 
   /** Makes the target that the disk's binding describes; then the binding is DEFINED. */
@@ -142,6 +145,7 @@ final class TargetSteps {
         Binding.targetName(disk),
         node.map(Node::initiatorName),
         binding.chap(),
+        binding.writeCache(),
         node.map(n -> new Targets.Identity(n.ref(), binding.sshKeys(), binding.phoneHomeToken())));
   }
 }

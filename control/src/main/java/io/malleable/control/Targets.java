@@ -48,6 +48,7 @@ public interface Targets {
       String name,
       Optional<String> initiator,
       ChapCredentials chap,
+      WriteCache writeCache,
       Optional<Identity> identity) {}
 
   /**

@@ -66,7 +66,7 @@ final class FailedVolumesTest {
 
   private Disk exposed() throws InterruptedException {
     Disk disk = fixture.disk("data", "golden");
-    fixture.succeeded(fixture.control.disks().expose(project, "data"));
+    fixture.succeeded(fixture.control.disks().expose(project, "data", WriteCache.WRITE_THROUGH));
     return disk;
   }
 

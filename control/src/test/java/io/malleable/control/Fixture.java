@@ -18,7 +18,9 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +44,15 @@ final class Fixture implements AutoCloseable {
 
   /** How many the database has executed. */
   final AtomicInteger statements = new AtomicInteger();
+
+  /** Disks that the store names as lacking acknowledged writes; it keeps them over restarts. */
+  final Set<UUID> lostWrites = ConcurrentHashMap.newKeySet();
+
+  /** Disks that the store cannot forget. */
+  final Set<UUID> unforgettable = ConcurrentHashMap.newKeySet();
+
+  /** Ends the process before the store forgets. */
+  volatile boolean endsBeforeForgetting;
 
   CountingDatabase database;
   LocalVolumeStore volumes;
@@ -98,12 +109,30 @@ final class Fixture implements AutoCloseable {
               if (silent != null) {
                 throw silent;
               }
+              if (method.getName().equals("lostWrites")) {
+                return Set.copyOf(lostWrites);
+              }
+              if (method.getName().equals("forgetLostWrites")) {
+                return forgetLostWrites((UUID) arguments[0]);
+              }
               try {
                 return method.invoke(store, arguments);
               } catch (InvocationTargetException e) {
                 throw e.getCause();
               }
             });
+  }
+
+  private @Nullable Object forgetLostWrites(UUID disk) throws IOException {
+    if (endsBeforeForgetting) {
+      endsBeforeForgetting = false;
+      throw new Engine.Abandoned();
+    }
+    if (unforgettable.contains(disk)) {
+      throw new IOException("the mark of " + disk + " cannot be taken away");
+    }
+    lostWrites.remove(disk);
+    return null;
   }
 
   /** What a test does while a volume should be flattened. */
@@ -193,7 +222,14 @@ final class Fixture implements AutoCloseable {
 
   static NodeSpec spec(String name, int number, Optional<String> bmc) {
     return new NodeSpec(
-        name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc, Optional.empty(), List.of());
+        name,
+        List.of(mac(number)),
+        Firmware.BIOS,
+        "x86_64",
+        bmc,
+        Optional.empty(),
+        List.of(),
+        AfterHostCrash.REBOOT);
   }
 
   static MacAddress mac(int number) {

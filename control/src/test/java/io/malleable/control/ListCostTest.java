@@ -126,7 +126,8 @@ final class ListCostTest {
                 "x86_64",
                 Optional.empty(),
                 Optional.empty(),
-                List.of()));
+                List.of(),
+                AfterHostCrash.REBOOT));
     assertEquals(nics, fixture.control.nodes().get(project, "many").nics());
   }
 }

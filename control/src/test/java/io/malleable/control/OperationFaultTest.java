@@ -86,28 +86,28 @@ final class OperationFaultTest {
             "disk-rollback of an exposed disk",
             f -> {
               diskWithSnapshot(f);
-              f.succeeded(f.control.disks().expose(f.project(), "data"));
+              f.succeeded(f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH));
             },
             f -> f.control.disks().rollback(f.project(), "data", "before")));
     all.add(
         new Scenario(
             "disk-expose",
             OperationFaultTest::disk,
-            f -> f.control.disks().expose(f.project(), "data")));
+            f -> f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH)));
     all.add(
         new Scenario(
             "disk-expose without a target",
             OperationFaultTest::disk,
             f -> {
               f.targets.failsToDefine = true;
-              return f.control.disks().expose(f.project(), "data");
+              return f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH);
             }));
     all.add(
         new Scenario(
             "disk-withdraw",
             f -> {
               disk(f);
-              f.succeeded(f.control.disks().expose(f.project(), "data"));
+              f.succeeded(f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH));
             },
             f -> f.control.disks().withdraw(f.project(), "data")));
     all.add(
@@ -217,7 +217,25 @@ final class OperationFaultTest {
               f.image("golden");
               f.provisioned("n1", 1, "golden");
             },
-            f -> f.control.nodes().switchPower(f.project(), "n1", PowerAction.CYCLE)));
+            f -> f.control.nodes().switchPower(f.project(), "n1", PowerAction.CYCLE)),
+        new Scenario(
+            "node-power of a machine that is held",
+            f -> {
+              f.image("golden");
+              Node node = f.provisioned("n1", 1, "golden");
+              f.crash();
+              f.lostWrites.add(node.disk().orElseThrow().id());
+              f.control.start();
+              f.control.resumeOperations();
+            },
+            f -> {
+              f.control.tick();
+              return f.control
+                  .operations()
+                  .list(f.project(), OperationFilter.all(), PageRequest.first())
+                  .items()
+                  .getFirst();
+            }));
   }
 
   /** The new target cannot be made, the old one can. */

@@ -39,7 +39,7 @@ final class TargetStateTest {
 
   private Disk exposed(String name) throws InterruptedException {
     Disk disk = fixture.disk(name, "golden");
-    fixture.succeeded(fixture.control.disks().expose(project, name));
+    fixture.succeeded(fixture.control.disks().expose(project, name, WriteCache.WRITE_THROUGH));
     return disk;
   }
 
@@ -79,7 +79,7 @@ final class TargetStateTest {
         events("disk.unflushed"));
     assertEquals("ready", fixture.control.disks().get(project, "data").stateWord());
     assertEquals(List.of(), fixture.control.inconsistencies());
-    fixture.succeeded(fixture.control.disks().expose(project, "data"));
+    fixture.succeeded(fixture.control.disks().expose(project, "data", WriteCache.WRITE_THROUGH));
     assertEquals(List.of(), fixture.control.inconsistencies());
   }
 
@@ -160,11 +160,13 @@ final class TargetStateTest {
     assertEquals("exposed", fixture.control.disks().get(project, "lost").stateWord());
     assertEquals(Optional.empty(), fixture.control.disks().exposure(project, "lost"));
     fixture.targets.refused = Optional.empty();
-    fixture.succeeded(fixture.control.disks().expose(project, "lost"));
+    fixture.succeeded(fixture.control.disks().expose(project, "lost", WriteCache.WRITE_THROUGH));
     assertEquals(before, fixture.targets.definition(lost));
     assertTrue(fixture.control.disks().exposure(project, "lost").isPresent());
     assertEquals(List.of(), fixture.control.inconsistencies());
-    Refused.with(ErrorCode.DISK_EXPOSED, () -> fixture.control.disks().expose(project, "lost"));
+    Refused.with(
+        ErrorCode.DISK_EXPOSED,
+        () -> fixture.control.disks().expose(project, "lost", WriteCache.WRITE_THROUGH));
   }
 
   @Test
@@ -174,7 +176,8 @@ final class TargetStateTest {
     fixture.crash();
     damage(lost);
     fixture.restart();
-    Operation again = fixture.end(fixture.control.disks().expose(project, "lost"));
+    Operation again =
+        fixture.end(fixture.control.disks().expose(project, "lost", WriteCache.WRITE_THROUGH));
     assertEquals(OperationState.FAILED, again.state());
     assertEquals(ErrorCode.STORE_CORRUPT, again.error().orElseThrow().code(), again::toString);
     assertEquals(new Disk.Use.Idle(), fixture.control.disks().get(project, "lost").use());

@@ -257,17 +257,27 @@ final class BlockCommands {
     }
   }
 
-  static void finishWrite(Task task) throws ScsiException, IOException {
+  /** WRITE(6) has no FUA bit. */
+  static void finishWrite6(Task task) {
+    task.changed(task.device());
+  }
+
+  static void finishWrite(Task task) {
     if (Cdb.bit(task.cdb, 1, FUA)) {
-      flush(task);
+      task.flushBeforeAnswer(task.device());
+    } else {
+      task.changed(task.device());
     }
+  }
+
+  static void synchronizeCache(Task task) {
+    task.flushBeforeAnswer(task.device());
   }
 
   /**
    * An access like any other: a unit that was taken away is not flushed behind its owner's back.
    */
-  static void flush(Task task) throws ScsiException, IOException {
-    DeviceServer device = task.device();
+  static void flush(Task task, DeviceServer device) throws ScsiException, IOException {
     long stamp = device.enterShared(task);
     try {
       device.logicalUnit().flush();
@@ -286,9 +296,9 @@ final class BlockCommands {
     compare(task, offsetBytes, data);
   }
 
-  static void finishWriteAndVerify(Task task) throws ScsiException, IOException {
+  static void finishWriteAndVerify(Task task) {
     // Verified means on the medium, not in a cache (SBC-3 5.43).
-    flush(task);
+    task.flushBeforeAnswer(task.device());
   }
 
   static void verify(Task task, long offsetBytes, ByteBuffer data)

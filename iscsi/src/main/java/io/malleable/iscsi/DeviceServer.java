@@ -61,7 +61,7 @@ final class DeviceServer {
     this.concurrency = logicalUnit.concurrency();
     this.permits = new Semaphore(Math.max(1, concurrency));
     this.reservations = new PersistentReservations(logicalUnit.identity().id(), store, this);
-    this.modePages = new ModePages(logicalUnit.readOnly());
+    this.modePages = new ModePages(logicalUnit);
     this.knownSizeBytes = logicalUnit.sizeBytes();
   }
 
@@ -90,6 +90,11 @@ final class DeviceServer {
   /** A unit that cannot be written has no provisioning to manage. */
   boolean thin() {
     return !logicalUnit.readOnly();
+  }
+
+  /** Whether a write may be answered before it is durable. */
+  boolean writeCache() {
+    return modePages.writeCache();
   }
 
   int blockSizeBytes() {

@@ -37,6 +37,15 @@ public interface LogicalUnit {
   void flush() throws IOException;
 
   /**
+   * Whether a write may be answered before it is durable (WCE, SBC-3 6.4.5). If not, whatever
+   * changes the medium is answered after a {@link #flush} that covers it. Asked once, when the unit
+   * joins a target, as initiators ask once when they find it.
+   */
+  default boolean writeCache() {
+    return true;
+  }
+
+  /**
    * The range reads as zeroes afterwards and keeps no space of its own where the store can avoid
    * it.
    */

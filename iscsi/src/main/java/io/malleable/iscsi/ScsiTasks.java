@@ -345,6 +345,9 @@ final class ScsiTasks {
         DataOutTasks.consume(task);
       }
       spec.action().run(task);
+      for (DeviceServer device : task.toFlush()) {
+        BlockCommands.flush(task, device);
+      }
       return null;
     } catch (ScsiException e) {
       return e;

@@ -33,9 +33,21 @@ final class FaultyUnit implements LogicalUnit {
   private final CountDownLatch released = new CountDownLatch(1);
   private final CountDownLatch arrived = new CountDownLatch(1);
   private volatile Call held = Call.NONE;
+  private volatile boolean writeCache = true;
+  private volatile boolean dirty;
 
   FaultyUnit(MemoryUnit unit) {
     this.unit = unit;
+  }
+
+  FaultyUnit withoutWriteCache() {
+    writeCache = false;
+    return this;
+  }
+
+  /** Whether something was changed and not flushed since. */
+  boolean dirty() {
+    return dirty;
   }
 
   void fail(Fault next) {
@@ -81,6 +93,11 @@ final class FaultyUnit implements LogicalUnit {
   }
 
   @Override
+  public boolean writeCache() {
+    return writeCache;
+  }
+
+  @Override
   public int concurrency() {
     return unit.concurrency();
   }
@@ -107,6 +124,7 @@ final class FaultyUnit implements LogicalUnit {
       return;
     }
     holdIf(Call.WRITE);
+    dirty = true;
     unit.write(offsetBytes, source);
   }
 
@@ -142,17 +160,20 @@ final class FaultyUnit implements LogicalUnit {
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");
     }
+    dirty = false;
   }
 
   @Override
   public void unmap(long offsetBytes, long lengthBytes) throws IOException {
     failToChange();
+    dirty = true;
     unit.unmap(offsetBytes, lengthBytes);
   }
 
   @Override
   public void writeZeroes(long offsetBytes, long lengthBytes) throws IOException {
     failToChange();
+    dirty = true;
     unit.writeZeroes(offsetBytes, lengthBytes);
   }
 

@@ -5,6 +5,7 @@ import io.malleable.control.Disk;
 import io.malleable.control.DiskOrigin;
 import io.malleable.control.Disks;
 import io.malleable.control.Operation;
+import io.malleable.control.WriteCache;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -122,11 +123,18 @@ final class DiskRoutes {
   private Answer expose(Call call) throws InterruptedException {
     UUID project = context.project(call);
     Disk disk = disks.get(project, call.variable("disk"));
-    if (disk.use() instanceof Disk.Use.Exposed
+    Optional<WriteCache> wanted =
+        call.hasBody()
+            ? Optional.ofNullable(call.body(DiskBody.Expose.class).writeCache())
+                .map(cache -> cache ? WriteCache.WRITE_BACK : WriteCache.WRITE_THROUGH)
+            : Optional.empty();
+    if (disk.use() instanceof Disk.Use.Exposed use
+        && wanted.map(use.writeCache()::equals).orElse(true)
         && disks.exposure(project, disk.id().toString()).isPresent()) {
       return answer(call, 200, disk);
     }
-    return act(call, _ -> () -> disks.expose(project, call.variable("disk")));
+    WriteCache writeCache = wanted.orElse(WriteCache.WRITE_THROUGH);
+    return act(call, _ -> () -> disks.expose(project, call.variable("disk"), writeCache));
   }
 
   private Answer withdraw(Call call) throws InterruptedException {

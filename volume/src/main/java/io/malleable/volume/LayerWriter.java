@@ -219,7 +219,7 @@ final class LayerWriter {
         source.limit(source.position() + (int) (runEnd - position));
         writePart(position, source, chain);
       } else {
-        space.claim(missing * BLOCK_BYTES);
+        space.claim(missing * (BLOCK_BYTES + MapLog.RUN_BYTES));
         source.limit(source.position() + (int) (runEnd - position));
         writeData(position, source);
         if (missing > 0) {
@@ -235,7 +235,7 @@ final class LayerWriter {
   /** Writes less than a block where the layer has none yet: the rest comes from below. */
   private void writePart(long position, ByteBuffer source, Chain chain) throws IOException {
     long block = position >>> BlockMap.BLOCK_SHIFT;
-    space.claim(BLOCK_BYTES);
+    space.claim(BLOCK_BYTES + MapLog.RUN_BYTES);
     scratch.clear();
     chain.read(block << BlockMap.BLOCK_SHIFT, scratch);
     scratch.position((int) (position & BLOCK_MASK)).put(source).rewind();
@@ -304,6 +304,10 @@ final class LayerWriter {
     layer.map.forEachRun(
         firstBlock, endBlock, (first, count, state) -> stored[0] |= state == BlockMap.DATA);
     boolean onGround = chain.below() == null;
+    if (!stored[0] && !onGround) {
+      // What gives space back may take a little; what only hides what lies below grows the map.
+      space.claim(MapLog.RUN_BYTES);
+    }
     if (stored[0] || !onGround) {
       mark(firstBlock, endBlock - firstBlock, onGround ? BlockMap.ABSENT : BlockMap.ZERO);
     }

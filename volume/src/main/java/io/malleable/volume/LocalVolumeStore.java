@@ -36,7 +36,10 @@ public final class LocalVolumeStore implements VolumeStore {
   static final long MAX_SIZE_BYTES = 1L << 50;
 
   private final StoreFiles files;
-  private final @Nullable DirectoryLock directoryLock;
+
+  /** Ends this process's hold on the directory when it is closed. */
+  private final @Nullable Closeable hold;
+
   private final SpaceGuard space;
   private final GuardedCatalogue guard;
   private final IntentTable intents;
@@ -79,12 +82,9 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private LocalVolumeStore(
-      StoreFiles files,
-      Settings settings,
-      Catalogue catalogue,
-      @Nullable DirectoryLock directoryLock) {
+      StoreFiles files, Settings settings, Catalogue catalogue, @Nullable Closeable hold) {
     this.files = files;
-    this.directoryLock = directoryLock;
+    this.hold = hold;
     this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
     this.guard = new GuardedCatalogue(catalogue);
     this.intents = new IntentTable(files);
@@ -104,13 +104,16 @@ public final class LocalVolumeStore implements VolumeStore {
   /**
    * Opens the store in a directory, which is created when absent.
    *
-   * @throws VolumeException {@code UNAVAILABLE} when another process has it open
+   * @throws VolumeException {@code UNAVAILABLE} when another process has it open, {@code CORRUPT}
+   *     when it is a copy of an open one
    */
   public static LocalVolumeStore open(Path directory, Settings settings) throws IOException {
     Files.createDirectories(directory);
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
-      LocalVolumeStore store = open(new LocalFiles(directory), settings, lock);
+      StoreMark mark = StoreMark.open(directory);
+      Closeable hold = () -> StoreFile.closeAll(List.<Closeable>of(mark::close, lock));
+      LocalVolumeStore store = open(new LocalFiles(directory), settings, hold);
       store.maintainer.start(store.maintenance::runAll);
       store.care.start();
       return store;
@@ -126,10 +129,10 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private static LocalVolumeStore open(
-      StoreFiles files, Settings settings, @Nullable DirectoryLock lock) throws IOException {
+      StoreFiles files, Settings settings, @Nullable Closeable hold) throws IOException {
     Catalogue catalogue =
         Catalogue.load(files, new MapMemory(settings.mapMemoryBytes()), StoreScan.Access.MAINTAIN);
-    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, lock);
+    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, hold);
     store.intents.load(WriteIntent.replayAll(files, store));
     return store;
   }
@@ -143,6 +146,7 @@ public final class LocalVolumeStore implements VolumeStore {
   public static LocalVolumeStore openForReading(Path directory) throws IOException {
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
+      StoreMark.check(directory);
       StoreFiles files = new ReadOnlyFiles(new LocalFiles(directory));
       Catalogue catalogue = Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.READ);
       return new LocalVolumeStore(files, Settings.defaults(), catalogue, lock);
@@ -466,7 +470,7 @@ public final class LocalVolumeStore implements VolumeStore {
       return;
     }
     SumsTable sums = guard.with(catalogue -> catalogue.layers().sums());
-    StoreFile.closeAll(Arrays.asList(sums, directoryLock));
+    StoreFile.closeAll(Arrays.asList(sums, hold));
   }
 
   /**

@@ -1,5 +1,6 @@
 package io.malleable.control.db;
 
+import io.malleable.control.LostWrites;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
 import java.sql.ResultSet;
@@ -75,6 +76,16 @@ final class Columns {
   static Optional<Instant> optionalInstant(ResultSet row, String column) throws SQLException {
     long millis = row.getLong(column);
     return row.wasNull() ? Optional.empty() : Optional.of(Instant.ofEpochMilli(millis));
+  }
+
+  /** Kept in three columns of a binding, absent with the first. */
+  static Optional<LostWrites> lostWrites(ResultSet row) throws SQLException {
+    Optional<Instant> since = optionalInstant(row, "lost_writes_at");
+    return since.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            new LostWrites(
+                since.get(), row.getLong("lost_writes_boot"), optionalUuid(row, "power_cycle")));
   }
 
   static <E extends Enum<E>> E constant(Class<E> type, ResultSet row, String column)

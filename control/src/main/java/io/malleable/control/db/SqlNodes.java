@@ -1,5 +1,6 @@
 package io.malleable.control.db;
 
+import io.malleable.control.AfterHostCrash;
 import io.malleable.control.Binding;
 import io.malleable.control.Firmware;
 import io.malleable.control.MacAddress;
@@ -27,6 +28,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
   private static final String SELECT =
       """
       SELECT t.*, p.name AS project_name, b.disk_id AS disk_id, b.state AS binding_state,
+        b.lost_writes_at, b.lost_writes_boot, b.power_cycle,
         d.name AS disk_name, c.operation_id AS operation_id,
         (SELECT max(number) FROM boot WHERE node_id = t.id) AS latest_boot,
         (SELECT string_agg(nic.position || ' ' || nic.mac, ',') FROM nic
@@ -59,12 +61,14 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
           Columns.optionalString(row, "bmc"),
           Columns.optionalString(row, "address"),
           Columns.lines(row, "ssh_keys"),
+          Columns.constant(AfterHostCrash.class, row, "after_host_crash"),
           Columns.constant(PowerState.class, row, "power"),
           disk.isEmpty()
               ? Optional.empty()
               : Optional.of(
                   new Ref(ResourceKind.DISK, disk.get(), Columns.string(row, "disk_name"))),
           Columns.optionalUuid(row, "operation_id"),
+          Columns.lostWrites(row),
           row.getLong("latest_boot"),
           row.getLong("revision"));
     };
@@ -103,6 +107,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
     values.put("bmc", node.bmc().orElse(null));
     values.put("address", node.address().orElse(null));
     values.put("ssh_keys", Columns.text(node.sshKeys()));
+    values.put("after_host_crash", node.afterHostCrash().name());
     values.put("power", node.power().name());
     return values;
   }
