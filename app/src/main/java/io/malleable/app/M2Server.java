@@ -130,16 +130,20 @@ final class M2Server implements AutoCloseable {
     private final Settings settings;
     private final StopStack started;
     private final UnaryOperator<VolumeStore> around;
+    private final Descriptors descriptors;
     private final Instant startedAt = Instant.now();
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
     private final BootOrigins origins = new BootOrigins();
     private final FullStoreReports fullStore = new FullStoreReports(InstantSource.system());
 
-    Start(Settings settings, StopStack started, UnaryOperator<VolumeStore> around) {
+    Start(Settings settings, StopStack started, UnaryOperator<VolumeStore> around)
+        throws IOException {
       this.settings = settings;
       this.started = started;
       this.around = around;
+      // Before anything takes some.
+      this.descriptors = Descriptors.claim();
     }
 
     M2Server run() throws StartException, IOException {
@@ -160,12 +164,18 @@ final class M2Server implements AutoCloseable {
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
       fullStore.connect(control.events());
       control.start();
+      started.push(
+          "descriptor watch",
+          new DescriptorWatch(
+                  descriptors::open, descriptors.budget().limit(), control.events()::report)
+              .started());
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
       BootDesk desk = new BootDesk(control, portal(iscsiAt), origins);
       HostPort bootAt = settings.bootHttp().withPort(boot(desk));
       plainOrigin(bootAt);
       ServerFactsNow facts =
-          new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt);
+          new ServerFactsNow(
+              settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt, descriptors);
       ApiPorts ports =
           new ApiPorts(
               control,
@@ -178,8 +188,7 @@ final class M2Server implements AutoCloseable {
               data.resolve("uploads"),
               settings.storeReserveBytes(),
               serving::get);
-      Segment segment =
-          Segment.start(settings, control, desk, bootAt.port(), data.resolve("dhcp-leases"));
+      Segment segment = Segment.start(settings, control, desk, bootAt.port(), descriptors);
       started.push("segment", segment);
       ApiServer api = api(token, ports);
       HostPort httpAt = settings.http().withPort(api.port());
@@ -232,10 +241,13 @@ final class M2Server implements AutoCloseable {
       InetSocketAddress at = resolve(Setting.ISCSI, settings.iscsi());
       IscsiServer iscsi =
           new IscsiServer(
-              IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1))),
+              IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1)))
+                  .withMaxConnections(descriptors.budget().iscsi()),
               ReservationFiles.open(data.resolve("reservations")),
               targetEvents);
       started.push("target", () -> iscsi.close(LOGOUT_GRACE));
+      descriptors.onListening(
+          "iscsi", descriptors.budget().iscsi(), () -> iscsi.counters().connections());
       return iscsi;
     }
 
@@ -275,11 +287,16 @@ final class M2Server implements AutoCloseable {
       InetSocketAddress at = resolve(Setting.BOOT_HTTP, settings.bootHttp());
       LoaderDirectory loaders =
           settings.loaders().map(LoaderDirectory::of).orElseGet(LoaderDirectory::ofDistribution);
+      int most = descriptors.budget().boot();
+      BootHttpConfig config =
+          new BootHttpConfig(at, settings.advertise(), loaders, BOOT_RETRY)
+              .withMaxConnections(most);
       try {
         BootHttpServer server =
-            BootHttpServer.start(
-                new BootHttpConfig(at, settings.advertise(), loaders, BOOT_RETRY), desk, desk);
-        return started.push("boot listener", server).address().getPort();
+            started.push("boot listener", BootHttpServer.start(config, desk, desk));
+        int port = server.address().getPort();
+        descriptors.onListening("boot", most, () -> TcpConnections.to(port));
+        return port;
       } catch (IOException e) {
         throw taken(Setting.BOOT_HTTP, settings.bootHttp(), e);
       }
@@ -297,8 +314,11 @@ final class M2Server implements AutoCloseable {
 
     private ApiServer api(AccessToken token, ApiPorts ports) throws StartException {
       InetSocketAddress at = resolve(Setting.HTTP, settings.http());
+      int most = descriptors.budget().api();
       try {
-        return started.push("API", ApiServer.start(at, token, ports));
+        ApiServer api = started.push("API", ApiServer.start(at, most, token, ports));
+        descriptors.onListening("api", most, api::connections);
+        return api;
       } catch (IOException e) {
         throw taken(Setting.HTTP, settings.http(), e);
       }

@@ -178,7 +178,6 @@ final class HostCrashBootTest {
       assertTrue(explained.contains("Restart it by hand"), explained);
 
       guest.power().cycle();
-      awaitReached(server, "firmware-login");
       assertEquals(2, guest.awaitReady());
       Patience.await(System.out, LIMIT, "it has rebooted", () -> !node(server).has("reboot"));
     }

@@ -2,7 +2,6 @@ package io.malleable.iscsi;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.concurrent.locks.StampedLock;
 
 /** Commands that move blocks between initiator and medium (SBC-3 5). Stateless. */
 final class BlockCommands {
@@ -128,12 +127,12 @@ final class BlockCommands {
     int first = task.dataStart;
     ByteBuffer data = task.data().clear();
     data.limit(first + (int) task.transferBytes).position(first);
-    long stamp = device.enterExclusive(task);
+    device.enterAtomic(task);
     try {
       device.logicalUnit().writeAtomically(task.offsetBytes(), data);
       requireDrained(data);
     } finally {
-      device.access().unlockWrite(stamp);
+      device.exitAtomic();
     }
     data.clear();
     finishWrite(task);
@@ -274,18 +273,6 @@ final class BlockCommands {
     task.flushBeforeAnswer(task.device());
   }
 
-  /**
-   * An access like any other: a unit that was taken away is not flushed behind its owner's back.
-   */
-  static void flush(Task task, DeviceServer device) throws ScsiException, IOException {
-    long stamp = device.enterShared(task);
-    try {
-      device.logicalUnit().flush();
-    } finally {
-      device.access().unlockRead(stamp);
-    }
-  }
-
   static void nothing(Task task) {}
 
   static void writeAndVerify(Task task, long offsetBytes, ByteBuffer data)
@@ -380,7 +367,6 @@ final class BlockCommands {
     ByteBuffer data = task.data();
     int first = task.dataStart;
     ByteBuffer medium = ByteBuffer.allocate(half);
-    StampedLock access = device.access();
     long stamp = device.enterExclusive(task);
     try {
       fill(device, task.offsetBytes(), medium);
@@ -390,7 +376,7 @@ final class BlockCommands {
       }
       drain(device, task.offsetBytes(), data.limit(first + 2 * half).position(first + half));
     } finally {
-      access.unlockWrite(stamp);
+      device.access().unlockWrite(stamp);
     }
     data.clear();
     finishWrite(task);

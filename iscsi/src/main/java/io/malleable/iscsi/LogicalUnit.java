@@ -33,7 +33,11 @@ public interface LogicalUnit {
 
   void write(long offsetBytes, ByteBuffer source) throws IOException;
 
-  /** Returns when every write answered before the call is durable. */
+  /**
+   * Returns when every write answered before the call is durable. Called by a thread that does
+   * nothing else for the unit, while reads and writes go on; one call at a time, except for {@link
+   * IscsiServer#close}.
+   */
   void flush() throws IOException;
 
   /**

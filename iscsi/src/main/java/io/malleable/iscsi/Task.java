@@ -77,6 +77,9 @@ final class Task {
   // Parameter data to return.
   byte @Nullable [] reply;
 
+  /** Who makes durable what the task has done, from then on; guarded by its {@link Workers}. */
+  @Nullable Flusher flusher;
+
   /** Set when task management ended the task while a worker had it. */
   volatile boolean aborted;
 
@@ -105,6 +108,7 @@ final class Task {
     consumedBytes = 0;
     toFlush.clear();
     reply = null;
+    flusher = null;
     aborted = false;
     answered = false;
   }
@@ -164,8 +168,12 @@ final class Task {
     }
   }
 
-  List<DeviceServer> toFlush() {
-    return toFlush;
+  boolean flushesMore() {
+    return !toFlush.isEmpty();
+  }
+
+  DeviceServer nextToFlush() {
+    return toFlush.removeFirst();
   }
 
   long offsetBytes() {

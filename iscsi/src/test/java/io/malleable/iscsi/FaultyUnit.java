@@ -3,6 +3,7 @@ package io.malleable.iscsi;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** Passes everything on to a unit in memory, unless it is told to fail. */
 final class FaultyUnit implements LogicalUnit {
@@ -25,6 +26,8 @@ final class FaultyUnit implements LogicalUnit {
     NONE,
     WRITE,
     FLUSH,
+    /** After it has written. */
+    ATOMIC_WRITE,
     EXTENT
   }
 
@@ -35,6 +38,7 @@ final class FaultyUnit implements LogicalUnit {
   private volatile Call held = Call.NONE;
   private volatile boolean writeCache = true;
   private volatile boolean dirty;
+  private final AtomicInteger flushes = new AtomicInteger();
 
   FaultyUnit(MemoryUnit unit) {
     this.unit = unit;
@@ -50,6 +54,11 @@ final class FaultyUnit implements LogicalUnit {
     return dirty;
   }
 
+  /** How many flushes have begun. */
+  int flushes() {
+    return flushes.get();
+  }
+
   void fail(Fault next) {
     fault = next;
   }
@@ -62,6 +71,10 @@ final class FaultyUnit implements LogicalUnit {
   /** The same for another call. */
   void hold(Call call) {
     held = call;
+  }
+
+  void awaitHeldFlush() throws InterruptedException {
+    arrived.await();
   }
 
   void awaitHeldWrite() throws InterruptedException {
@@ -155,7 +168,14 @@ final class FaultyUnit implements LogicalUnit {
   }
 
   @Override
+  public void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    write(offsetBytes, source);
+    holdIf(Call.ATOMIC_WRITE);
+  }
+
+  @Override
   public void flush() throws IOException {
+    flushes.incrementAndGet();
     holdIf(Call.FLUSH);
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");

@@ -2,6 +2,7 @@ package io.malleable.server;
 
 import io.malleable.control.Control;
 import io.malleable.control.Rows.Counts;
+import io.malleable.server.ServerFacts.ListenerFacts;
 import io.malleable.volume.Capacity;
 import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
@@ -20,6 +21,8 @@ import java.util.function.ToDoubleFunction;
 
 /** What {@code /metrics} shows besides requests; read when somebody asks, kept nowhere. */
 final class ServerMetrics {
+  private static final List<String> LISTENERS = List.of("api", "boot", "iscsi", "tftp");
+
   private ServerMetrics() {}
 
   static void register(MeterRegistry registry, ApiPorts ports, AccessToken token) {
@@ -27,6 +30,7 @@ final class ServerMetrics {
     counter(registry, "m2.api.token.failures", "Calls with a wrong token", token::failures);
     target(registry, facts);
     boots(registry, facts);
+    descriptors(registry, facts);
     capacity(registry, "total", facts, Capacity::totalBytes);
     capacity(registry, "available", facts, Capacity::availableBytes);
     capacity(registry, "allocated", facts, Capacity::allocatedBytes);
@@ -75,6 +79,42 @@ final class ServerMetrics {
         () -> facts.boots().failedDrives());
     counter(
         registry, "m2.boot.ready", "Systems that reported to be up", () -> facts.boots().ready());
+  }
+
+  private static void descriptors(MeterRegistry registry, ServerFacts facts) {
+    gauge(
+        registry,
+        "m2.open.files",
+        "Open files and sockets of the server",
+        () -> facts.descriptors().open());
+    gauge(
+        registry,
+        "m2.max.files",
+        "How many of them the system allows it",
+        () -> facts.descriptors().limit());
+    for (String listener : LISTENERS) {
+      gauge(
+          registry,
+          "m2.connections",
+          "Connections of a listener",
+          () -> listener(facts, listener, ListenerFacts::connections),
+          Tag.of("listener", listener));
+      gauge(
+          registry,
+          "m2.max.connections",
+          "How many connections a listener may have",
+          () -> listener(facts, listener, ListenerFacts::budget),
+          Tag.of("listener", listener));
+    }
+  }
+
+  /** Zero for a listener that is off. */
+  private static double listener(
+      ServerFacts facts, String name, ToDoubleFunction<ListenerFacts> value) {
+    return facts.descriptors().listeners().stream()
+        .filter(listener -> listener.name().equals(name))
+        .mapToDouble(value)
+        .sum();
   }
 
   private static void boot(MeterRegistry registry, String drive, DoubleSupplier value) {

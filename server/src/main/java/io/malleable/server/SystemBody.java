@@ -2,6 +2,7 @@ package io.malleable.server;
 
 import io.malleable.control.VolumesByKind;
 import java.time.Instant;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,9 +24,31 @@ record SystemBody(
     @Nullable String storeFault,
     @Nullable Volumes damaged,
     @Nullable Volumes failed,
+    Descriptors descriptors,
+    List<Listener> listeners,
     Counts counts) {
   /** Where it listens. */
   record Addresses(String api, String boot, String iscsi) {}
+
+  /**
+   * Open files and sockets of the process.
+   *
+   * @param shortage absent when the limit is high enough
+   */
+  record Descriptors(long open, long limit, @Nullable String shortage) {
+    static Descriptors of(ServerFacts.DescriptorFacts facts) {
+      return new Descriptors(facts.open(), facts.limit(), facts.shortage().orElse(null));
+    }
+  }
+
+  /** How many connections a listener has, and may have. */
+  record Listener(String name, long connections, long budget) {
+    static List<Listener> of(ServerFacts.DescriptorFacts facts) {
+      return facts.listeners().stream()
+          .map(each -> new Listener(each.name(), each.connections(), each.budget()))
+          .toList();
+    }
+  }
 
   /** How full it is, and what sharing saves. */
   record Space(

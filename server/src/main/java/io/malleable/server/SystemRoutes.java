@@ -37,6 +37,7 @@ final class SystemRoutes {
     VolumesByKind damaged = said("what is damaged", control::damaged, faults);
     Space space = said("how full it is", control::space, faults);
     Counts counts = context.control().counts();
+    ServerFacts.DescriptorFacts descriptors = facts.descriptors();
     return Answer.json(
         200,
         new SystemBody(
@@ -50,6 +51,8 @@ final class SystemRoutes {
             faults.isEmpty() ? null : String.join("; ", faults),
             damaged == null ? null : SystemBody.Volumes.of(damaged),
             SystemBody.Volumes.of(control.failed()),
+            SystemBody.Descriptors.of(descriptors),
+            SystemBody.Listener.of(descriptors),
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),

@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -188,6 +189,11 @@ final class BareControl implements AutoCloseable {
     @Override
     public Capacity capacity() {
       return new Capacity(0, 0, 0);
+    }
+
+    @Override
+    public DescriptorFacts descriptors() {
+      return new DescriptorFacts(0, 1, Optional.empty(), List.of());
     }
 
     @Override
