@@ -76,8 +76,8 @@ final class LastingServer implements AutoCloseable {
    * Exposes a disk whose target may answer writes before they are on the medium; how it is reached.
    */
   JsonNode expose(String disk) throws IOException, InterruptedException {
-    String cached = api.document().mentions("writeCache") ? "{'writeCache':true}" : "";
-    return api.post("/v1/disks/" + disk + "/expose", cached).expect(200).body().path("iscsi");
+    String body = "{'writeCache':true}";
+    return api.post("/v1/disks/" + disk + "/expose", body).expect(200).body().path("iscsi");
   }
 
   /** How an exposed disk is reached. */

@@ -49,11 +49,6 @@ final class OpenApiDocument {
     return calls;
   }
 
-  /** Whether anything in it has that name. */
-  boolean mentions(String field) {
-    return root.findValue(field) != null;
-  }
-
   /** What is wrong with an answer; empty when it is as documented. */
   List<String> faults(String method, String path, int status, String contentType, JsonNode body) {
     Optional<String> template = template(path);

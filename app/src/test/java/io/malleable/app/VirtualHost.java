@@ -8,7 +8,6 @@ import java.net.ServerSocket;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
-import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -206,8 +205,8 @@ final class VirtualHost implements AutoCloseable {
   void cutPower() throws IOException {
     int before = console().length();
     try (SocketChannel monitor = connect("qmp.sock")) {
-      // It says who it is, and takes commands after the first.
-      Channels.newInputStream(monitor).read(new byte[4096]);
+      // It says who it is, and takes commands after that.
+      monitor.read(ByteBuffer.allocate(4096));
       write(monitor, "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_reset\"}\n");
       awaitReset(before);
     }
@@ -223,8 +222,21 @@ final class VirtualHost implements AutoCloseable {
   void killServer() throws IOException {
     int before = console().length();
     try (SocketChannel serial = connect("serial.sock")) {
+      // The console's output comes here too; unread, it would stop the machine when it fills up.
+      Thread.startVirtualThread(() -> drain(serial));
       write(serial, "kill\n");
       await(READY, before);
+    }
+  }
+
+  private static void drain(SocketChannel unwanted) {
+    ByteBuffer bytes = ByteBuffer.allocate(4096);
+    try {
+      while (unwanted.read(bytes) >= 0) {
+        bytes.clear();
+      }
+    } catch (IOException e) {
+      // Closed, which ends it.
     }
   }
 

@@ -121,7 +121,7 @@ final class RestCalls {
     server.call("POST", "/v1/snapshots/" + snapshot + "/promote", Map.of("name", image));
   }
 
-  /** Exposes the disk, with a write cache as a node's disk has one, and logs in. */
+  /** Exposes the disk and logs in. */
   private Initiator login(ServerProcess server, String disk)
       throws IOException, InterruptedException {
     return Initiator.login(server.expose(disk), names);
