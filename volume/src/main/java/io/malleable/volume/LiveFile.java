@@ -48,16 +48,22 @@ final class LiveFile implements Closeable {
 
   /** What an entry says of its region. */
   enum State {
-    NO_SUMS,
+    NO_SUMS(0),
 
     /** The sums are those of the data, and both are durable. */
-    QUIET,
+    QUIET(1),
 
     /** The data may have changed since the sums were made. */
-    IN_FLUX,
+    IN_FLUX(2),
 
     /** The entry is none that was ever written. */
-    DAMAGED
+    DAMAGED(-1);
+
+    private final int code;
+
+    State(int code) {
+      this.code = code;
+    }
   }
 
   private final UUID layer;
@@ -135,9 +141,10 @@ final class LiveFile implements Closeable {
         return State.NO_SUMS;
       }
       boolean whole = bytes.getInt(at + ENTRY_CRC_OFFSET) == crcOf(region);
-      return whole && (state == State.QUIET.ordinal() || state == State.IN_FLUX.ordinal())
-          ? State.values()[state]
-          : State.DAMAGED;
+      if (whole && state == State.QUIET.code) {
+        return State.QUIET;
+      }
+      return whole && state == State.IN_FLUX.code ? State.IN_FLUX : State.DAMAGED;
     }
 
     /** Of the sums, whatever the state. */
@@ -147,7 +154,7 @@ final class LiveFile implements Closeable {
 
     void set(long region, State state, int sumsCrc) {
       int at = offsetOf(region);
-      bytes.putInt(at, state.ordinal()).putInt(at + Integer.BYTES, sumsCrc).putInt(at + 8, 0);
+      bytes.putInt(at, state.code).putInt(at + Integer.BYTES, sumsCrc).putInt(at + 8, 0);
       bytes.putInt(at + ENTRY_CRC_OFFSET, crcOf(region));
       from = Math.min(from, at / ENTRY_BYTES);
       to = Math.max(to, at / ENTRY_BYTES + 1);

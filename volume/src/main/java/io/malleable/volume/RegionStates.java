@@ -70,6 +70,7 @@ final class RegionStates {
   }
 
   /** Regions of this group can be set from now on. */
+  @SuppressWarnings("ReferenceEquality") // the one array that all groups share before they differ
   synchronized void add(long group) {
     int index = Math.toIntExact(group);
     byte[][] all = groups;
@@ -77,7 +78,7 @@ final class RegionStates {
       all = Arrays.copyOf(all, index + 1);
       Arrays.fill(all, groups.length, all.length, NEW);
     }
-    if (all[index].length == 0) {
+    if (all[index] == NEW) {
       all[index] = new byte[LiveFile.GROUP_REGIONS];
     }
     groups = all;

@@ -27,10 +27,12 @@ final class StoreMark {
   private static final int BYTES =
       Formats.PREFIX_BYTES + Long.BYTES + Integer.BYTES + Formats.CRC_BYTES;
 
+  private final Path directory;
   private final Path path;
 
-  private StoreMark(Path path) {
-    this.path = path;
+  private StoreMark(Path directory) {
+    this.directory = directory;
+    this.path = directory.resolve(FILE);
   }
 
   /**
@@ -39,7 +41,7 @@ final class StoreMark {
    * @throws VolumeException {@code CORRUPT} when it is a copy of a store that was open
    */
   static StoreMark open(Path directory) throws IOException {
-    StoreMark mark = new StoreMark(directory.resolve(FILE));
+    StoreMark mark = new StoreMark(directory);
     mark.refuseCopyOfOpen();
     boolean isNew = !Files.exists(mark.path);
     mark.write(1);
@@ -57,7 +59,7 @@ final class StoreMark {
    * @throws VolumeException as {@link #open}
    */
   static void check(Path directory) throws IOException {
-    new StoreMark(directory.resolve(FILE)).refuseCopyOfOpen();
+    new StoreMark(directory).refuseCopyOfOpen();
   }
 
   private void refuseCopyOfOpen() throws IOException {
@@ -65,7 +67,7 @@ final class StoreMark {
       return;
     }
     ByteBuffer header;
-    try (StoreFile file = new LocalFiles(path.getParent()).open(FILE)) {
+    try (StoreFile file = new LocalFiles(directory).open(FILE)) {
       header = Formats.read(file, FILE, MAGIC, BYTES);
     } catch (VolumeException e) {
       if (e.reason() != Reason.CORRUPT) {
@@ -84,7 +86,7 @@ final class StoreMark {
                   + " and disks may be wrong. Copy the directory while the server is stopped, or take"
                   + " a snapshot of the file system. To use this copy as it is, and lose what it"
                   + " mixes up, delete the file %s")
-              .formatted(path.getParent(), path));
+              .formatted(directory, path));
     }
   }
 
