@@ -445,7 +445,8 @@ class LiveSumsTest {
   private class Counting {
     final Map<String, Integer> calls = new HashMap<>();
 
-    void before(String call) throws InterruptedException {}
+    /** Told of each call, by verb and suffix, before it is made. */
+    void before(@SuppressWarnings("unused") String call) throws InterruptedException {}
 
     StoreFiles files() {
       return proxy(StoreFiles.class, new LocalFiles(directory), "");
@@ -497,7 +498,7 @@ class LiveSumsTest {
         for (int i = 0; i < regions; i += 16) {
           store.lookAfterDisks();
         }
-        assertEquals((regions + BLOCKS) * BLOCK, checkedBytes(store));
+        assertEquals((long) (regions + BLOCKS) * BLOCK, checkedBytes(store));
         counting.calls.clear();
         for (int i = 0; i < regions; i += 2) {
           volume.write((long) (i * 7 % regions) * REGION, pattern(i + 1, BLOCK));
@@ -508,13 +509,13 @@ class LiveSumsTest {
         flip(dataOf(large), REGION + 100);
         assertRefused(Reason.CORRUPT, () -> read(volume, REGION, BLOCK));
         flip(dataOf(large), REGION + 100);
-        assertTrue(checkedBytes(store) < (regions / 2 + BLOCKS) * BLOCK);
+        assertTrue(checkedBytes(store) < (long) (regions / 2 + BLOCKS) * BLOCK);
         store.lookAfterDisks();
         counting.calls.clear();
         for (int i = 0; i < regions; i += 16) {
           store.lookAfterDisks();
         }
-        assertEquals((regions + BLOCKS) * BLOCK, checkedBytes(store));
+        assertEquals((long) (regions + BLOCKS) * BLOCK, checkedBytes(store));
         assertEquals(0, store.verify(TransferProgress.NONE).uncheckedBytes());
       }
     }
