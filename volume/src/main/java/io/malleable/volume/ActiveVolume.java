@@ -337,20 +337,41 @@ final class ActiveVolume {
     }
   }
 
-  /** Why the disk takes no writes, if it takes none. */
+  /** Why nothing of the disk can be made durable, in its top layer or below, if that is so. */
   Layer.@Nullable Failure failure() {
     LayerWriter writer = state.writer;
-    return writer == null ? null : writer.layer().failure();
+    if (writer == null) {
+      return null;
+    }
+    Layer.Failure failure = writer.layer().failure();
+    Switch open = unsettled;
+    if (failure == null && open != null && open.frozen != null) {
+      failure = open.frozen.layer().failure();
+    }
+    for (Layer layer : left) {
+      failure = failure == null ? layer.failure() : failure;
+    }
+    return failure;
   }
 
   /** See {@link LayerFlusher#recover}. */
   void recover(BooleanSupplier stop) throws IOException {
     LayerWriter writer = state.writer;
-    if (writer == null || writer.layer().failure() == null) {
+    if (writer == null) {
       return;
+    }
+    for (Layer layer : left) {
+      LayerFlusher flusher = layer.flusher();
+      if (flusher != null) {
+        flusher.recover(stop);
+      }
     }
     // Writes that were let in before the failure end; later ones are refused.
     gate.unlockWrite(gate.writeLock());
+    Switch open = unsettled;
+    if (open != null && open.frozen != null) {
+      open.frozen.recover(stop);
+    }
     writer.recover(stop);
   }
 

@@ -17,6 +17,10 @@ final class LocalFiles implements StoreFiles {
   private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
 
   private final Path root;
+
+  /** The same as long as the process lives. */
+  private volatile @Nullable UUID bootId;
+
   private final DescriptorPool pool;
 
   /** Finding it takes a descriptor, asking it none; absent until somebody asks. */
@@ -92,12 +96,17 @@ final class LocalFiles implements StoreFiles {
 
   @Override
   public UUID bootId() throws IOException {
-    String id = Files.readString(BOOT_ID).strip();
-    try {
-      return UUID.fromString(id);
-    } catch (IllegalArgumentException e) {
-      throw new IOException(BOOT_ID + " holds no id of this boot: " + id, e);
+    UUID known = bootId;
+    if (known == null) {
+      String id = pool.withDescriptor(() -> Files.readString(BOOT_ID)).strip();
+      try {
+        known = UUID.fromString(id);
+      } catch (IllegalArgumentException e) {
+        throw new IOException(BOOT_ID + " holds no id of this boot: " + id, e);
+      }
+      bootId = known;
     }
+    return known;
   }
 
   @Override
