@@ -48,6 +48,7 @@ final class FailedVolumeApiTest {
     server =
         ApiServer.start(
             new InetSocketAddress(InetAddress.getLoopbackAddress(), 0),
+            100,
             new AccessToken("secret"),
             bare.ports());
   }
