@@ -14,6 +14,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class M2CommandTest {
   private static final String NODE =
@@ -53,6 +55,23 @@ class M2CommandTest {
   private static String operation(String state, String rest) {
     return "{\"id\":\"op-1\",\"name\":\"node-provision n1\",\"kind\":\"node-provision\",\"state\":\"%s\",\"progress\":0.5,\"steps\":[]%s}"
         .formatted(state, rest);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "image import", "image export", "image show", "image rename", "image copy",
+        "image delete", "image check", "disk create", "disk show", "disk expose",
+        "disk withdraw", "disk resize", "disk flatten", "disk delete", "disk undelete",
+        "snapshot show", "snapshot delete", "node set", "node show", "node release",
+        "node power", "node console", "node explain", "node delete", "project create",
+        "project show", "project delete", "operation show", "operation wait", "operation abort"
+      })
+  void aCommandWithoutItsArgumentsSaysWhichAreMissing(String command) {
+    Outcome outcome = server.run(command);
+    assertEquals(2, outcome.status(), outcome::toString);
+    assertTrue(outcome.err().contains("Missing required parameter"), outcome.err());
+    assertTrue(outcome.err().contains("m2 " + command + " --help"), outcome.err());
   }
 
   @Test
