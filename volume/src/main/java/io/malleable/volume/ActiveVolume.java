@@ -287,7 +287,7 @@ final class ActiveVolume {
         open.record.publish(files);
         unsettled = null;
         if (open.frozen != null) {
-          open.frozen.retire();
+          open.frozen.flusher().retire();
         }
       }
     } finally {
@@ -297,26 +297,18 @@ final class ActiveVolume {
 
   /** For a disk that nobody has written to for a while: makes all durable, and says so on disk. */
   void settleIfQuiet() throws IOException {
-    LayerWriter writer = state.writer;
-    if (writer == null || writer.takeTouched() || writer.layer().failure() != null) {
+    LayerWriter writer = healthyWriter();
+    if (writer == null || writer.takeTouched()) {
       return;
     }
     flush();
-    writer.seal();
-    long stamp = gate.writeLock();
-    try {
-      if (state.writer == writer) {
-        writer.unmarkIfDurable();
-      }
-    } finally {
-      gate.unlockWrite(stamp);
-    }
+    writer.flusher().seal();
+    whileIdle(writer, writer.flusher()::unmarkIfDurable);
   }
 
-  /** The writer of a disk that takes writes. */
+  /** The writer of a disk of which everything can be made durable. */
   @Nullable LayerWriter healthyWriter() {
-    LayerWriter writer = state.writer;
-    return writer == null || writer.layer().failure() != null ? null : writer;
+    return failure() == null ? state.writer : null;
   }
 
   /**
@@ -324,7 +316,7 @@ final class ActiveVolume {
    *
    * @return false, and nothing done, when the writer is not the disk's any more
    */
-  boolean whileIdle(LayerWriter writer, Runnable action) {
+  boolean whileIdle(LayerWriter writer, LayerWriter.Step action) throws IOException {
     long stamp = gate.writeLock();
     try {
       if (state.writer != writer) {
@@ -370,9 +362,9 @@ final class ActiveVolume {
     gate.unlockWrite(gate.writeLock());
     Switch open = unsettled;
     if (open != null && open.frozen != null) {
-      open.frozen.recover(stop);
+      open.frozen.flusher().recover(stop);
     }
-    writer.recover(stop);
+    writer.flusher().recover(stop);
   }
 
   // The rest is called under the catalogue's lock.
@@ -383,7 +375,7 @@ final class ActiveVolume {
    */
   LayerWriter prepare(Layer top) throws IOException {
     LayerWriter writer = writerTo(top);
-    writer.announce();
+    writer.flusher().announce();
     return writer;
   }
 

@@ -126,6 +126,7 @@ final class LayerFlusher {
     }
   }
 
+  /** See {@link MapTail#announce}. */
   void announce() throws IOException {
     if (tail != null) {
       tail.announce();

@@ -105,9 +105,9 @@ final class LayerWriter {
     return new LayerWriter(layer, space, Owner.MERGE, LayerFlusher.ofMerge(layer, files));
   }
 
-  /** See {@link MapTail#announce}. */
-  void announce() throws IOException {
-    flusher.announce();
+  /** Makes durable what this writes, and says so on disk. */
+  LayerFlusher flusher() {
+    return flusher;
   }
 
   /** Whether somebody has written since the last call. */
@@ -115,16 +115,6 @@ final class LayerWriter {
     boolean taken = touched;
     touched = false;
     return taken;
-  }
-
-  /** See {@link LayerFlusher#seal}. */
-  void seal() throws IOException {
-    flusher.seal();
-  }
-
-  /** While nobody writes: if all is durable, says so on disk, until the next write. */
-  void unmarkIfDurable() throws IOException {
-    flusher.unmarkIfDurable();
   }
 
   /** Before each change: on disk the layer is marked as one that may have what is not durable. */
@@ -163,16 +153,6 @@ final class LayerWriter {
    */
   void flush() throws IOException {
     flusher.flush();
-  }
-
-  /** See {@link LayerFlusher#recover}. */
-  void recover(BooleanSupplier stop) throws IOException {
-    flusher.recover(stop);
-  }
-
-  /** See {@link LayerFlusher#retire}. */
-  void retire() throws IOException {
-    flusher.retire();
   }
 
   /** See {@link LayerFlusher#rewriteMap}. */
