@@ -21,6 +21,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -176,6 +177,26 @@ final class Fixture implements AutoCloseable {
         throw new Engine.Abandoned();
       }
     };
+  }
+
+  /**
+   * The server ends at this point, as {@link #endingAt}.
+   *
+   * @return is open from then on
+   */
+  CountDownLatch endAt(String point) {
+    CountDownLatch reached = new CountDownLatch(1);
+    FaultPoints ending = endingAt(point);
+    faults =
+        (kind, step, moment) -> {
+          try {
+            ending.reach(kind, step, moment);
+          } catch (Engine.Abandoned e) {
+            reached.countDown();
+            throw e;
+          }
+        };
+    return reached;
   }
 
   static String name(OperationKind kind, String step, Moment moment) {

@@ -90,13 +90,13 @@ final class HostCrashTest {
         .toList();
   }
 
+  private Operation provision(BootDrive drive) {
+    return fixture.control.nodes().provision(fixture.project(), "n1", drive, List.of());
+  }
+
   private Node runningManually() throws Exception {
     Node node = fixture.manualNode("n1", 1);
-    Operation operation =
-        fixture
-            .control
-            .nodes()
-            .provision(fixture.project(), "n1", new BootDrive.OfImage("golden"), List.of());
+    Operation operation = provision(new BootDrive.OfImage("golden"));
     fixture.reached(operation, OperationState.WAITING);
     fixture.boots(node);
     fixture.succeeded(operation);
@@ -240,17 +240,7 @@ final class HostCrashTest {
     List<PowerState> switchedOnFrom = new ArrayList<>();
     machine.onSwitchOn = () -> switchedOnFrom.add(machine.state);
     hostCrash(disk);
-    CountDownLatch reached = new CountDownLatch(1);
-    FaultPoints ending = Fixture.endingAt("node-power:" + point);
-    fixture.faults =
-        (kind, step, moment) -> {
-          try {
-            ending.reach(kind, step, moment);
-          } catch (Engine.Abandoned e) {
-            reached.countDown();
-            throw e;
-          }
-        };
+    CountDownLatch reached = fixture.endAt("node-power:" + point);
     fixture.control.tick();
     assertTrue(reached.await(Fixture.PATIENCE_MILLIS, TimeUnit.MILLISECONDS));
     fixture.restart();
@@ -337,11 +327,7 @@ final class HostCrashTest {
   @Test
   void aMachineThatWasBootingForAProvisionBootsAgainForIt() throws Exception {
     Node node = fixture.node("n1", 1);
-    Operation provision =
-        fixture
-            .control
-            .nodes()
-            .provision(fixture.project(), "n1", new BootDrive.OfImage("golden"), List.of());
+    Operation provision = provision(new BootDrive.OfImage("golden"));
     fixture.reached(provision, OperationState.WAITING);
     hostCrash(diskOf(node("n1")));
     fixture.control.resumeOperations();
@@ -394,11 +380,7 @@ final class HostCrashTest {
   @Test
   void aWriteThroughNodeLosesNothingAndGoesOn() throws Exception {
     fixture.control.nodes().add(fixture.project(), writeThrough("n1", 1));
-    Operation operation =
-        fixture
-            .control
-            .nodes()
-            .provision(fixture.project(), "n1", new BootDrive.OfImage("golden"), List.of());
+    Operation operation = provision(new BootDrive.OfImage("golden"));
     fixture.reached(operation, OperationState.WAITING);
     fixture.boots(node("n1"));
     fixture.succeeded(operation);
@@ -493,11 +475,7 @@ final class HostCrashTest {
     Disk data = fixture.disk("data", "golden");
     fixture.node("n1", 1);
     fixture.faults = Fixture.endingAt("node-provision:expose:before");
-    Operation provision =
-        fixture
-            .control
-            .nodes()
-            .provision(fixture.project(), "n1", new BootDrive.OfDisk("data"), List.of());
+    Operation provision = provision(new BootDrive.OfDisk("data"));
     fixture.reached(provision, OperationState.QUEUED);
     hostCrash(data.id());
     assertEquals(Set.of(), fixture.lostWrites);

@@ -339,17 +339,7 @@ final class OperationFaultTest {
   private void endAt(Scenario scenario, String point, Then then) throws Exception {
     try (Fixture fixture = new Fixture(fresh(scenario, point + "-" + then))) {
       scenario.setup().on(fixture);
-      CountDownLatch reached = new CountDownLatch(1);
-      FaultPoints ending = Fixture.endingAt(point);
-      fixture.faults =
-          (kind, step, moment) -> {
-            try {
-              ending.reach(kind, step, moment);
-            } catch (Engine.Abandoned e) {
-              reached.countDown();
-              throw e;
-            }
-          };
+      CountDownLatch reached = fixture.endAt(point);
       try {
         scenario.action().on(fixture);
       } catch (Engine.Abandoned e) {

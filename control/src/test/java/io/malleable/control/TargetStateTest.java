@@ -241,18 +241,8 @@ final class TargetStateTest {
 
   /** The server ends while the machine is switched off; the next one is not started yet. */
   private Operation releaseKilledAtPowerOff() throws Exception {
-    CountDownLatch reached = new CountDownLatch(1);
-    FaultPoints ending =
-        Fixture.endingAt(Fixture.name(OperationKind.NODE_RELEASE, "power-off", Moment.BEFORE));
-    fixture.faults =
-        (kind, step, moment) -> {
-          try {
-            ending.reach(kind, step, moment);
-          } catch (Engine.Abandoned e) {
-            reached.countDown();
-            throw e;
-          }
-        };
+    CountDownLatch reached =
+        fixture.endAt(Fixture.name(OperationKind.NODE_RELEASE, "power-off", Moment.BEFORE));
     Operation release = fixture.control.nodes().release(project, "n1", Nodes.ReleasedDisk.KEEP);
     assertTrue(reached.await(Fixture.PATIENCE_MILLIS, TimeUnit.MILLISECONDS));
     fixture.crash();

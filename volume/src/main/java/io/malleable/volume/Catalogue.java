@@ -265,6 +265,19 @@ final class Catalogue {
     return garbage.poll();
   }
 
+  /** What was asked for, if that is what there is. */
+  VolumeInfo sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
+      throws IOException {
+    if (existing.sizeBytes() != sizeBytes
+        || !existing.parent().equals(parent)
+        || existing.disk().isPresent()) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already, with other properties".formatted(existing.id()));
+    }
+    return info(existing);
+  }
+
   VolumeInfo info(VolumeRecord volume) throws IOException {
     Set<UUID> own = Set.copyOf(layers.exclusiveTo(volume.layer()));
     long allocated = 0;

@@ -204,12 +204,9 @@ final class LayerFlusher {
         layer.log.append(batch.runs);
       }
       durable(batch);
-    } catch (SyncFailedException e) {
-      giveBack(batch);
-      throw failed(e);
     } catch (IOException e) {
       giveBack(batch);
-      throw outOfSpaceOr(e);
+      throw ended(e);
     }
   }
 
@@ -271,12 +268,9 @@ final class LayerFlusher {
   private void rewriteMap(Optional<UUID> parent, Taken taken) throws IOException {
     try {
       writeMap(parent, taken);
-    } catch (SyncFailedException e) {
-      giveBack(taken);
-      throw failed(e);
     } catch (IOException e) {
       giveBack(taken);
-      throw outOfSpaceOr(e);
+      throw ended(e);
     }
     replaceLog(parent, taken);
   }
@@ -293,13 +287,16 @@ final class LayerFlusher {
         return;
       }
       layer.log.seal();
-    } catch (SyncFailedException e) {
-      throw failed(e);
     } catch (IOException e) {
-      throw outOfSpaceOr(e);
+      throw ended(e);
     } finally {
       flushing.unlock();
     }
+  }
+
+  /** Only what a sync that failed has left is not known; anything else can be tried again. */
+  private IOException ended(IOException e) {
+    return e instanceof SyncFailedException ? failed(e) : outOfSpaceOr(e);
   }
 
   /**

@@ -248,7 +248,7 @@ final class LayerTable {
 
   /** A layer whose parent is missing must not pass for one that has none. */
   private void requireGround(UUID id) throws IOException {
-    Optional<UUID> parent = MapLog.Header.read(files, id).parent();
+    Optional<UUID> parent = MapHeader.read(files, id).parent();
     if (parent.isPresent()) {
       VolumeException absence = absence(parent.get());
       throw new VolumeException(
@@ -258,65 +258,16 @@ final class LayerTable {
     }
   }
 
-  /** A missing data file is found at the first read otherwise, of an empty layer never. */
-  void requireData(UUID id) throws IOException {
-    String name = StoreLayout.data(id);
-    if (!files.exists(name)) {
-      throw new VolumeException(Reason.CORRUPT, name + " is missing");
-    }
-  }
-
   private Layer open(LayerNode node, @Nullable Layer below) throws IOException {
-    BlockMap map = new BlockMap(memory);
-    MapLog log;
-    try {
-      log = MapLog.open(files, node.id, map);
-    } catch (IOException | RuntimeException e) {
-      map.release();
-      throw e;
-    }
-    StoreFile data;
-    try {
-      data = files.open(StoreLayout.data(node.id));
-    } catch (IOException e) {
-      StoreLayout.closeQuietly(log, e);
-      throw e;
-    }
-    Layer layer = new Layer(node.id, map, data, log, below);
-    try {
-      memory.requireRoom("layer " + node.id + " cannot be used");
-      Optional<MapTail.Left> left = MapTail.open(files, node.id);
-      if (left.isPresent()) {
-        LayerFlusher.ofDeadProcess(layer, files, left.get());
-      }
-      MapTail.requireWhole(files, log);
-    } catch (IOException e) {
-      StoreLayout.closeQuietly(layer::close, e);
-      throw e;
-    }
+    Layer layer = LayerOpening.open(files, memory, node.id, below);
     IOException failure = suspect.remove(node.id);
     if (failure != null) {
       layer.fail(failure);
     }
     sums.open(layer);
-    if (log.version() < MapLog.VERSION) {
-      requireSameBlocks(layer);
-    }
+    LayerOpening.requireSameBlocks(layer);
     layer.setPack(packs.open(node.id));
     return layer;
-  }
-
-  /** Whether the end of a map was cut off is known of the later versions only. */
-  private static void requireSameBlocks(Layer layer) throws IOException {
-    LayerSums known = layer.sums();
-    if (known != null) {
-      try {
-        known.requireSameBlocks();
-      } catch (IOException e) {
-        StoreLayout.closeQuietly(layer::close, e);
-        throw e;
-      }
-    }
   }
 
   /** The pack of an open layer was just published. */
@@ -473,22 +424,9 @@ final class LayerTable {
     return List.copyOf(nodes.keySet());
   }
 
-  /** At start: maps of an earlier version. */
-  void loadOutdated(Set<UUID> ids) {
-    outdated.addAll(ids);
-  }
-
-  /** Acquires a frozen layer whose map is of an earlier version, each once. */
-  @Nullable Layer acquireOutdated(Catalogue catalogue) throws IOException {
-    for (UUID id : List.copyOf(outdated)) {
-      if (!nodes.containsKey(id)) {
-        outdated.remove(id);
-      } else if (!catalogue.mayBeWritten(id)) {
-        outdated.remove(id);
-        return acquire(id);
-      }
-    }
-    return null;
+  /** Whose maps are of an earlier version: each is taken out once it was tried. */
+  Set<UUID> outdated() {
+    return outdated;
   }
 
   /** Those in use whose storage failed. */

@@ -133,20 +133,6 @@ final class LayerWriter {
     }
   }
 
-  private void beforeZero(long offsetBytes, long end, long firstWhole, long endWhole)
-      throws IOException {
-    if (live == null) {
-      return;
-    }
-    if (firstWhole << BlockMap.BLOCK_SHIFT > offsetBytes) {
-      live.beforeWrite(firstWhole - 1, firstWhole);
-    }
-    if (endWhole << BlockMap.BLOCK_SHIFT < end) {
-      live.beforeWrite(endWhole, endWhole + 1);
-    }
-    live.beforeZeroing(firstWhole, endWhole);
-  }
-
   /**
    * Makes durable what was written before the call. Callers that come while a flush is under way
    * share the next one.
@@ -272,7 +258,9 @@ final class LayerWriter {
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
     long endWhole = (end == chain.sizeBytes() ? end + BLOCK_MASK : end) >>> BlockMap.BLOCK_SHIFT;
-    beforeZero(offsetBytes, end, firstWhole, endWhole);
+    if (live != null) {
+      live.beforeZeroing(offsetBytes, end, firstWhole, endWhole);
+    }
     allocation.lock();
     try {
       if (firstWhole > endWhole) {
@@ -483,14 +471,6 @@ final class LayerWriter {
       flusher.mapChanges(firstBlock, count, state);
       absorbed.add(firstBlock, count, state);
     }
-  }
-
-  /** Which of the blocks that this layer speaks of the one just above speaks of, too. */
-  RunList hiddenBy(Layer above) {
-    RunList hidden = new RunList();
-    layer.map.forEachRun((first, count, state) ->
-        above.map.forEachRun(first, first + count, (f, c, s) -> hidden.add(f, c, 0)));
-    return hidden;
   }
 
   /** Frees what the layer just above, the only one above, has durably and so hides for good. */

@@ -111,8 +111,25 @@ final class LiveSums implements Closeable {
     }
   }
 
-  /** The same for blocks that are to be zero, which changes nothing where there is no data. */
-  void beforeZeroing(long firstBlock, long endBlock) throws IOException {
+  /**
+   * The same for bytes that are to be zero: whole blocks between two that may be cut in two.
+   *
+   * @param firstWhole first of the blocks that lie wholly within the range
+   * @param endWhole behind the last of them
+   */
+  void beforeZeroing(long offsetBytes, long end, long firstWhole, long endWhole)
+      throws IOException {
+    if (firstWhole << BlockMap.BLOCK_SHIFT > offsetBytes) {
+      beforeWrite(firstWhole - 1, firstWhole);
+    }
+    if (endWhole << BlockMap.BLOCK_SHIFT < end) {
+      beforeWrite(endWhole, endWhole + 1);
+    }
+    beforeZeroing(firstWhole, endWhole);
+  }
+
+  /** The same for whole blocks, which changes nothing where there is no data. */
+  private void beforeZeroing(long firstBlock, long endBlock) throws IOException {
     if (broken) {
       discard();
     }

@@ -11,11 +11,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -177,7 +175,7 @@ public final class LocalVolumeStore implements VolumeStore {
       Catalogue catalogue = held.catalogue();
       Optional<VolumeRecord> existing = catalogue.find(id);
       if (existing.isPresent()) {
-        return sameOrRefuse(catalogue, existing.get(), sizeBytes, Optional.empty());
+        return catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.empty());
       }
       VolumeRecord volume =
           new VolumeRecord(
@@ -194,7 +192,7 @@ public final class LocalVolumeStore implements VolumeStore {
       Catalogue catalogue = held.catalogue();
       Optional<VolumeRecord> existing = catalogue.find(id);
       if (existing.isPresent()) {
-        return sameOrRefuse(catalogue, existing.get(), sizeBytes, Optional.of(parent));
+        return catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent));
       }
       VolumeRecord origin = catalogue.get(parent);
       if (!origin.sealed()) {
@@ -216,26 +214,6 @@ public final class LocalVolumeStore implements VolumeStore {
     }
   }
 
-  private static VolumeInfo sameOrRefuse(
-      Catalogue catalogue, VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
-      throws IOException {
-    if (existing.sizeBytes() != sizeBytes
-        || !existing.parent().equals(parent)
-        || existing.disk().isPresent()) {
-      throw new VolumeException(
-          Reason.ALREADY_EXISTS,
-          "volume %s exists already, with other properties".formatted(existing.id()));
-    }
-    return catalogue.info(existing);
-  }
-
-  private static void refuseSealed(VolumeRecord volume) throws VolumeException {
-    if (volume.sealed()) {
-      throw new VolumeException(
-          Reason.SEALED, "volume " + volume.id() + " is sealed; clone it to change it");
-    }
-  }
-
   private static void checkSize(long sizeBytes) throws VolumeException {
     if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
       throw new VolumeException(
@@ -254,7 +232,7 @@ public final class LocalVolumeStore implements VolumeStore {
       if (existing.isPresent()) {
         return existing.get();
       }
-      refuseSealed(catalogue.get(disk));
+      catalogue.get(disk).refuseSealed();
       source = volumes.activate(catalogue, disk);
     }
     try {
@@ -294,7 +272,7 @@ public final class LocalVolumeStore implements VolumeStore {
             "volume %s is not a snapshot of disk %s; create a disk from it instead"
                 .formatted(snapshot, disk));
       }
-      refuseSealed(volume);
+      volume.refuseSealed();
       intents.forget(disk);
       UUID fresh = UUID.randomUUID();
       catalogue.layers().create(fresh, Optional.of(origin.layer()));
@@ -317,7 +295,7 @@ public final class LocalVolumeStore implements VolumeStore {
     try (Held held = guard.hold()) {
       Catalogue catalogue = held.catalogue();
       VolumeRecord volume = catalogue.get(disk);
-      refuseSealed(volume);
+      volume.refuseSealed();
       if (sizeBytes < volume.sizeBytes()) {
         throw new VolumeException(
             Reason.INVALID_SIZE,
@@ -346,7 +324,7 @@ public final class LocalVolumeStore implements VolumeStore {
   public void flatten(UUID disk, TransferProgress progress) throws IOException {
     ActiveVolume target;
     try (Held held = guard.hold()) {
-      refuseSealed(held.catalogue().get(disk));
+      held.catalogue().get(disk).refuseSealed();
       target = volumes.activate(held.catalogue(), disk);
     }
     try {
@@ -372,19 +350,7 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public Map<UUID, VolumeFault> faults() {
-    Map<UUID, VolumeFault> faults = new HashMap<>();
-    volumes
-        .failures()
-        .forEach((id, failure) ->
-            faults.put(
-                id,
-                new VolumeFault(
-                    String.valueOf(failure.cause().getMessage()),
-                    failure.since(),
-                    failure.recoveredPercent() < 0
-                        ? OptionalInt.empty()
-                        : OptionalInt.of(failure.recoveredPercent()))));
-    return faults;
+    return volumes.faults();
   }
 
   @Override

@@ -135,7 +135,7 @@ final class Maintenance {
 
   /** Frozen layers of an earlier version get maps that end with a seal. */
   private boolean upgradeOne() throws IOException {
-    Layer layer = guard.with(catalogue -> catalogue.layers().acquireOutdated(catalogue));
+    Layer layer = guard.with(Maintenance::beginUpgrade);
     if (layer == null) {
       return false;
     }
@@ -156,6 +156,18 @@ final class Maintenance {
       });
     }
     return true;
+  }
+
+  private static @Nullable Layer beginUpgrade(Catalogue catalogue) throws IOException {
+    LayerTable layers = catalogue.layers();
+    layers.outdated().removeIf(id -> !layers.exists(id));
+    for (UUID id : layers.outdated()) {
+      if (!catalogue.mayBeWritten(id)) {
+        layers.outdated().remove(id);
+        return layers.acquire(id);
+      }
+    }
+    return null;
   }
 
   private boolean sumOne() throws IOException {

@@ -65,7 +65,7 @@ final class MapLog implements Closeable {
 
   private static final int COMPACT_FACTOR = 4;
 
-  private final Header header;
+  private final MapHeader header;
   private final String name;
   private final UUID layer;
   private final StoreFile file;
@@ -83,9 +83,9 @@ final class MapLog implements Closeable {
   private final CRC32C sum = new CRC32C();
   private ByteBuffer buffer = smallBuffer();
 
-  private MapLog(Header header, StoreFile file) {
+  private MapLog(MapHeader header, StoreFile file) {
     this.header = header;
-    this.layer = header.layer;
+    this.layer = header.layer();
     this.name = StoreLayout.map(layer);
     this.file = file;
     this.endBytes = header.bytes();
@@ -93,56 +93,6 @@ final class MapLog implements Closeable {
 
   private static ByteBuffer smallBuffer() {
     return ByteBuffer.allocateDirect(BATCH_HEADER_BYTES + 64 * RUN_BYTES);
-  }
-
-  /**
-   * What the header says.
-   *
-   * @param generation rises by one each time the log is replaced by one without history
-   * @param madeBytes where the log ended when it was made, the seal not counted; 0 in version 1
-   */
-  record Header(int version, UUID layer, Optional<UUID> parent, int generation, long madeBytes) {
-    private int bytes() {
-      return version == 1 ? HEADER_BYTES_OF_1 : HEADER_BYTES;
-    }
-
-    static Header read(StoreFiles files, UUID expected) throws IOException {
-      try (StoreFile file = files.open(StoreLayout.map(expected))) {
-        return read(file, expected);
-      }
-    }
-
-    private static Header read(StoreFile file, UUID expected) throws IOException {
-      String name = StoreLayout.map(expected);
-      ByteBuffer header =
-          Formats.read(
-              file,
-              name,
-              new Formats.Kind(MAGIC, VERSION),
-              version -> version == 1 ? HEADER_BYTES_OF_1 : HEADER_BYTES);
-      int blockShift = header.getInt();
-      if (blockShift != BlockMap.BLOCK_SHIFT) {
-        throw new VolumeException(
-            Reason.CORRUPT,
-            "%s has blocks of 2^%d bytes, expected 2^%d"
-                .formatted(name, blockShift, BlockMap.BLOCK_SHIFT));
-      }
-      UUID layer = Formats.readId(header);
-      if (!layer.equals(expected)) {
-        throw new VolumeException(Reason.CORRUPT, name + " is the map of layer " + layer);
-      }
-      Optional<UUID> parent = Formats.readOptionalId(header);
-      int version = header.getInt(Formats.VERSION_OFFSET);
-      int generation = header.getInt();
-      return new Header(version, layer, parent, generation, version == 1 ? 0 : header.getLong());
-    }
-
-    private void write(StoreFile file, long endBytes) throws IOException {
-      ByteBuffer bytes = Formats.header(MAGIC, version, HEADER_BYTES).putInt(BlockMap.BLOCK_SHIFT);
-      Formats.putId(bytes, Optional.of(layer));
-      Formats.putId(bytes, parent);
-      file.write(0, Formats.seal(bytes.putInt(generation).putLong(endBytes)));
-    }
   }
 
   /**
@@ -158,7 +108,7 @@ final class MapLog implements Closeable {
       write(
           files,
           temporary,
-          new Header(VERSION, layer, parent, header.generation + 1, 0),
+          new MapHeader(VERSION, layer, parent, header.generation() + 1, 0),
           log -> log.writeAll(map, besides));
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, temporary, e);
@@ -172,7 +122,7 @@ final class MapLog implements Closeable {
     write(
         files,
         StoreLayout.map(layer),
-        new Header(VERSION, layer, parent, 0, 0),
+        new MapHeader(VERSION, layer, parent, 0, 0),
         log -> log.writeAll(map, new RunList()));
   }
 
@@ -180,7 +130,7 @@ final class MapLog implements Closeable {
     void write(MapLog log) throws IOException;
   }
 
-  private static void write(StoreFiles files, String name, Header header, Content content)
+  private static void write(StoreFiles files, String name, MapHeader header, Content content)
       throws IOException {
     try (StoreFile file = files.create(name)) {
       MapLog log = new MapLog(header, file);
@@ -242,7 +192,7 @@ final class MapLog implements Closeable {
   static MapLog open(StoreFiles files, UUID layer, BlockMap map) throws IOException {
     StoreFile file = files.open(StoreLayout.map(layer));
     try {
-      MapLog log = new MapLog(Header.read(file, layer), file);
+      MapLog log = new MapLog(MapHeader.read(file, layer), file);
       log.replay(map);
       // Most logs that are opened are never written to, and there are many.
       log.buffer = smallBuffer();
@@ -264,11 +214,11 @@ final class MapLog implements Closeable {
     }
     ragged = endBytes + (sealed ? length : 0) < size;
     refuseHoleInHistory(size);
-    if (endBytes < header.madeBytes) {
+    if (endBytes < header.madeBytes()) {
       throw new VolumeException(
           Reason.CORRUPT,
           "%s is cut off at byte %d, it was made with %d"
-              .formatted(name, endBytes, header.madeBytes));
+              .formatted(name, endBytes, header.madeBytes()));
     }
   }
 
@@ -485,9 +435,9 @@ final class MapLog implements Closeable {
 
   /** Whether it can no longer be appended to, or should not. */
   boolean isOutdated() {
-    return header.version < VERSION
+    return header.version() < VERSION
         || ragged
-        || (endBytes > COMPACT_BYTES && endBytes > COMPACT_FACTOR * header.madeBytes);
+        || (endBytes > COMPACT_BYTES && endBytes > COMPACT_FACTOR * header.madeBytes());
   }
 
   UUID layer() {
@@ -495,11 +445,11 @@ final class MapLog implements Closeable {
   }
 
   int version() {
-    return header.version;
+    return header.version();
   }
 
   int generation() {
-    return header.generation;
+    return header.generation();
   }
 
   /** Number of its batches, the seal not counted. */

@@ -39,11 +39,8 @@ import org.jspecify.annotations.Nullable;
  * mark has the monitor of this object.
  */
 final class MapTail implements Closeable {
-  static final long MAGIC = 0x4d324c415954414cL; // "M2LAYTAL"
   static final int SLOTS = 1 << 16;
 
-  private static final int HEADER_BYTES =
-      Formats.PREFIX_BYTES + 3 * 16 + 2 * Integer.BYTES + Formats.CRC_BYTES;
   private static final int PAGE_BYTES = 4096;
   private static final int SLOTS_OFFSET = PAGE_BYTES;
   private static final int SLOT_BYTES = 32;
@@ -56,8 +53,6 @@ final class MapTail implements Closeable {
   private static final long BLOCKS_MASK = (1L << WAITING_SHIFT) - 1;
   private static final int GENERATION_MASK = (1 << 24) - 1;
   private static final int SEQUENCE_OFFSET = 24;
-  private static final int FLAG_IN_USE = 1;
-  private static final int FLAG_FAILED = 2;
 
   private final StoreFiles files;
   private final UUID layer;
@@ -111,55 +106,12 @@ final class MapTail implements Closeable {
   }
 
   /**
-   * Who left a tail, and how.
-   *
-   * @param inUse the layer may have what was not durable
-   * @param failed a sync of the layer had failed
-   */
-  record Header(UUID layer, UUID disk, UUID boot, boolean inUse, boolean failed, int pages) {
-    /** Empty when the host went down before it was written. */
-    static Optional<Header> read(StoreFiles files, UUID expected) throws IOException {
-      try (StoreFile file = files.open(StoreLayout.tail(expected))) {
-        return read(file, expected);
-      }
-    }
-
-    private static Optional<Header> read(StoreFile file, UUID expected) throws IOException {
-      String name = StoreLayout.tail(expected);
-      ByteBuffer magic = ByteBuffer.allocate(Long.BYTES);
-      if (file.sizeBytes() < HEADER_BYTES) {
-        return Optional.empty();
-      }
-      file.read(0, magic);
-      if (magic.getLong(0) == 0) {
-        return Optional.empty();
-      }
-      ByteBuffer header = Formats.read(file, name, MAGIC, HEADER_BYTES);
-      UUID layer = Formats.readId(header);
-      if (!layer.equals(expected)) {
-        throw new VolumeException(Reason.CORRUPT, name + " is the tail of layer " + layer);
-      }
-      UUID disk = Formats.readId(header);
-      UUID boot = Formats.readId(header);
-      int flags = header.getInt();
-      return Optional.of(
-          new Header(
-              layer,
-              disk,
-              boot,
-              (flags & FLAG_IN_USE) != 0,
-              (flags & FLAG_FAILED) != 0,
-              header.getInt()));
-    }
-  }
-
-  /**
    * What a process that died left of a layer.
    *
    * @param tail goes on with it
    * @param runs in the order in which they were made; empty when all was durable
    */
-  record Left(Header header, MapTail tail, RunList runs) {
+  record Left(TailHeader header, MapTail tail, RunList runs) {
     /** Whether the log on disk is not behind what the tail knows of it. */
     boolean agreesWith(MapLog now) {
       return tail.log.isIn(LogPosition.of(now));
@@ -174,13 +126,13 @@ final class MapTail implements Closeable {
     UUID boot = files.bootId();
     StoreFile file = files.open(StoreLayout.tail(layer));
     try {
-      Optional<Header> found =
-          Header.read(file, layer).filter(header -> header.boot().equals(boot));
+      Optional<TailHeader> found =
+          TailHeader.read(file, layer).filter(header -> header.boot().equals(boot));
       if (found.isEmpty()) {
         file.close();
         return Optional.empty();
       }
-      Header header = found.get();
+      TailHeader header = found.get();
       MapTail tail = new MapTail(files, layer, header.disk());
       tail.file = file;
       // Unless all was durable: then later changes of the map may not be here.
@@ -222,13 +174,13 @@ final class MapTail implements Closeable {
   /** Whether, after the host or the process went down, the layer may have had more to come. */
   private static boolean isInUse(StoreFiles files, UUID layer) throws IOException {
     return files.exists(StoreLayout.tail(layer))
-        && Header.read(files, layer).map(Header::inUse).orElse(false);
+        && TailHeader.read(files, layer).map(TailHeader::inUse).orElse(false);
   }
 
   /** After the host went down: from now on as after a process that died with nothing left to do. */
   static void renew(StoreFiles files, UUID layer, UUID disk) throws IOException {
     try (MapTail tail = new MapTail(files, layer, disk)) {
-      tail.writeHeader(FLAG_IN_USE, Durability.CACHED);
+      tail.writeHeader(TailHeader.IN_USE, Durability.CACHED);
     }
   }
 
@@ -244,7 +196,7 @@ final class MapTail implements Closeable {
   private RunList replay(StoreFile file, int pagesInUse) throws IOException {
     int slots = Math.min(SLOTS, pagesInUse * PAGE_SLOTS);
     pages = pagesInUse;
-    flags = FLAG_IN_USE;
+    flags = TailHeader.IN_USE;
     RunList runs = new RunList();
     if (slots == 0) {
       return runs;
@@ -339,7 +291,7 @@ final class MapTail implements Closeable {
     if (marked) {
       return;
     }
-    writeHeader(FLAG_IN_USE, Durability.SYNCED);
+    writeHeader(TailHeader.IN_USE, Durability.SYNCED);
     if (!entryDurable) {
       files.syncDirectory(StoreLayout.LAYERS);
       entryDurable = true;
@@ -366,7 +318,7 @@ final class MapTail implements Closeable {
   /** What is read of the layer's files need not be on disk, whichever process reads it. */
   synchronized void noteFailure() throws IOException {
     marked = false;
-    writeHeader(FLAG_IN_USE | FLAG_FAILED, Durability.CACHED);
+    writeHeader(TailHeader.IN_USE | TailHeader.FAILED, Durability.CACHED);
   }
 
   private enum Durability {
@@ -392,7 +344,7 @@ final class MapTail implements Closeable {
   }
 
   private void write(StoreFile to, Durability durability) throws IOException {
-    to.write(0, header());
+    to.write(0, new TailHeader(layer, disk, boot, flags, pages).bytes());
     if (durability == Durability.SYNCED) {
       to.sync();
     }
@@ -403,14 +355,6 @@ final class MapTail implements Closeable {
     open.write(SLOTS_OFFSET + (long) pages * PAGE_BYTES, ByteBuffer.allocate(PAGE_BYTES));
     pages++;
     write(open, Durability.CACHED);
-  }
-
-  private ByteBuffer header() {
-    ByteBuffer header = Formats.header(MAGIC, HEADER_BYTES);
-    Formats.putId(header, Optional.of(layer));
-    Formats.putId(header, Optional.of(disk));
-    Formats.putId(header, Optional.of(boot));
-    return Formats.seal(header.putInt(flags).putInt(pages));
   }
 
   /**

@@ -87,7 +87,7 @@ final class Scrub {
     }
     Layer layer;
     try {
-      layers.requireData(id);
+      LayerOpening.requireData(files, id);
       layer = layers.acquire(id);
     } catch (IOException e) {
       add(String.valueOf(e.getMessage()), catalogue.volumesOver(id));
@@ -131,7 +131,7 @@ final class Scrub {
     BlockMap map = new BlockMap();
     try (StoreFile data = files.open(StoreLayout.data(id))) {
       guard.with(catalogue -> {
-        catalogue.layers().requireData(id);
+        LayerOpening.requireData(files, id);
         catalogue.layers().requireChain(id);
         return null;
       });

@@ -180,7 +180,7 @@ final class StoreScan {
         noteUnknown(StoreLayout.LAYERS, name);
       } else if (name.endsWith(StoreLayout.MAP)) {
         try {
-          MapLog.Header header = MapLog.Header.read(files, id);
+          MapHeader header = MapHeader.read(files, id);
           parents.put(id, header.parent());
           if (header.version() < MapLog.VERSION) {
             ofEarlierVersion.add(id);
@@ -192,7 +192,7 @@ final class StoreScan {
     }
     loadTails(names, parents);
     layers.load(parents, unreadable);
-    layers.loadOutdated(ofEarlierVersion);
+    layers.outdated().addAll(ofEarlierVersion);
     Set<UUID> missing = missing(parents);
     for (UUID layer : missing) {
       LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
@@ -241,7 +241,7 @@ final class StoreScan {
         continue;
       }
       try {
-        Optional<MapTail.Header> header = MapTail.Header.read(files, layer);
+        Optional<TailHeader> header = TailHeader.read(files, layer);
         if (header.isPresent() && header.get().boot().equals(boot)) {
           adopt(header.get(), parents);
         } else if (header.isPresent() && header.get().inUse()) {
@@ -264,7 +264,7 @@ final class StoreScan {
   }
 
   /** The server died before the disk's record named the layer that the disk wrote to. */
-  private void adopt(MapTail.Header header, Map<UUID, Optional<UUID>> parents) {
+  private void adopt(TailHeader header, Map<UUID, Optional<UUID>> parents) {
     VolumeRecord before = records.get(header.disk());
     if (before != null
         && !before.sealed()

@@ -69,7 +69,7 @@ class EarlierStoreTest {
         .map(name -> {
           try {
             UUID layer = UUID.fromString(name.substring(0, name.indexOf('.')));
-            return MapLog.Header.read(files, layer).version();
+            return MapHeader.read(files, layer).version();
           } catch (IOException e) {
             throw new AssertionError(e);
           }
