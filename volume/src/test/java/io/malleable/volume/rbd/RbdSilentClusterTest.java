@@ -1,10 +1,10 @@
 package io.malleable.volume.rbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
@@ -16,10 +16,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
@@ -194,12 +194,64 @@ final class RbdSilentClusterTest extends OnCephCluster {
     store.close();
   }
 
+  /** Holds the OSD until the store is being closed, so that the copy cannot end before that. */
+  private static final class ClosedInTheMiddle implements TransferProgress {
+    private final RbdVolumeStore store;
+    private final FutureTask<Boolean> closing;
+    private int looks;
+
+    ClosedInTheMiddle(RbdVolumeStore store) {
+      this.store = store;
+      this.closing =
+          new FutureTask<>(() -> {
+            store.close();
+            return true;
+          });
+    }
+
+    @Override
+    public void onProgress(long doneBytes, long totalBytes) {
+      looks++;
+      try {
+        switch (looks) {
+          case 1 -> cluster.signal("osd", "STOP");
+          case 2 -> {
+            Thread.startVirtualThread(closing);
+            while (isOpen()) {
+              Thread.onSpinWait();
+            }
+          }
+          case 3 -> cluster.signal("osd", "CONT");
+          default -> {}
+        }
+      } catch (IOException | InterruptedException e) {
+        throw new AssertionError(e);
+      }
+    }
+
+    private boolean isOpen() {
+      try {
+        store.capacity();
+        return true;
+      } catch (IOException e) {
+        return false;
+      }
+    }
+
+    @Override
+    public boolean cancelled() {
+      return false;
+    }
+  }
+
   @Test
   void aFlattenEndsWhenTheStoreIsClosed() throws Exception {
     UUID disk = UUID.randomUUID();
     UUID image = UUID.randomUUID();
     long size = 2048 * MIB;
-    RbdVolumeStore store = RbdVolumeStore.open(config("m2"));
+    RbdVolumeStore store =
+        RbdVolumeStore.open(
+            new RbdConfig(cluster.conf(), "m2", "m2", Duration.ofMinutes(1), UUID.randomUUID()));
     store.create(image, size);
     try (Volume volume = store.open(image)) {
       for (long offset = 0; offset < size; offset += 4 * MIB) {
@@ -208,20 +260,14 @@ final class RbdSilentClusterTest extends OnCephCluster {
     }
     store.seal(image);
     store.clone(disk, image, size);
-    Future<?> flatten;
-    try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
-      flatten =
-          threads.submit(() -> {
-            store.flatten(disk);
-            return true;
-          });
-      while (store.find(disk).orElseThrow().allocatedBytes() == 0) {
-        assertFalse(flatten.isDone(), "the flatten ended before anything was copied");
-      }
-      store.close();
+    ClosedInTheMiddle progress = new ClosedInTheMiddle(store);
+    try {
+      IOException error = assertThrows(IOException.class, () -> store.flatten(disk, progress));
+      assertTrue(error.toString().contains("ECANCELED"), error.toString());
+    } finally {
+      cluster.signal("osd", "CONT");
     }
-    ExecutionException error = assertThrows(ExecutionException.class, flatten::get);
-    assertTrue(error.toString().contains("ECANCELED"), error.toString());
+    assertTrue(progress.closing.get());
     try (RbdVolumeStore again = RbdVolumeStore.open(config("m2"))) {
       again.flatten(disk);
       assertTrue(again.find(disk).orElseThrow().parent().isEmpty());
