@@ -2,14 +2,13 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Queue;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -20,7 +19,10 @@ import org.jspecify.annotations.Nullable;
 final class Catalogue {
   private final StoreFiles files;
   private final LayerTable layers;
-  private final Map<UUID, VolumeRecord> records = new HashMap<>();
+  private final VolumeTable volumes = new VolumeTable();
+
+  /** Volumes that are about to be published. */
+  private final Set<UUID> reserved = new HashSet<>();
 
   /**
    * Volumes whose record on disk may be another one than that in memory, each with the layers that
@@ -28,13 +30,14 @@ final class Catalogue {
    */
   private final Map<UUID, Set<UUID>> unpublished = new HashMap<>();
 
+  /** All layers of those; none is named for two volumes. */
+  private final Set<UUID> unpublishedLayers = new HashSet<>();
+
   /** Volumes that cannot be used, because of their records or because of files beside them. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
 
   /** Disks that may lack writes which were acknowledged before the host went down. */
   private final Set<UUID> lostWrites = new HashSet<>();
-
-  private final Queue<String> garbage = new ArrayDeque<>();
 
   private Catalogue(StoreFiles files) {
     this.files = files;
@@ -44,11 +47,9 @@ final class Catalogue {
   /** What is found when a store is opened; see {@link StoreScan}. */
   static Catalogue load(StoreFiles files, StoreScan.Access access) throws IOException {
     Catalogue catalogue = new Catalogue(files);
-    StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.records, catalogue.damaged);
+    StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.volumes, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
-    scan.adopted()
-        .forEach((disk, before) ->
-            catalogue.unpublished(before, catalogue.records.getOrDefault(disk, before)));
+    scan.adopted().forEach(catalogue::unpublished);
     catalogue.lostWrites.addAll(scan.lostWrites());
     return catalogue;
   }
@@ -77,7 +78,7 @@ final class Catalogue {
           "volume %s cannot be used: %s".formatted(id, damage.getMessage()),
           damage);
     }
-    return Optional.ofNullable(records.get(id));
+    return Optional.ofNullable(volumes.get(id));
   }
 
   VolumeRecord get(UUID id) throws VolumeException {
@@ -86,12 +87,12 @@ final class Catalogue {
   }
 
   List<VolumeRecord> all() {
-    return List.copyOf(records.values());
+    return volumes.all();
   }
 
   /** The disk that writes to the layer, if one does. */
   Optional<UUID> diskOn(UUID layer) {
-    return VolumeRecord.writingTo(layer, records.values());
+    return volumes.writingTo(layer);
   }
 
   Map<UUID, VolumeException> damagedVolumes() {
@@ -115,11 +116,7 @@ final class Catalogue {
   /** Volumes whose content depends on the layer. */
   List<UUID> volumesOver(UUID layer) {
     List<UUID> found = new ArrayList<>();
-    for (VolumeRecord volume : records.values()) {
-      if (layers.standsOn(volume.layer(), layer)) {
-        found.add(volume.id());
-      }
-    }
+    layers.andAllAbove(layer).forEach(above -> found.addAll(volumes.on(above)));
     return found;
   }
 
@@ -128,7 +125,7 @@ final class Catalogue {
    * derived from a frozen layer, or changes it, needs more than that it is frozen in memory.
    */
   boolean frozenOnDisk(UUID layer) {
-    return unpublished.values().stream().noneMatch(layers -> layers.contains(layer));
+    return !unpublishedLayers.contains(layer);
   }
 
   /** Whether a disk writes to the layer, or would after a restart. */
@@ -136,26 +133,24 @@ final class Catalogue {
     return diskOn(layer).isPresent() || !frozenOnDisk(layer);
   }
 
-  /** Layers that no disk writes to, nor would after a restart. */
-  List<UUID> frozenLayers() {
-    Set<UUID> written = new HashSet<>();
-    for (VolumeRecord volume : records.values()) {
-      if (!volume.sealed()) {
-        written.add(volume.layer());
-      }
-    }
-    unpublished.values().forEach(written::addAll);
-    return layers.all().stream().filter(layer -> !written.contains(layer)).toList();
+  List<UUID> cloned(UUID parent) {
+    return volumes.clonedFrom(parent);
   }
 
-  List<UUID> cloned(UUID parent) {
-    List<UUID> found = new ArrayList<>();
-    for (VolumeRecord volume : records.values()) {
-      if (volume.parent().isPresent() && volume.parent().get().equals(parent)) {
-        found.add(volume.id());
+  /**
+   * Those of these volumes that are there, and are not known to lack something. Which files fail
+   * when they are read is found out by reading them.
+   */
+  Set<UUID> usable(Collection<UUID> ids) {
+    Set<UUID> usable = new HashSet<>();
+    Set<LayerNode> whole = new HashSet<>();
+    for (UUID id : ids) {
+      VolumeRecord volume = damaged.containsKey(id) ? null : volumes.get(id);
+      if (volume != null && layers.isWhole(volume.layer(), whole)) {
+        usable.add(id);
       }
     }
-    return found;
+    return usable;
   }
 
   /** Publishes a new volume on a new, empty layer. */
@@ -170,15 +165,37 @@ final class Catalogue {
   }
 
   /** Publishes a new volume on a layer that exists. */
-  void add(VolumeRecord volume) throws IOException {
+  private void add(VolumeRecord volume) throws IOException {
+    reserve(volume);
+    publishReserved(volume);
+  }
+
+  /** What the layer holds is the volume's from now on; nobody else can make one of this id. */
+  void reserve(VolumeRecord volume) throws VolumeException {
+    if (volumes.get(volume.id()) != null || reserved.contains(volume.id())) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS, "volume %s is made by another call".formatted(volume.id()));
+    }
     layers.addVolume(volume.layer());
+    reserved.add(volume.id());
+  }
+
+  /** It is not to be after all. */
+  void unreserve(VolumeRecord volume) {
+    reserved.remove(volume.id());
+    deleteLater(layers.removeVolume(volume.layer()));
+  }
+
+  void publishReserved(VolumeRecord volume) throws IOException {
     try {
       volume.publish(files);
     } catch (IOException e) {
       withdraw(volume, e);
       throw e;
+    } finally {
+      reserved.remove(volume.id());
     }
-    records.put(volume.id(), volume);
+    volumes.put(volume);
   }
 
   /**
@@ -200,7 +217,7 @@ final class Catalogue {
     VolumeRecord old = get(volume.id());
     unpublished(old, volume);
     volume.publish(files);
-    unpublished.remove(volume.id());
+    published(volume.id());
     swap(old, volume);
   }
 
@@ -212,13 +229,16 @@ final class Catalogue {
   }
 
   private void unpublished(VolumeRecord old, VolumeRecord volume) {
-    unpublished
-        .computeIfAbsent(volume.id(), id -> new HashSet<>())
-        .addAll(List.of(old.layer(), volume.layer()));
+    List<UUID> either = List.of(old.layer(), volume.layer());
+    unpublished.computeIfAbsent(volume.id(), _ -> new HashSet<>()).addAll(either);
+    unpublishedLayers.addAll(either);
   }
 
   void published(UUID id) {
-    unpublished.remove(id);
+    Set<UUID> settled = unpublished.remove(id);
+    if (settled != null) {
+      unpublishedLayers.removeAll(settled);
+    }
   }
 
   /** Whether the record on disk may be another one. */
@@ -227,7 +247,7 @@ final class Catalogue {
   }
 
   private void swap(VolumeRecord old, VolumeRecord volume) throws IOException {
-    records.put(volume.id(), volume);
+    volumes.put(volume);
     if (!old.layer().equals(volume.layer())) {
       layers.addVolume(volume.layer());
       deleteLater(layers.removeVolume(old.layer()));
@@ -242,8 +262,8 @@ final class Catalogue {
   List<String> remove(VolumeRecord volume) throws IOException {
     files.delete(StoreLayout.volume(volume.id()));
     files.syncDirectory(StoreLayout.VOLUMES);
-    records.remove(volume.id());
-    unpublished.remove(volume.id());
+    volumes.remove(volume.id());
+    published(volume.id());
     return layers.removeVolume(volume.layer());
   }
 
@@ -251,33 +271,38 @@ final class Catalogue {
     deleteLater(layers.collect(layer));
   }
 
-  /**
-   * Files that nobody needs any more: deleted by the maintenance, without the lock, or after the
-   * next start. A file system that discards takes seconds for a layer of many extents.
-   */
+  /** See {@link Garbage}. */
   void deleteLater(List<String> names) {
-    garbage.addAll(names);
+    layers.garbage().add(names);
   }
 
   /** The next file to delete, or null. */
   @Nullable String takeGarbage() {
-    return garbage.poll();
+    return layers.garbage().take();
   }
 
-  VolumeInfo info(VolumeRecord volume) throws IOException {
-    Set<UUID> own = Set.copyOf(layers.exclusiveTo(volume.layer()));
-    long allocated = 0;
-    long diverged = 0;
-    for (UUID layer : layers.above(layerOfParent(volume), volume.layer())) {
-      long bytes = StoreLayout.allocatedBytes(files, layer);
-      allocated += own.contains(layer) ? bytes : 0;
-      diverged += bytes;
-    }
-    return new VolumeInfo(
-        volume.id(), volume.sealed(), volume.sizeBytes(), allocated, diverged, volume.parent());
+  boolean hasGarbage() {
+    return !layers.garbage().isEmpty();
+  }
+
+  /** How large the volume is, to be looked up without the lock. */
+  VolumeSizes sizes(VolumeRecord volume) {
+    VolumeSizes sizes = new VolumeSizes();
+    Optional<UUID> floor = layerOfParent(volume);
+    sizes.addLayers(layers.chain(volume.layer(), floor));
+    sizes.addVolume(volume, floor);
+    return sizes;
+  }
+
+  /** How large all volumes are, to be looked up without the lock. */
+  VolumeSizes sizes() {
+    VolumeSizes sizes = new VolumeSizes();
+    sizes.addLayers(layers.nodes());
+    volumes.all().forEach(volume -> sizes.addVolume(volume, layerOfParent(volume)));
+    return sizes;
   }
 
   private Optional<UUID> layerOfParent(VolumeRecord volume) {
-    return volume.parent().map(records::get).map(VolumeRecord::layer);
+    return volume.parent().map(volumes::get).map(VolumeRecord::layer);
   }
 }

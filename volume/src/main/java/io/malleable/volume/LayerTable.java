@@ -2,25 +2,33 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
-import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Which layers there are, who stands on them, and which are open. Guarded by the catalogue's lock.
+ *
+ * <p>Whoever needs a layer open pins it first, and all below it with it: from then on nobody closes
+ * one of them, deletes its files, or takes it out of the chain before it is open. They are opened
+ * without the lock, from the ground up, each by one thread: see {@link GuardedCatalogue#open}.
  */
 final class LayerTable {
   private final StoreFiles files;
+  private final Garbage garbage;
   private final PackTable packs;
   private final SumsTable sums;
   private final Map<UUID, LayerNode> nodes = new HashMap<>();
+
+  /** On which nobody stands but one other layer. */
+  private final Set<LayerNode> orphans = new LinkedHashSet<>();
 
   /** Nobody stands on these any more; their files go when the last user is gone. */
   private final Map<UUID, LayerNode> doomed = new HashMap<>();
@@ -33,12 +41,21 @@ final class LayerTable {
 
   LayerTable(StoreFiles files) {
     this.files = files;
-    this.packs = new PackTable(files);
-    this.sums = new SumsTable(files);
+    this.garbage = new Garbage(files);
+    this.packs = new PackTable(files, garbage);
+    this.sums = new SumsTable(files, garbage);
   }
 
   PackTable packs() {
     return packs;
+  }
+
+  SumsTable sums() {
+    return sums;
+  }
+
+  Garbage garbage() {
+    return garbage;
   }
 
   /** At start: the layers found on disk. */
@@ -47,15 +64,16 @@ final class LayerTable {
     for (UUID id : parents.keySet()) {
       nodes.put(id, new LayerNode(id));
     }
-    parents.forEach((id, parent) -> {
-      LayerNode node = nodes.get(id);
-      // One that is missing is told when a volume needs it.
-      LayerNode below = parent.map(nodes::get).orElse(null);
-      if (node != null && below != null) {
-        node.below = below;
-        below.children++;
+    for (LayerNode node : nodes.values()) {
+      UUID parent = parents.getOrDefault(node.id, Optional.empty()).orElse(null);
+      LayerNode below = parent == null ? null : nodes.get(parent);
+      if (below != null) {
+        put(node, below);
+      } else {
+        // One that is missing is told when a volume needs it.
+        node.missing = parent;
       }
-    });
+    }
   }
 
   /**
@@ -68,7 +86,26 @@ final class LayerTable {
     for (LayerNode node : nodes.values()) {
       if (!allMaps || node.volumes == 0) {
         node.volumes++;
+        noteOrphan(node);
       }
+    }
+  }
+
+  // Who stands on what.
+
+  private void put(LayerNode node, @Nullable LayerNode below) {
+    node.below = below;
+    if (below != null) {
+      below.above.add(node);
+      noteOrphan(below);
+    }
+  }
+
+  private void noteOrphan(LayerNode node) {
+    if (node.onlyCarriesOne()) {
+      orphans.add(node);
+    } else {
+      orphans.remove(node);
     }
   }
 
@@ -79,6 +116,30 @@ final class LayerTable {
 
   boolean exists(UUID id) {
     return nodes.containsKey(id);
+  }
+
+  List<UUID> all() {
+    return List.copyOf(nodes.keySet());
+  }
+
+  Collection<LayerNode> nodes() {
+    return nodes.values();
+  }
+
+  /** The layer and those below it, down to, but without, the floor if that is one of them. */
+  List<LayerNode> chain(UUID id, Optional<UUID> floor) {
+    List<LayerNode> found = new ArrayList<>();
+    UUID end = floor.orElse(null);
+    for (LayerNode node = nodes.get(id); node != null && !node.id.equals(end); node = node.below) {
+      found.add(node);
+    }
+    return found;
+  }
+
+  /** The layer and those that stand on it, directly or not. */
+  List<UUID> andAllAbove(UUID id) {
+    LayerNode node = nodes.get(id);
+    return node == null ? List.of() : node.andAllAbove().stream().map(above -> above.id).toList();
   }
 
   private LayerNode nodeOf(UUID id) throws VolumeException {
@@ -100,12 +161,44 @@ final class LayerTable {
             damage);
   }
 
+  /** Of the layer with all that it stands on; each layer is looked at once for all calls. */
+  boolean isWhole(UUID id, Set<LayerNode> whole) {
+    LayerNode node = nodes.get(id);
+    List<LayerNode> chain = new ArrayList<>();
+    while (node != null && !whole.contains(node)) {
+      if (node.missing != null) {
+        return false;
+      }
+      chain.add(node);
+      node = node.below;
+    }
+    whole.addAll(chain);
+    return nodes.containsKey(id);
+  }
+
+  /** What the layer stands on is all there; one whose parent is missing must not pass for whole. */
+  void requireWhole(UUID id) throws VolumeException {
+    LayerNode ground = nodeOf(id).ground();
+    if (ground.missing != null) {
+      VolumeException absence = absence(ground.missing);
+      throw new VolumeException(
+          absence.reason(),
+          "layer %s stands on another: %s".formatted(ground.id, absence.getMessage()),
+          absence);
+    }
+  }
+
+  /** A missing data file is found at the first read otherwise, of an empty layer never. */
+  void requireData(UUID id) throws IOException {
+    String name = StoreLayout.data(id);
+    if (!files.exists(name)) {
+      throw new VolumeException(Reason.CORRUPT, name + " is missing");
+    }
+  }
+
   /** An empty layer, durable when this returns. Nobody stands on it yet. */
   void create(UUID id, Optional<UUID> parent) throws IOException {
-    LayerNode node = new LayerNode(id);
-    if (parent.isPresent()) {
-      node.below = nodeOf(parent.get());
-    }
+    LayerNode below = parent.isPresent() ? nodeOf(parent.get()) : null;
     try {
       files.create(StoreLayout.data(id)).close();
       // Under its own name at once, which spares a journal commit of the file system: should a
@@ -117,15 +210,16 @@ final class LayerTable {
       StoreLayout.deleteQuietly(files, StoreLayout.data(id), e);
       throw e;
     }
-    if (node.below != null) {
-      node.below.children++;
-    }
+    LayerNode node = new LayerNode(id);
     nodes.put(id, node);
+    put(node, below);
   }
 
   /** A volume stands on the layer from now on. */
   void addVolume(UUID id) throws VolumeException {
-    nodeOf(id).volumes++;
+    LayerNode node = nodeOf(id);
+    node.volumes++;
+    noteOrphan(node);
   }
 
   /**
@@ -140,27 +234,30 @@ final class LayerTable {
       return List.of();
     }
     node.volumes--;
+    noteOrphan(node);
     return collect(id);
   }
 
   /** Forgets the layer and those below it, as far as nobody stands on them. */
   List<String> collect(UUID id) {
-    List<String> garbage = new ArrayList<>();
+    List<String> unneeded = new ArrayList<>();
     LayerNode node = nodes.get(id);
-    while (node != null && node.volumes == 0 && node.children == 0) {
+    while (node != null && node.volumes == 0 && node.above.isEmpty()) {
       nodes.remove(node.id);
       sums.forget(node.id);
       if (node.users > 0) {
         doomed.put(node.id, node);
       } else {
-        garbage.addAll(filesOf(node.id));
+        unneeded.addAll(filesOf(node.id));
       }
-      node = node.below;
-      if (node != null) {
-        node.children--;
+      LayerNode below = node.below;
+      if (below != null) {
+        below.above.remove(node);
+        noteOrphan(below);
       }
+      node = below;
     }
-    return garbage;
+    return unneeded;
   }
 
   private List<String> filesOf(UUID id) {
@@ -177,130 +274,190 @@ final class LayerTable {
   }
 
   List<String> collectAll() {
-    List<String> garbage = new ArrayList<>();
-    for (UUID id : List.copyOf(nodes.keySet())) {
-      garbage.addAll(collect(id));
+    List<String> unneeded = new ArrayList<>();
+    for (UUID id : all()) {
+      unneeded.addAll(collect(id));
     }
-    return garbage;
+    return unneeded;
   }
 
-  /** Opens the layer and those below it, or counts one more user. */
-  Layer acquire(UUID id) throws IOException {
-    Deque<LayerNode> closed = new ArrayDeque<>();
-    LayerNode node = nodeOf(id);
-    while (node != null && node.open == null) {
-      closed.push(node);
+  /** A layer on which nobody stands but one other. */
+  record Orphan(UUID id, UUID above) {}
+
+  List<Orphan> orphans() {
+    List<Orphan> found = new ArrayList<>();
+    for (LayerNode node : orphans) {
+      found.add(new Orphan(node.id, node.above.iterator().next().id));
+    }
+    return found;
+  }
+
+  boolean isOrphan(UUID id) {
+    LayerNode node = nodes.get(id);
+    return node != null && node.onlyCarriesOne();
+  }
+
+  boolean isOrphan(Orphan orphan) {
+    LayerNode above = nodes.get(orphan.above);
+    LayerNode below = above == null ? null : above.below;
+    return below != null && below.id.equals(orphan.id) && below.onlyCarriesOne();
+  }
+
+  // Opening and closing.
+
+  /** One user more, who opens the layer if need be, and calls {@link #unpin} in the end. */
+  LayerNode pin(UUID id) throws VolumeException {
+    requireWhole(id);
+    LayerNode top = nodeOf(id);
+    pin(top);
+    return top;
+  }
+
+  private static void pin(LayerNode top) {
+    LayerNode node = top;
+    while (node != null && node.users++ == 0) {
       node = node.below;
     }
-    Layer below = node == null ? null : node.open;
-    List<LayerNode> opened = new ArrayList<>();
-    try {
-      while (!closed.isEmpty()) {
-        LayerNode next = closed.pop();
-        if (next.below == null && below == null) {
-          requireGround(next.id);
-        }
-        below = open(next, below);
-        next.open = below;
-        opened.add(next);
-        if (next.below != null) {
-          next.below.users++;
-        }
-      }
-    } catch (IOException e) {
-      for (LayerNode done : opened.reversed()) {
-        try {
-          closeNode(done);
-        } catch (IOException closing) {
-          e.addSuppressed(closing);
-        }
-      }
-      throw e;
-    }
-    LayerNode top = nodeOf(id);
-    top.users++;
-    Layer layer = top.open;
-    if (layer == null) {
-      throw new IllegalStateException("layer " + id + " was just opened");
-    }
+  }
+
+  /** One user more of a layer that is open. */
+  Layer pinOpen(Layer layer) {
+    nodeInUse(layer).users++;
     return layer;
   }
 
-  /** What the layer stands on is all there. */
-  void requireChain(UUID id) throws IOException {
-    LayerNode lowest = nodeOf(id);
-    for (LayerNode below = lowest.below; below != null; below = below.below) {
-      lowest = below;
+  /** The lowest layer of the pinned chain is opened by the caller, without the lock. */
+  LayerOpening beginOpening(LayerNode node) {
+    LayerNode below = node.below;
+    boolean belowIsOpen = below == null || below.open != null;
+    if (node.users == 0 || node.open != null || node.opening || !belowIsOpen) {
+      throw new IllegalStateException("layer " + node.id + " cannot be opened now");
     }
-    requireGround(lowest.id);
+    node.opening = true;
+    return new LayerOpening(
+        node, below == null ? null : below.open, sums.has(node.id), packs.usable(node.id));
   }
 
-  /** A layer whose parent is missing must not pass for one that has none. */
-  private void requireGround(UUID id) throws IOException {
-    Optional<UUID> parent = MapLog.Header.read(files, id).parent();
-    if (parent.isPresent()) {
-      VolumeException absence = absence(parent.get());
-      throw new VolumeException(
-          absence.reason(),
-          "layer %s stands on another: %s".formatted(id, absence.getMessage()),
-          absence);
-    }
-  }
-
-  /** A missing data file is found at the first read otherwise, of an empty layer never. */
-  void requireData(UUID id) throws IOException {
-    String name = StoreLayout.data(id);
-    if (!files.exists(name)) {
-      throw new VolumeException(Reason.CORRUPT, name + " is missing");
-    }
-  }
-
-  private Layer open(LayerNode node, @Nullable Layer below) throws IOException {
-    BlockMap map = new BlockMap();
-    MapLog log = MapLog.open(files, node.id, map);
-    StoreFile data;
+  /** A layer that was just created, on one that is open: nothing that takes time is read. */
+  Layer openEmpty(UUID id) throws IOException {
+    LayerNode node = pin(id);
+    LayerOpening opening = beginOpening(node);
+    LayerOpening.Opened read;
     try {
-      data = files.open(StoreLayout.data(node.id));
+      read = opening.read(files);
     } catch (IOException e) {
-      StoreLayout.closeQuietly(log, e);
+      StoreLayout.closeQuietly(() -> unpin(node), e);
       throw e;
+    } finally {
+      node.opening = false;
     }
-    Layer layer = new Layer(node.id, map, data, log, below);
-    try {
-      MapTail.open(files, node.id)
-          .ifPresent(left -> LayerFlusher.ofDeadProcess(layer, files, left));
-    } catch (IOException e) {
-      StoreLayout.closeQuietly(layer::close, e);
-      throw e;
-    }
+    opened(node, read);
+    return read.layer();
+  }
+
+  /** It is open. */
+  void opened(LayerNode node, LayerOpening.Opened opened) {
+    Layer layer = opened.layer();
     IOException failure = suspect.remove(node.id);
     if (failure != null) {
       layer.fail(failure);
     }
-    sums.open(layer);
-    layer.setPack(packs.open(node.id));
-    return layer;
+    sums.opened(layer, opened.sums());
+    packs.opened(layer, opened.pack());
+    node.open = layer;
   }
 
-  /** The pack of an open layer was just published. */
-  void openPack(Layer layer) {
-    layer.setPack(packs.open(layer.id));
-    forgetViewsOver(layer);
+  /** One user less of an open layer; closes what nobody uses. */
+  void release(Layer layer) throws IOException {
+    unpin(nodeInUse(layer));
   }
 
-  /** Views made from now on know what the layer says now. */
-  void forgetViewsOver(Layer layer) {
-    for (LayerNode any : nodes.values()) {
-      if (any.open != null) {
-        any.open.forgetViewOver(layer);
+  /** One user less; closes what nobody uses. */
+  void unpin(LayerNode pinned) throws IOException {
+    IOException failure = null;
+    LayerNode node = pinned;
+    while (node != null && --node.users == 0) {
+      try {
+        close(node);
+      } catch (IOException e) {
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
       }
+      if (doomed.remove(node.id) != null) {
+        garbage.add(filesOf(node.id));
+      }
+      node = node.below;
     }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  private void close(LayerNode node) throws IOException {
+    Layer layer = node.open;
+    node.open = null;
+    if (layer != null) {
+      Layer.Failure failure = layer.failure();
+      if (failure != null) {
+        suspect.put(layer.id, failure.cause());
+      }
+      layer.close();
+    }
+  }
+
+  private @Nullable LayerNode any(UUID id) {
+    return nodes.getOrDefault(id, doomed.get(id));
+  }
+
+  private LayerNode nodeInUse(Layer layer) {
+    LayerNode node = any(layer.id);
+    if (node == null || node.open != layer) {
+      throw new IllegalStateException("layer " + layer.id + " is not open");
+    }
+    return node;
   }
 
   /** The layer if somebody has it open. */
   @Nullable Layer opened(UUID id) {
-    LayerNode node = nodes.getOrDefault(id, doomed.get(id));
+    LayerNode node = any(id);
     return node == null ? null : node.open;
+  }
+
+  /** Those in use whose storage failed. */
+  List<Layer> failed() {
+    List<Layer> found = new ArrayList<>();
+    for (LayerNode node : nodes.values()) {
+      if (node.open != null && node.open.failure() != null) {
+        found.add(node.open);
+      }
+    }
+    return found;
+  }
+
+  // What is read from.
+
+  /** Views made from now on know what the layer says now. */
+  void forgetViewsOver(Layer layer) {
+    for (LayerNode node : nodeInUse(layer).andAllAbove()) {
+      if (node.open != null) {
+        node.open.forgetView();
+      }
+    }
+  }
+
+  /** The checksums of an open layer were just published. */
+  void publishSums(Layer layer, LayerOpening.Extra<LayerSums> read) {
+    sums.add(layer.id);
+    sums.opened(layer, read);
+  }
+
+  /** The pack of an open layer was just published. */
+  void publishPack(Layer layer, LayerOpening.Extra<Pack> read) {
+    packs.opened(layer, read);
+    forgetViewsOver(layer);
   }
 
   /**
@@ -313,45 +470,6 @@ final class LayerTable {
       layer.setPack(null);
       forgetViewsOver(layer);
     }
-  }
-
-  SumsTable sums() {
-    return sums;
-  }
-
-  /** At start, or when they were just published. */
-  void addSums(UUID id) {
-    LayerNode node = nodes.get(id);
-    if (node != null) {
-      sums.add(id);
-      if (node.open != null) {
-        sums.open(node.open);
-      }
-    }
-  }
-
-  /** A layer on which nobody stands but one other. */
-  record Orphan(UUID id, UUID above) {}
-
-  List<Orphan> orphans() {
-    List<Orphan> found = new ArrayList<>();
-    for (LayerNode above : nodes.values()) {
-      LayerNode below = above.below;
-      if (below != null && below.onlyCarriesOne()) {
-        found.add(new Orphan(below.id, above.id));
-      }
-    }
-    return found;
-  }
-
-  boolean isOrphan(Orphan orphan) {
-    LayerNode above = nodes.get(orphan.above);
-    LayerNode below = above == null ? null : above.below;
-    return below != null && below.id.equals(orphan.id) && below.onlyCarriesOne();
-  }
-
-  Optional<UUID> below(UUID id) throws VolumeException {
-    return Optional.ofNullable(nodeOf(id).below).map(node -> node.id);
   }
 
   /**
@@ -367,103 +485,10 @@ final class LayerTable {
       throw new IllegalStateException("layer " + above.id + " stands on nothing");
     }
     LayerNode below = orphan.below;
-    node.below = below;
-    if (below != null) {
-      below.children++;
-      below.users++;
-    }
+    move(node, below);
     above.reparent(orphanLayer.parent());
-    orphan.children--;
-    // In use by whoever reads through it, so this only marks it.
-    collect(orphan.id);
-    for (LayerNode any : nodes.values()) {
-      if (any.open != null) {
-        any.open.forgetView();
-      }
-    }
+    forgetViewsOver(above);
     return orphanLayer;
-  }
-
-  private void closeNode(LayerNode node) throws IOException {
-    Layer layer = node.open;
-    node.open = null;
-    if (node.below != null) {
-      node.below.users--;
-    }
-    if (layer != null) {
-      Layer.Failure failure = layer.failure();
-      if (failure != null) {
-        suspect.put(layer.id, failure.cause());
-      }
-      layer.close();
-    }
-  }
-
-  /**
-   * One user less; closes what nobody uses.
-   *
-   * @param deleteLater takes the files to delete, if there are any, also when one cannot be closed
-   */
-  void release(Layer layer, Consumer<List<String>> deleteLater) throws IOException {
-    List<String> garbage = new ArrayList<>();
-    LayerNode node = nodeInUse(layer);
-    node.users--;
-    IOException failure = null;
-    while (node != null && node.users == 0 && node.open != null) {
-      try {
-        closeNode(node);
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-      if (doomed.remove(node.id) != null) {
-        garbage.addAll(filesOf(node.id));
-      }
-      node = node.below;
-    }
-    if (!garbage.isEmpty()) {
-      deleteLater.accept(garbage);
-    }
-    if (failure != null) {
-      throw failure;
-    }
-  }
-
-  List<UUID> all() {
-    return List.copyOf(nodes.keySet());
-  }
-
-  /** Those in use whose storage failed. */
-  List<Layer> failed() {
-    List<Layer> found = new ArrayList<>();
-    for (LayerNode node : nodes.values()) {
-      if (node.open != null && node.open.failure() != null) {
-        found.add(node.open);
-      }
-    }
-    return found;
-  }
-
-  boolean standsOn(UUID upper, UUID lower) {
-    LayerNode node = nodes.get(upper);
-    return node != null && node.chain().contains(lower);
-  }
-
-  /** The layer and those below it, down to, but without, the floor if that is one of them. */
-  List<UUID> above(Optional<UUID> floor, UUID id) {
-    LayerNode node = nodes.get(id);
-    List<UUID> chain = node == null ? List.of() : node.chain();
-    int end = floor.isPresent() ? chain.indexOf(floor.get()) : -1;
-    return end < 0 ? chain : chain.subList(0, end);
-  }
-
-  /** The layer and those below it, down to the first on which somebody else stands. */
-  List<UUID> exclusiveTo(UUID id) {
-    LayerNode node = nodes.get(id);
-    return node == null ? List.of() : node.exclusive();
   }
 
   /**
@@ -474,24 +499,25 @@ final class LayerTable {
    */
   @Nullable Layer putOnGround(Layer layer) {
     LayerNode node = nodeInUse(layer);
-    LayerNode below = node.below;
-    if (below == null) {
-      return null;
-    }
-    node.below = null;
-    below.children--;
     Layer oldParent = layer.parent();
-    layer.reparent(null);
-    // In use by whoever reads through it, so this only marks what is garbage.
-    collect(below.id);
+    if (node.below != null) {
+      move(node, null);
+      layer.reparent(null);
+    }
     return oldParent;
   }
 
-  private LayerNode nodeInUse(Layer layer) {
-    LayerNode node = nodes.getOrDefault(layer.id, doomed.get(layer.id));
-    if (node == null || node.open != layer) {
-      throw new IllegalStateException("layer " + layer.id + " is not open");
+  /** What it stood on is still in use by whoever reads through it. */
+  private void move(LayerNode node, @Nullable LayerNode below) {
+    LayerNode before = node.below;
+    put(node, below);
+    if (below != null) {
+      pin(below);
     }
-    return node;
+    if (before != null) {
+      before.above.remove(node);
+      noteOrphan(before);
+      collect(before.id);
+    }
   }
 }

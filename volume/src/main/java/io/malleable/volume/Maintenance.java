@@ -3,7 +3,9 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -30,6 +32,9 @@ final class Maintenance {
   private final AtomicBoolean again = new AtomicBoolean();
 
   private final Set<UUID> failedSums = new HashSet<>();
+
+  /** Layers that were not looked at in this run; null before the first is. */
+  private @Nullable Deque<UUID> toSum;
 
   Maintenance(
       GuardedCatalogue guard,
@@ -61,6 +66,7 @@ final class Maintenance {
       merging.tryAgain();
       packing.tryAgain();
     }
+    toSum = null;
     recoverFrozen();
     merging.begin();
     compactMaps();
@@ -78,7 +84,7 @@ final class Maintenance {
           List<Layer> held = new ArrayList<>();
           for (Layer layer : catalogue.layers().failed()) {
             if (!catalogue.mayBeWritten(layer.id)) {
-              held.add(catalogue.layers().acquire(layer.id));
+              held.add(catalogue.layers().pinOpen(layer));
             }
           }
           return held;
@@ -94,10 +100,7 @@ final class Maintenance {
       } catch (IOException e) {
         LOG.log(Level.WARNING, "cannot recover layer " + layer.id + "; next try later", e);
       } finally {
-        guard.with(catalogue -> {
-          catalogue.layers().release(layer, catalogue::deleteLater);
-          return null;
-        });
+        guard.release(layer);
       }
     }
   }
@@ -133,43 +136,47 @@ final class Maintenance {
   }
 
   private boolean sumOne() throws IOException {
-    Layer layer = guard.with(this::beginSum);
-    if (layer == null) {
+    LayerNode next = guard.with(this::nextToSum);
+    if (next == null) {
       return false;
     }
-    boolean done = false;
     try {
-      layer.settle();
-      done = LayerSums.create(files, layer, maintainer::ending);
+      sum(guard.open(next));
     } catch (IOException e) {
-      failedSums.add(layer.id);
-      LOG.log(Level.WARNING, "cannot compute checksums of layer " + layer.id, e);
+      failedSums.add(next.id);
+      LOG.log(Level.ERROR, "layer " + next.id + " cannot be used", e);
     }
-    boolean published = done;
-    guard.with(catalogue -> {
-      if (published) {
-        catalogue.layers().addSums(layer.id);
-      }
-      catalogue.layers().release(layer, catalogue::deleteLater);
-      return null;
-    });
     return true;
   }
 
-  private @Nullable Layer beginSum(Catalogue catalogue) throws IOException {
-    LayerTable layers = catalogue.layers();
-    Set<UUID> orphaned = new HashSet<>();
-    for (LayerTable.Orphan orphan : layers.orphans()) {
-      orphaned.add(orphan.id());
+  private void sum(Layer layer) throws IOException {
+    try {
+      layer.settle();
+      if (LayerSums.create(files, layer, maintainer::ending)) {
+        LayerOpening.Extra<LayerSums> read = SumsTable.read(files, layer);
+        guard.with(catalogue -> {
+          catalogue.layers().publishSums(layer, read);
+          return null;
+        });
+      }
+    } catch (IOException e) {
+      failedSums.add(layer.id);
+      LOG.log(Level.WARNING, "cannot compute checksums of layer " + layer.id, e);
+    } finally {
+      guard.release(layer);
     }
-    for (UUID id : catalogue.frozenLayers()) {
-      Layer open = layers.opened(id);
-      // Its map on disk may say more than the one in memory, as may the next one in memory.
-      boolean unclear = open != null && open.failure() != null;
-      boolean wanted = !layers.sums().has(id) && !orphaned.contains(id) && !unclear;
-      if (wanted && !failedSums.contains(id)) {
+  }
+
+  private @Nullable LayerNode nextToSum(Catalogue catalogue) {
+    Deque<UUID> unseen = toSum;
+    if (unseen == null) {
+      unseen = new ArrayDeque<>(catalogue.layers().all());
+      toSum = unseen;
+    }
+    for (UUID id = unseen.poll(); id != null; id = unseen.poll()) {
+      if (wantsSums(catalogue, id)) {
         try {
-          return layers.acquire(id);
+          return catalogue.layers().pin(id);
         } catch (IOException e) {
           failedSums.add(id);
           LOG.log(Level.ERROR, "layer " + id + " cannot be used", e);
@@ -177,5 +184,18 @@ final class Maintenance {
       }
     }
     return null;
+  }
+
+  private boolean wantsSums(Catalogue catalogue, UUID id) {
+    LayerTable layers = catalogue.layers();
+    Layer open = layers.opened(id);
+    // Its map on disk may say more than the one in memory, as may the next one in memory.
+    boolean unclear = open != null && open.failure() != null;
+    return layers.exists(id)
+        && !catalogue.mayBeWritten(id)
+        && !layers.sums().has(id)
+        && !layers.isOrphan(id)
+        && !unclear
+        && !failedSums.contains(id);
   }
 }
