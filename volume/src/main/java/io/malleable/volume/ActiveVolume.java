@@ -309,7 +309,7 @@ final class ActiveVolume {
   /** For a disk that nobody has written to for a while: makes all durable, and says so on disk. */
   void settleIfQuiet() throws IOException {
     LayerWriter writer = state.writer;
-    if (writer == null || writer.takeTouched() || writer.layer().failure() != null) {
+    if (writer == null || writer.takeTouched() || failedLayer() != null) {
       return;
     }
     flush();
@@ -323,21 +323,38 @@ final class ActiveVolume {
     }
   }
 
-  /** Why the disk takes no writes, if it takes none. */
+  /** Why the disk takes no writes, or makes none durable, if that is so. */
   Layer.@Nullable Failure failure() {
+    Layer failed = failedLayer();
+    return failed == null ? null : failed.failure();
+  }
+
+  /** The disk's own, or one that a snapshot froze and that has yet to be made durable. */
+  private @Nullable Layer failedLayer() {
     LayerWriter writer = state.writer;
-    return writer == null ? null : writer.layer().failure();
+    if (writer == null || writer.layer().failure() != null) {
+      return writer == null ? null : writer.layer();
+    }
+    Switch open = unsettled;
+    if (open != null && open.frozen != null && open.frozen.layer().failure() != null) {
+      return open.frozen.layer();
+    }
+    return left.stream().filter(layer -> layer.failure() != null).findFirst().orElse(null);
   }
 
   /** See {@link LayerFlusher#recover}. */
   void recover(BooleanSupplier stop) throws IOException {
-    LayerWriter writer = state.writer;
-    if (writer == null || writer.layer().failure() == null) {
-      return;
-    }
     // Writes that were let in before the failure end; later ones are refused.
     gate.unlockWrite(gate.writeLock());
-    writer.recover(stop);
+    Layer failed = failedLayer();
+    while (failed != null && !stop.getAsBoolean()) {
+      LayerFlusher flusher = failed.flusher();
+      if (flusher == null) {
+        throw new IllegalStateException("layer " + failed.id + " failed without a writer");
+      }
+      flusher.recover(stop);
+      failed = failedLayer();
+    }
   }
 
   // The rest is called under the catalogue's lock, but for what says otherwise.

@@ -44,14 +44,14 @@ final class LayerNode {
     return volumes == 0 && above.size() == 1;
   }
 
-  /** This layer and all that stand on it, directly or not. */
+  /** This layer and all that stand on it, directly or not; one chain after the other, upwards. */
   List<LayerNode> andAllAbove() {
     List<LayerNode> found = new ArrayList<>();
     Deque<LayerNode> next = new ArrayDeque<>(List.of(this));
     while (!next.isEmpty()) {
       LayerNode node = next.pop();
       found.add(node);
-      next.addAll(node.above);
+      node.above.forEach(next::push);
     }
     return found;
   }

@@ -126,6 +126,17 @@ final class LayerTable {
     return nodes.values();
   }
 
+  /** One chain after the other, each from the ground up. */
+  List<UUID> allInChains() {
+    List<UUID> found = new ArrayList<>();
+    for (LayerNode node : nodes.values()) {
+      if (node.below == null) {
+        node.andAllAbove().forEach(above -> found.add(above.id));
+      }
+    }
+    return found;
+  }
+
   /** The layer and those below it, down to, but without, the floor if that is one of them. */
   List<LayerNode> chain(UUID id, Optional<UUID> floor) {
     List<LayerNode> found = new ArrayList<>();

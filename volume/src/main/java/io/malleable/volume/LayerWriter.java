@@ -131,11 +131,6 @@ final class LayerWriter {
     flusher.flush();
   }
 
-  /** See {@link LayerFlusher#recover}. */
-  void recover(BooleanSupplier stop) throws IOException {
-    flusher.recover(stop);
-  }
-
   /** See {@link LayerFlusher#retire}. */
   void retire() throws IOException {
     flusher.retire();

@@ -33,6 +33,8 @@ final class Maintenance {
 
   private final Set<UUID> failedSums = new HashSet<>();
 
+  private final KeptChain summed;
+
   /** Layers that were not looked at in this run; null before the first is. */
   private @Nullable Deque<UUID> toSum;
 
@@ -49,6 +51,7 @@ final class Maintenance {
     this.maintainer = maintainer;
     this.merging = merging;
     this.packing = packing;
+    this.summed = new KeptChain(guard);
   }
 
   /**
@@ -71,9 +74,16 @@ final class Maintenance {
     merging.begin();
     compactMaps();
     packing.begin();
-    while (!maintainer.ending()
-        && (deleteOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
-      // Each step says whether there was anything to do.
+    try {
+      while (!maintainer.ending()
+          && (deleteOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
+        // Each step says whether there was anything to do.
+      }
+    } finally {
+      StoreFile.closeAll(List.of(merging::end, summed::end));
+    }
+    while (deleteOne()) {
+      // What was kept open may have been deleted.
     }
   }
 
@@ -151,6 +161,7 @@ final class Maintenance {
 
   private void sum(Layer layer) throws IOException {
     try {
+      summed.keep(layer);
       layer.settle();
       if (LayerSums.create(files, layer, maintainer::ending)) {
         LayerOpening.Extra<LayerSums> read = SumsTable.read(files, layer);
@@ -170,7 +181,7 @@ final class Maintenance {
   private @Nullable LayerNode nextToSum(Catalogue catalogue) {
     Deque<UUID> unseen = toSum;
     if (unseen == null) {
-      unseen = new ArrayDeque<>(catalogue.layers().all());
+      unseen = new ArrayDeque<>(catalogue.layers().allInChains());
       toSum = unseen;
     }
     for (UUID id = unseen.poll(); id != null; id = unseen.poll()) {

@@ -28,6 +28,7 @@ final class Merging {
   private final StoreFiles files;
   private final SpaceGuard space;
   private final BooleanSupplier closing;
+  private final KeptChain merged;
 
   /** Done, or tried in vain; tried again when something was deleted. */
   private final Set<LayerTable.Orphan> seen = new HashSet<>();
@@ -46,6 +47,7 @@ final class Merging {
     this.files = files;
     this.space = space;
     this.closing = closing;
+    this.merged = new KeptChain(guard);
   }
 
   /** The two layers, held open, and the disk that writes to the upper one, if one does. */
@@ -63,6 +65,11 @@ final class Merging {
     unfinished.clear();
   }
 
+  /** After the rest. */
+  void end() throws IOException {
+    merged.end();
+  }
+
   /** Whether there was anything to do. */
   boolean mergeOne() throws IOException {
     Choice choice = guard.with(this::choose);
@@ -74,6 +81,11 @@ final class Merging {
       return true;
     }
     try {
+      // Not the two, which may be gone when this ends.
+      Layer kept = guard.with(_ -> merge.below.parent());
+      if (kept != null) {
+        merged.keep(kept);
+      }
       if (merge.disk == null) {
         merge.above.settle();
       } else {

@@ -105,6 +105,7 @@ class SnapshotDuringMergeTest {
       while (merging.mergeOne()) {
         // Each says whether there was anything to do.
       }
+      merging.end();
     }
 
     List<Layer> frozen() throws IOException {
