@@ -2,7 +2,6 @@ package io.malleable.iscsi;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.concurrent.locks.StampedLock;
 
 /** Commands that move blocks between initiator and medium (SBC-3 5). Stateless. */
 final class BlockCommands {
@@ -128,12 +127,12 @@ final class BlockCommands {
     int first = task.dataStart;
     ByteBuffer data = task.data().clear();
     data.limit(first + (int) task.transferBytes).position(first);
-    long stamp = device.enterExclusive(task);
+    device.enterAtomic(task);
     try {
       device.logicalUnit().writeAtomically(task.offsetBytes(), data);
       requireDrained(data);
     } finally {
-      device.access().unlockWrite(stamp);
+      device.exitAtomic();
     }
     data.clear();
     finishWrite(task);
@@ -257,23 +256,21 @@ final class BlockCommands {
     }
   }
 
-  static void finishWrite(Task task) throws ScsiException, IOException {
+  /** WRITE(6) has no FUA bit. */
+  static void finishWrite6(Task task) {
+    task.changed(task.device());
+  }
+
+  static void finishWrite(Task task) {
     if (Cdb.bit(task.cdb, 1, FUA)) {
-      flush(task);
+      task.flushBeforeAnswer(task.device());
+    } else {
+      task.changed(task.device());
     }
   }
 
-  /**
-   * An access like any other: a unit that was taken away is not flushed behind its owner's back.
-   */
-  static void flush(Task task) throws ScsiException, IOException {
-    DeviceServer device = task.device();
-    long stamp = device.enterShared(task);
-    try {
-      device.logicalUnit().flush();
-    } finally {
-      device.access().unlockRead(stamp);
-    }
+  static void synchronizeCache(Task task) {
+    task.flushBeforeAnswer(task.device());
   }
 
   static void nothing(Task task) {}
@@ -286,9 +283,9 @@ final class BlockCommands {
     compare(task, offsetBytes, data);
   }
 
-  static void finishWriteAndVerify(Task task) throws ScsiException, IOException {
+  static void finishWriteAndVerify(Task task) {
     // Verified means on the medium, not in a cache (SBC-3 5.43).
-    flush(task);
+    task.flushBeforeAnswer(task.device());
   }
 
   static void verify(Task task, long offsetBytes, ByteBuffer data)
@@ -370,7 +367,6 @@ final class BlockCommands {
     ByteBuffer data = task.data();
     int first = task.dataStart;
     ByteBuffer medium = ByteBuffer.allocate(half);
-    StampedLock access = device.access();
     long stamp = device.enterExclusive(task);
     try {
       fill(device, task.offsetBytes(), medium);
@@ -380,7 +376,7 @@ final class BlockCommands {
       }
       drain(device, task.offsetBytes(), data.limit(first + 2 * half).position(first + half));
     } finally {
-      access.unlockWrite(stamp);
+      device.access().unlockWrite(stamp);
     }
     data.clear();
     finishWrite(task);

@@ -61,6 +61,9 @@ final class BusyPoll implements ReadableByteChannel {
 
   private boolean stopped;
 
+  /** Answers are being made elsewhere, for which the initiator may be waiting itself. */
+  private boolean owing;
+
   BusyPoll(SocketChannel channel, Semaphore permits, LongSupplier nanoClock) {
     this.channel = channel;
     this.permits = permits;
@@ -83,16 +86,21 @@ final class BusyPoll implements ReadableByteChannel {
     }
   }
 
+  /** How long the initiator takes says nothing about it while answers are owed to it. */
+  void owing(boolean answers) {
+    owing = answers;
+  }
+
   /** Waits for bytes, asleep. */
   @Override
   public int read(ByteBuffer buffer) throws IOException {
-    if (stopped) {
-      return channel.read(buffer);
-    }
-    long startNanos = nanoClock.getAsLong();
     if (!channel.isBlocking()) {
       channel.configureBlocking(true);
     }
+    if (stopped || owing) {
+      return channel.read(buffer);
+    }
+    long startNanos = nanoClock.getAsLong();
     int count = channel.read(buffer);
     boolean shortWait = nanoClock.getAsLong() - startNanos < SHORT_WAIT_NANOS;
     credit = shortWait ? Math.min(credit + 1, MAX_CREDIT) : Math.min(credit, 0);
@@ -153,7 +161,8 @@ final class BusyPoll implements ReadableByteChannel {
     return count;
   }
 
-  private int look(ByteBuffer buffer) throws IOException {
+  /** Takes what is here already. */
+  int look(ByteBuffer buffer) throws IOException {
     if (channel.isBlocking()) {
       channel.configureBlocking(false);
     }
@@ -168,17 +177,17 @@ final class BusyPoll implements ReadableByteChannel {
     long startNanos = nanoClock.getAsLong();
     while (true) {
       pause();
-      if (channel.isBlocking()) {
-        // A ping found the socket full: this peer is not one that answers fast.
-        return 0;
-      }
       count = channel.read(buffer);
       if (count != 0) {
         return count;
       }
       long elapsedNanos = nanoClock.getAsLong() - startNanos;
       if (elapsedNanos > POLL_NANOS) {
-        credit = elapsedNanos > PREEMPTED_NANOS ? PREEMPTION_DEBT : credit - FAILED_POLL_COST;
+        if (elapsedNanos > PREEMPTED_NANOS) {
+          credit = PREEMPTION_DEBT;
+        } else if (!owing) {
+          credit -= FAILED_POLL_COST;
+        }
         return 0;
       }
     }

@@ -165,7 +165,7 @@ final class CommandSet {
         "0a 1f ff ff ff 00",
         BlockCommands::prepareWrite6,
         BlockCommands::write,
-        BlockCommands::nothing);
+        BlockCommands::finishWrite6);
     write(
         0x2a,
         "2a 18 ff ff ff ff 1f ff ff 00",
@@ -205,13 +205,13 @@ final class CommandSet {
         ReservationAccess.WRITE,
         "35 02 ff ff ff ff 1f ff ff 00",
         BlockCommands::prepareRange10,
-        BlockCommands::flush);
+        BlockCommands::synchronizeCache);
     range(
         0x91,
         ReservationAccess.WRITE,
         "91 02 ff ff ff ff ff ff ff ff ff ff ff ff 1f 00",
         BlockCommands::prepareRange16,
-        BlockCommands::flush);
+        BlockCommands::synchronizeCache);
   }
 
   private static void verifies() {

@@ -81,21 +81,31 @@ final class CommandSpec {
 
   static final int NO_SERVICE_ACTION = -1;
 
-  /** SYNCHRONIZE CACHE, UNMAP, WRITE SAME, COMPARE AND WRITE, WRITE ATOMIC, EXTENDED COPY. */
+  private static final int WRITE_ATOMIC_16 = 0x9c;
+
+  /** UNMAP, WRITE SAME, COMPARE AND WRITE, WRITE ATOMIC, EXTENDED COPY. */
   private static final Set<Integer> LONG_RUNNING =
-      Set.of(0x35, 0x91, 0x42, 0x41, 0x93, 0x89, 0x9c, 0x83);
+      Set.of(0x42, 0x41, 0x93, 0x89, WRITE_ATOMIC_16, 0x83);
 
   /** Whether its failures are failures to write. */
   boolean writesMedium() {
     return access == ReservationAccess.WRITE;
   }
 
-  /** Whether it takes long enough on a store across a network to run beside others. */
+  /** Whether it is a write that ends durable, with all of its data or none: WRITE ATOMIC(16). */
+  boolean atomic() {
+    return opcode == WRITE_ATOMIC_16;
+  }
+
+  /**
+   * Whether it takes long enough on a store across a network to run beside others. A flush does so
+   * on every store, see {@link Flusher}.
+   */
   boolean dispatchable() {
     return switch (phase) {
       case MEDIUM_READ, MEDIUM_WRITE -> true;
-      case PARAMETER_OUT, NO_DATA -> LONG_RUNNING.contains(opcode);
-      case PARAMETER_IN -> false;
+      case PARAMETER_OUT -> LONG_RUNNING.contains(opcode);
+      case PARAMETER_IN, NO_DATA -> false;
     };
   }
 

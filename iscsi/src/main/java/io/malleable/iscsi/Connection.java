@@ -109,6 +109,7 @@ final class Connection implements Runnable, SessionEvents {
   @Override
   public void run() {
     SessionEnd end = null;
+    outbound.receiver(Thread.currentThread());
     try {
       end = serve();
     } catch (EOFException e) {

@@ -40,9 +40,10 @@ final class DataOutTasks {
   /** When an open burst was asked for or went on, or 0; read by the timer. */
   private volatile long expectingSinceNanos;
 
-  DataOutTasks(NegotiatedParameters parameters, CommandWindow window, BufferPool pool) {
+  DataOutTasks(
+      NegotiatedParameters parameters, CommandWindow window, Workers workers, BufferPool pool) {
     this.parameters = parameters;
-    this.order = new TaskOrder(window, tasks);
+    this.order = new TaskOrder(window, workers, tasks);
     this.buffers = new DataBuffers(pool);
   }
 

@@ -1,13 +1,12 @@
 package io.malleable.iscsi;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.ReentrantLock;
-import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,23 +30,13 @@ final class DeviceServer {
   /** Bounds the commands that workers execute at once. */
   private final Semaphore permits;
 
+  private final FullStore fullStore;
+  private final Flusher flusher;
   private final PersistentReservations reservations;
   private final ModePages modePages;
   private final CopyOnWriteArrayList<NexusUnit> nexusUnits = new CopyOnWriteArrayList<>();
 
-  /**
-   * Shared by every access to the medium; exclusive for read-modify-write commands, for resets and
-   * for taking the unit away.
-   */
-  private final StampedLock access = new StampedLock();
-
-  /**
-   * Held by whoever waits to be alone. A {@link StampedLock} lets those that share it overtake, so
-   * that under load a reset or a COMPARE AND WRITE would never get its turn.
-   */
-  private final ReentrantLock turnstile = new ReentrantLock(true);
-
-  private volatile boolean exclusiveWanted;
+  private final MediumAccess access = new MediumAccess();
 
   private volatile long knownSizeBytes;
   private volatile boolean withdrawn;
@@ -55,13 +44,16 @@ final class DeviceServer {
   /** Holder of RESERVE(6) (SPC-2 7.21). */
   private volatile @Nullable NexusUnit reservedBy;
 
-  DeviceServer(LogicalUnit logicalUnit, ReservationStore store) throws IOException {
+  DeviceServer(LogicalUnit logicalUnit, ReservationStore store, Duration storeFullBusy)
+      throws IOException {
     this.logicalUnit = logicalUnit;
     this.blockShift = Integer.numberOfTrailingZeros(logicalUnit.blockSizeBytes());
     this.concurrency = logicalUnit.concurrency();
     this.permits = new Semaphore(Math.max(1, concurrency));
+    this.fullStore = new FullStore(storeFullBusy, System::nanoTime);
+    this.flusher = new Flusher(logicalUnit);
     this.reservations = new PersistentReservations(logicalUnit.identity().id(), store, this);
-    this.modePages = new ModePages(logicalUnit.readOnly());
+    this.modePages = new ModePages(logicalUnit);
     this.knownSizeBytes = logicalUnit.sizeBytes();
   }
 
@@ -75,6 +67,14 @@ final class DeviceServer {
 
   Semaphore permits() {
     return permits;
+  }
+
+  FullStore fullStore() {
+    return fullStore;
+  }
+
+  Flusher flusher() {
+    return flusher;
   }
 
   int blockShift() {
@@ -92,6 +92,11 @@ final class DeviceServer {
     return !logicalUnit.readOnly();
   }
 
+  /** Whether a write may be answered before it is durable. */
+  boolean writeCache() {
+    return modePages.writeCache();
+  }
+
   int blockSizeBytes() {
     return 1 << blockShift;
   }
@@ -104,7 +109,7 @@ final class DeviceServer {
     return modePages;
   }
 
-  StampedLock access() {
+  MediumAccess access() {
     return access;
   }
 
@@ -151,7 +156,7 @@ final class DeviceServer {
    * over, and what comes after it finds that it came too late.
    */
   long enterShared(Task task) throws ScsiException {
-    long stamp = exclusiveWanted ? readLockInTurn() : access.readLock();
+    long stamp = access.shared(task);
     if (task.isVoid() || withdrawn) {
       access.unlockRead(stamp);
       throw refusal(task);
@@ -159,31 +164,23 @@ final class DeviceServer {
     return stamp;
   }
 
-  private long readLockInTurn() {
-    turnstile.lock();
-    try {
-      return access.readLock();
-    } finally {
-      turnstile.unlock();
-    }
-  }
-
   /** Begins an access that must run alone; ends with {@code unlockWrite}. */
   long enterExclusive(Task task) throws ScsiException {
-    long stamp;
-    turnstile.lock();
-    try {
-      exclusiveWanted = true;
-      stamp = access.writeLock();
-    } finally {
-      exclusiveWanted = false;
-      turnstile.unlock();
-    }
+    long stamp = access.exclusive(task);
     if (task.isVoid() || withdrawn) {
       access.unlockWrite(stamp);
       throw refusal(task);
     }
     return stamp;
+  }
+
+  /** Begins an access that is alone on the blocks of its task; ends with {@link #exitAtomic}. */
+  void enterAtomic(Task task) throws ScsiException {
+    access.beginAtomicWrite(task, enterExclusive(task));
+  }
+
+  void exitAtomic() {
+    access.endAtomicWrite();
   }
 
   private static ScsiException refusal(Task task) {
@@ -196,22 +193,7 @@ final class DeviceServer {
    * @return 0 when an access did not end within the limit
    */
   long tryEnterExclusive(long waitLimitMillis) {
-    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitLimitMillis);
-    try {
-      if (!turnstile.tryLock(waitLimitMillis, TimeUnit.MILLISECONDS)) {
-        return 0;
-      }
-      try {
-        exclusiveWanted = true;
-        return access.tryWriteLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
-      } finally {
-        exclusiveWanted = false;
-        turnstile.unlock();
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return 0;
-    }
+    return access.tryExclusive(waitLimitMillis);
   }
 
   void attach(NexusUnit unit) {
@@ -340,14 +322,15 @@ final class DeviceServer {
     }
   }
 
-  /** No access begins any more; returns false when one did not end within the limit. */
+  /** No access or flush begins any more; returns false when one did not end within the limit. */
   boolean withdraw(long waitLimitMillis) {
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitLimitMillis);
     withdrawn = true;
     long stamp = tryEnterExclusive(waitLimitMillis);
     if (stamp == 0) {
       return false;
     }
     access.unlockWrite(stamp);
-    return true;
+    return flusher.close(TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
   }
 }

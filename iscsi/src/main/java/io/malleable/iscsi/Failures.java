@@ -12,6 +12,8 @@ final class Failures {
   private static final FailureLog READ_FAILED = log("a read failed: medium error");
   private static final FailureLog WRITE_FAILED = log("a write failed: medium error");
   private static final FailureLog SAVE_FAILED = log("persistent reservations could not be saved");
+  private static final FailureLog HELD_BACK =
+      log("a write waits for space in the store: answered BUSY");
   private static final FailureLog OUT_OF_SPACE = log("a write failed: out of space");
 
   /** By the class of the exception: one fault must not hide another. */
@@ -25,7 +27,18 @@ final class Failures {
 
   private Failures() {}
 
-  static SenseData of(CommandSpec spec, Exception e) {
+  /** How a command ends that failed in the store or by a fault. */
+  static ScsiException of(Task task, Exception e) {
+    CommandSpec spec = task.spec();
+    boolean full = e instanceof OutOfSpaceException && spec.writesMedium();
+    if (full && task.device().fullStore().holdsBack()) {
+      HELD_BACK.log(e);
+      return new BusyException();
+    }
+    return of(spec, e).asException();
+  }
+
+  private static SenseData of(CommandSpec spec, Exception e) {
     if (spec.opcode() == PERSISTENT_RESERVE_OUT && e instanceof IOException) {
       // Not the medium: where the reservations are kept.
       return logged(SAVE_FAILED, SenseData.INTERNAL_FAILURE, e);

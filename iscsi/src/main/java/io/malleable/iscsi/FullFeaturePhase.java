@@ -14,6 +14,9 @@ final class FullFeaturePhase {
   private static final int REJECT_PROTOCOL_ERROR = 0x04;
   private static final int REJECT_NOT_SUPPORTED = 0x05;
 
+  /** Between two looks at the socket while tasks wait for those that workers have. */
+  private static final long TURN_MILLIS = 1;
+
   private static final int CLOSE_CONNECTION = 1;
   private static final int LOGOUT_FOR_RECOVERY = 2;
   private static final int CID_NOT_FOUND = 1;
@@ -30,6 +33,9 @@ final class FullFeaturePhase {
   private final ScsiTasks tasks;
   private final TaskManagement taskManagement;
   private final TextExchange textExchange;
+
+  /** Of {@link Workers#endings}, when tasks that waited for them last went on. */
+  private int seenEndings;
 
   FullFeaturePhase(
       Connection connection,
@@ -48,7 +54,7 @@ final class FullFeaturePhase {
     this.reader = reader;
     this.out = out;
     this.workers = workers;
-    this.pending = new DataOutTasks(session.parameters(), window, pool);
+    this.pending = new DataOutTasks(session.parameters(), window, workers, pool);
     this.tasks = new ScsiTasks(session, window, reader, out, pending, workers, connection);
     this.taskManagement = new TaskManagement(session, window, reader, out, pending, workers);
     this.textExchange = new TextExchange(session, registry, window, reader, out);
@@ -75,11 +81,12 @@ final class FullFeaturePhase {
           continue;
         }
         out.flush();
+        receiver.owing(!workers.idle());
         if (!reader.poll(receiver)) {
           out.release();
           pending.excuse(System.nanoTime() - awakeSinceNanos);
           connection.waiting();
-          reader.fill();
+          awaitCommandsOrTurns();
           connection.working();
           awakeSinceNanos = System.nanoTime();
         }
@@ -89,9 +96,32 @@ final class FullFeaturePhase {
       out.flush();
       throw e;
     } finally {
-      workers.awaitIdle();
+      workers.close();
       pending.close();
     }
+  }
+
+  /**
+   * Waits for commands. An ordered task makes others wait for what workers do, or waits so itself;
+   * the end of that does not wake a thread that sleeps in the socket, and a thread that sleeps for
+   * it answers no ping, so then this one looks after both in turn.
+   */
+  private void awaitCommandsOrTurns() throws IOException {
+    // In this order: an end that the first question comes too late for is seen by the second.
+    boolean mayWaitForWorkers = pending.order().mayWaitForWorkers();
+    int endings = workers.endings();
+    if (endings == seenEndings || !pending.turnsMatter()) {
+      if (!mayWaitForWorkers) {
+        reader.fill();
+        return;
+      }
+      if (!reader.look(receiver)) {
+        workers.awaitChange(TURN_MILLIS);
+      }
+    }
+    seenEndings = endings;
+    connection.working();
+    tasks.resume();
   }
 
   private @Nullable SessionEnd dispatch() throws IOException {
@@ -167,14 +197,17 @@ final class FullFeaturePhase {
     int reason = header.flags() & 0x7f;
     int tag = header.initiatorTaskTag();
     boolean other = header.shortAt(Bhs.CID_OFFSET) != connection.connectionId();
-    workers.awaitIdle();
-    out.begin(Opcode.LOGOUT_RESPONSE, Bhs.FINAL_BIT, tag, Outbound.STAT_SN_USED, 0);
     int response =
         switch (reason) {
           case CLOSE_CONNECTION -> other ? CID_NOT_FOUND : 0;
           case LOGOUT_FOR_RECOVERY -> RECOVERY_NOT_SUPPORTED;
           default -> 0;
         };
+    if (response == 0) {
+      // It ends all tasks of the session (RFC 7143 11.14).
+      workers.close();
+    }
+    out.begin(Opcode.LOGOUT_RESPONSE, Bhs.FINAL_BIT, tag, Outbound.STAT_SN_USED, 0);
     out.putByte(Bhs.RESPONSE_OFFSET, response);
     out.end();
     return response == 0 ? new SessionEnd(SessionEnd.Cause.LOGOUT, "") : null;

@@ -42,6 +42,7 @@ public final class IscsiServer implements AutoCloseable {
   private final ReservationStore reservationStore;
   private final Events events;
   private final TargetRegistry registry = new TargetRegistry();
+  private final Refusals refusals = new Refusals();
   private final BufferPool pool;
   private final Semaphore pollPermits =
       BusyPoll.permits(Runtime.getRuntime().availableProcessors());
@@ -80,8 +81,7 @@ public final class IscsiServer implements AutoCloseable {
    * @throws IOException the saved reservations of a unit cannot be read
    */
   public void define(TargetDefinition definition) throws IOException {
-    Target target =
-        new Target(definition, portGroups, reservationStore, config.maxSessionsPerTarget());
+    Target target = new Target(definition, portGroups, reservationStore, config);
     if (!registry.add(target)) {
       throw new IllegalArgumentException(
           "target " + definition.name() + " exists already; withdraw it first");
@@ -114,6 +114,11 @@ public final class IscsiServer implements AutoCloseable {
                 + name
                 + " did not end within "
                 + limit);
+      }
+    }
+    for (DeviceServer device : target.devices()) {
+      if (!device.withdraw(TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()))) {
+        throw new TimeoutException("a flush of " + name + " did not end within " + limit);
       }
     }
     registry.remove(target);
@@ -171,12 +176,12 @@ public final class IscsiServer implements AutoCloseable {
 
   private void accept(SocketChannel channel, Portal portal) throws IOException {
     if (connections.size() >= config.maxConnections() && !HalfOpen.makeRoom(connections)) {
-      LOG.log(
-          Level.WARNING,
-          "connection from {0} refused: {1} are open, which is the limit",
-          channel.getRemoteAddress(),
-          config.maxConnections());
-      channel.close();
+      refusals.refuse(
+          channel,
+          new LoginException(
+              LoginException.OUT_OF_RESOURCES,
+              "no place for %s: all %d connections are logged in"
+                  .formatted(channel.getRemoteAddress(), config.maxConnections())));
       return;
     }
     channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
@@ -291,6 +296,9 @@ public final class IscsiServer implements AutoCloseable {
         } catch (IOException e) {
           failure = failure == null ? e : failure;
           LOG.log(Level.ERROR, "a unit of " + target.name() + " could not be flushed", e);
+        }
+        if (!device.flusher().close(REINSTATEMENT_WAIT_MILLIS)) {
+          LOG.log(Level.WARNING, "a flush of a unit of {0} did not end", target.name());
         }
       }
     }

@@ -17,6 +17,8 @@ import java.util.List;
  * @param stallTimeout longest wait for an answer to that, for the rest of a PDU, for data that was
  *     asked for, and for the peer to take data
  * @param authenticationFailureDelay how long the answer to a wrong secret is held back
+ * @param storeFullBusy how long writes for which the store has no space are answered BUSY, counted
+ *     from the first, before they fail; at most {@link #MAX_STORE_FULL_BUSY}
  */
 public record IscsiServerConfig(
     List<Portal> portals,
@@ -27,7 +29,14 @@ public record IscsiServerConfig(
     Duration loginTimeout,
     Duration pingInterval,
     Duration stallTimeout,
-    Duration authenticationFailureDelay) {
+    Duration authenticationFailureDelay,
+    Duration storeFullBusy) {
+  /**
+   * Linux gives a command that is answered BUSY up after 180 s (six times 30 s), with an error that
+   * does not say why; what a process waits for in the kernel longer than 120 s is reported as hung.
+   */
+  public static final Duration MAX_STORE_FULL_BUSY = Duration.ofSeconds(150);
+
   public IscsiServerConfig {
     portals = List.copyOf(portals);
     requireRange("maxConnections", maxConnections, 1, 100_000);
@@ -43,6 +52,10 @@ public record IscsiServerConfig(
     if (authenticationFailureDelay.isNegative()) {
       throw new IllegalArgumentException("authenticationFailureDelay is negative");
     }
+    if (storeFullBusy.isNegative() || storeFullBusy.compareTo(MAX_STORE_FULL_BUSY) > 0) {
+      throw new IllegalArgumentException(
+          "storeFullBusy " + storeFullBusy + "; give 0 to " + MAX_STORE_FULL_BUSY);
+    }
   }
 
   /** Bounds for a server with some thousand boot drives. */
@@ -56,7 +69,8 @@ public record IscsiServerConfig(
         Duration.ofSeconds(15),
         Duration.ofSeconds(20),
         Duration.ofSeconds(30),
-        Duration.ofSeconds(1));
+        Duration.ofSeconds(1),
+        Duration.ZERO);
   }
 
   public IscsiServerConfig withMaxConnections(int connections) {
@@ -69,7 +83,8 @@ public record IscsiServerConfig(
         loginTimeout,
         pingInterval,
         stallTimeout,
-        authenticationFailureDelay);
+        authenticationFailureDelay,
+        storeFullBusy);
   }
 
   public IscsiServerConfig withMaxSessionsPerTarget(int sessions) {
@@ -82,7 +97,8 @@ public record IscsiServerConfig(
         loginTimeout,
         pingInterval,
         stallTimeout,
-        authenticationFailureDelay);
+        authenticationFailureDelay,
+        storeFullBusy);
   }
 
   public IscsiServerConfig withTimeouts(Duration login, Duration ping, Duration stall) {
@@ -95,7 +111,8 @@ public record IscsiServerConfig(
         login,
         ping,
         stall,
-        authenticationFailureDelay);
+        authenticationFailureDelay,
+        storeFullBusy);
   }
 
   public IscsiServerConfig withMaxBufferBytes(long bytes) {
@@ -108,7 +125,22 @@ public record IscsiServerConfig(
         loginTimeout,
         pingInterval,
         stallTimeout,
-        authenticationFailureDelay);
+        authenticationFailureDelay,
+        storeFullBusy);
+  }
+
+  public IscsiServerConfig withStoreFullBusy(Duration busy) {
+    return new IscsiServerConfig(
+        portals,
+        maxConnections,
+        maxSessionsPerTarget,
+        commandWindow,
+        maxBufferBytes,
+        loginTimeout,
+        pingInterval,
+        stallTimeout,
+        authenticationFailureDelay,
+        busy);
   }
 
   private static void requireRange(String field, int value, int min, int max) {

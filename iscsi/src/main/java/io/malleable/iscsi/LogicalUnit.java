@@ -33,8 +33,21 @@ public interface LogicalUnit {
 
   void write(long offsetBytes, ByteBuffer source) throws IOException;
 
-  /** Returns when every write answered before the call is durable. */
+  /**
+   * Returns when every write answered before the call is durable. Called by a thread that does
+   * nothing else for the unit, while reads and writes go on; one call at a time, except for {@link
+   * IscsiServer#close}.
+   */
   void flush() throws IOException;
+
+  /**
+   * Whether a write may be answered before it is durable (WCE, SBC-3 6.4.5). If not, whatever
+   * changes the medium is answered after a {@link #flush} that covers it. Asked once, when the unit
+   * joins a target, as initiators ask once when they find it.
+   */
+  default boolean writeCache() {
+    return true;
+  }
 
   /**
    * The range reads as zeroes afterwards and keeps no space of its own where the store can avoid

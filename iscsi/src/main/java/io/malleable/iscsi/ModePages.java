@@ -25,12 +25,20 @@ final class ModePages {
 
   private static final int SAVED = 3;
 
+  private static final int WCE = 0x04;
+
   private final boolean readOnly;
+  private final boolean writeCache;
   private volatile boolean descriptorSense;
   private volatile boolean softwareWriteProtect;
 
-  ModePages(boolean readOnly) {
-    this.readOnly = readOnly;
+  ModePages(LogicalUnit logicalUnit) {
+    this.readOnly = logicalUnit.readOnly();
+    this.writeCache = logicalUnit.writeCache();
+  }
+
+  boolean writeCache() {
+    return writeCache;
   }
 
   boolean descriptorSense() {
@@ -125,8 +133,8 @@ final class ModePages {
       return page;
     }
     switch (code) {
-      // WCE: a write is durable when SYNCHRONIZE CACHE or FUA is answered, not before.
-      case CACHING -> page[2] = 0x04;
+      // With a cache a write is durable when SYNCHRONIZE CACHE or FUA is answered, not before.
+      case CACHING -> page[2] = (byte) (writeCache ? WCE : 0);
       case CONTROL -> {
         if (control == 0) {
           page[2] = (byte) (descriptorSense ? D_SENSE : 0);

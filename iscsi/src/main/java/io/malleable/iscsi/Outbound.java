@@ -4,8 +4,11 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectableChannel;
 import java.nio.channels.WritableByteChannel;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The sending half of a connection. Numbers are stamped on PDUs when they leave, under the lock, so
@@ -20,6 +23,8 @@ final class Outbound {
 
   static final int STAT_SN_USED = 2;
 
+  private static final long PEER_BEHIND_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
+
   private final WritableByteChannel channel;
   private final ReentrantLock lock = new ReentrantLock();
   private final CRC32C crc = new CRC32C();
@@ -27,11 +32,23 @@ final class Outbound {
   private int statSn;
   private volatile CommandWindow window = new CommandWindow(0, 1);
 
+  /** Who reads from the channel, and alone may change how it blocks. */
+  private volatile @Nullable Thread receiver;
+
   /** When the send that is under way began, or 0; read by the timer to find a stalled peer. */
   private volatile long sendingSinceNanos;
 
   Outbound(WritableByteChannel channel) {
     this.channel = channel;
+  }
+
+  void receiver(Thread thread) {
+    receiver = thread;
+  }
+
+  /** Whether somebody sends just now. */
+  boolean sending() {
+    return lock.isLocked();
   }
 
   void fullFeaturePhase(NegotiatedParameters parameters) {
@@ -68,13 +85,22 @@ final class Outbound {
       sendingSinceNanos = System.nanoTime() | 1;
       while (buffer.hasRemaining()) {
         if (channel.write(buffer) == 0 && channel instanceof SelectableChannel socket) {
-          // The connection polls, and the peer is behind: from here on wait for it.
-          socket.configureBlocking(true);
+          awaitPeer(socket);
         }
       }
     } finally {
       sendingSinceNanos = 0;
       lock.unlock();
+    }
+  }
+
+  /** The connection polls, and the peer is behind: from here on wait for it. */
+  private void awaitPeer(SelectableChannel socket) throws IOException {
+    if (Thread.currentThread() == receiver) {
+      socket.configureBlocking(true);
+    } else {
+      // To change how it blocks now could put the receiver to sleep in the middle of a poll.
+      LockSupport.parkNanos(PEER_BEHIND_NANOS);
     }
   }
 

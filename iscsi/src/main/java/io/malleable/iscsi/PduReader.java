@@ -159,6 +159,23 @@ final class PduReader implements AutoCloseable {
   }
 
   /**
+   * Takes what is here already.
+   *
+   * @return whether anything was
+   * @throws EOFException the peer closed the connection
+   */
+  boolean look(BusyPoll poll) throws IOException {
+    boolean wantLarge = needed > SMALL_BUFFER_BYTES;
+    makeRoom(wantLarge && !borrowed ? pool.acquire(BufferPool.Use.RECEIVE) : null, wantLarge);
+    begin();
+    int count = poll.look(buffer);
+    if (count != 0) {
+      received(count);
+    }
+    return count != 0;
+  }
+
+  /**
    * Takes what is here already or comes at once, while answers wait to be sent.
    *
    * @return whether anything came

@@ -36,6 +36,15 @@ final class PduWriter implements AutoCloseable {
     this.pool = pool;
   }
 
+  /**
+   * With a buffer of its own, for PDUs that all fit it; such a writer is not to be {@linkplain
+   * #release released}.
+   */
+  PduWriter(Outbound outbound, BufferPool pool, ByteBuffer own) {
+    this(outbound, pool);
+    this.buffer = own;
+  }
+
   void fullFeaturePhase(NegotiatedParameters parameters) {
     headerDigestBytes = parameters.headerDigest() ? 4 : 0;
     dataDigest = parameters.dataDigest();

@@ -1,6 +1,5 @@
 package io.malleable.iscsi;
 
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -79,7 +78,7 @@ final class PrimaryCommands {
    * START STOP UNIT (SBC-3 5.25). Stopping makes data durable and no more: a machine that powered
    * off its boot drive must find it again at its next power-on.
    */
-  static void startStop(Task task) throws ScsiException, IOException {
+  static void startStop(Task task) throws ScsiException {
     int powerCondition = Cdb.u8(task.cdb, 4) >> 4;
     boolean loadEject = Cdb.bit(task.cdb, 4, 0x02);
     boolean start = Cdb.bit(task.cdb, 4, 0x01);
@@ -91,7 +90,7 @@ final class PrimaryCommands {
           .asException();
     }
     if (powerCondition != 0 || !start) {
-      BlockCommands.flush(task);
+      task.flushBeforeAnswer(task.device());
     }
   }
 

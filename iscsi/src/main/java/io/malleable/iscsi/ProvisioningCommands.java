@@ -91,6 +91,7 @@ final class ProvisioningCommands {
     } finally {
       device.access().unlockRead(stamp);
     }
+    task.changed(device);
   }
 
   static void prepareWriteSame10(Task task) throws ScsiException {
@@ -139,6 +140,7 @@ final class ProvisioningCommands {
     } finally {
       device.access().unlockRead(stamp);
     }
+    task.changed(device);
   }
 
   private static boolean allZero(byte[] block) {

@@ -4,7 +4,7 @@ package io.malleable.iscsi;
  * Ends a command with a status other than GOOD. Has no stack trace: a peer can cause it at will.
  */
 sealed class ScsiException extends Exception
-    permits ReservationConflictException, TaskAbortedException {
+    permits BusyException, ReservationConflictException, TaskAbortedException {
   private final transient SenseData sense;
 
   ScsiException(SenseData sense) {

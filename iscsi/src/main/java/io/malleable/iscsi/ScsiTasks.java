@@ -189,10 +189,6 @@ final class ScsiTasks {
       throw SenseData.INSUFFICIENT_RESOURCES.asException();
     }
     int immediateBytes = (int) Math.min(reader.dataLength(), task.wantedBytes);
-    if (task.attribute == Task.ORDERED) {
-      // Its first data may be written before the rest is here.
-      awaitWorkers();
-    }
     if (immediateBytes < task.wantedBytes) {
       return pending.retain(task, reader, immediateBytes, finalBit, out);
     }
@@ -205,10 +201,10 @@ final class ScsiTasks {
     task.receivedBytes = immediateBytes;
     task.data = reader.buffer();
     task.dataStart = reader.dataOffset();
-    execute(task, out);
+    boolean retained = executeHere(task);
     task.data = null;
     reader.buffer().clear();
-    return false;
+    return retained;
   }
 
   /** SAM-5 8.6: the task could begin but for others that came before it. */
@@ -252,10 +248,6 @@ final class ScsiTasks {
   void resume() throws IOException {
     boolean progress = pending.turnsMatter();
     while (progress) {
-      if (pending.order().anyOrdered()) {
-        // The first burst of an ordered task may be written as soon as the second is asked for.
-        awaitWorkers();
-      }
       pending.startBursts(out);
       Task next = pending.order().nextInTurn();
       progress = next != null;
@@ -265,65 +257,71 @@ final class ScsiTasks {
     }
   }
 
-  /** How long that takes is the store's to bound. */
-  private void awaitWorkers() throws IOException {
-    if (!workers.idle()) {
-      out.flush();
-      workers.awaitIdle();
-    }
-  }
-
   private boolean executeOrDispatch(Task task) throws IOException {
-    boolean ordered = task.attribute == Task.ORDERED;
-    if (ordered) {
-      // SAM-5 8.6.3: it starts when all before it have ended.
-      awaitWorkers();
-    }
-    if (workers.wanted(task) && !ordered && pending.mayLeave(task)) {
+    if (workers.wanted(task) && pending.mayLeave(task)) {
+      if (task.attribute == Task.ORDERED) {
+        out.flush();
+      }
       workers.dispatch(task, this);
       return true;
     }
-    execute(task, out);
-    if (ordered) {
-      // It ends with its status; a worker may send that of a later one at any moment.
-      out.flush();
-    }
-    return false;
+    return executeHere(task);
   }
 
-  /** Does the command and answers it; called by the connection thread or by a worker. */
-  void execute(Task task, PduWriter writer) throws IOException {
+  /** Returns whether the task lives on; the data it had is used up then. */
+  private boolean executeHere(Task task) throws IOException {
+    boolean flushes = execute(task, out);
+    if (flushes) {
+      pending.releaseBuffer(task);
+    }
+    if (task.attribute == Task.ORDERED) {
+      // It begins after the status of those before it and ends with its own; others send as well.
+      out.flush();
+    }
+    if (flushes) {
+      workers.flush(task);
+    }
+    return flushes;
+  }
+
+  /**
+   * Does the command and answers it; called by the connection thread or by a worker.
+   *
+   * @return true when it is not answered yet: it has to be made durable first
+   */
+  boolean execute(Task task, PduWriter writer) throws IOException {
     CommandSpec spec = task.spec();
     NexusUnit unit = task.unit();
     if (task.isVoid()) {
       unit.noticeAbort(task);
-      return;
+      return false;
     }
     if (spec.phase() == CommandSpec.Phase.MEDIUM_READ) {
       long sent = MediumReads.execute(task, writer, parameters);
       if (session.countRead(sent)) {
         events.firstRead();
       }
-      return;
+      return false;
     }
     ScsiException failure = perform(task, spec);
     if (failure != null) {
       fail(task, failure, writer);
-      return;
+      return false;
     }
-    switch (spec.phase()) {
-      case PARAMETER_IN -> {
-        byte[] reply = task.reply;
-        Replies.parameterData(writer, task, reply == null ? new byte[0] : reply, parameters);
-      }
-      case MEDIUM_WRITE -> {
-        if (spec.writesMedium() && session.countWrite(task.consumedBytes)) {
-          events.firstWrite();
-        }
-        Replies.good(writer, task, task.transferBytes, 0);
-      }
-      default -> Replies.good(writer, task, task.transferBytes, 0);
+    boolean writes = spec.phase() == CommandSpec.Phase.MEDIUM_WRITE && spec.writesMedium();
+    if (writes && session.countWrite(task.consumedBytes)) {
+      events.firstWrite();
     }
+    if (task.flushesMore()) {
+      return true;
+    }
+    if (spec.phase() == CommandSpec.Phase.PARAMETER_IN) {
+      byte[] reply = task.reply;
+      Replies.parameterData(writer, task, reply == null ? new byte[0] : reply, parameters);
+    } else {
+      Replies.good(writer, task, task.transferBytes, 0);
+    }
+    return false;
   }
 
   /** Gives what has come so far to the device; null when that went well. */
@@ -334,7 +332,7 @@ final class ScsiTasks {
     } catch (ScsiException e) {
       return e;
     } catch (IOException | RuntimeException e) {
-      return Failures.of(task.spec(), e).asException();
+      return Failures.of(task, e);
     }
   }
 
@@ -349,7 +347,7 @@ final class ScsiTasks {
     } catch (ScsiException e) {
       return e;
     } catch (IOException | RuntimeException e) {
-      return Failures.of(spec, e).asException();
+      return Failures.of(task, e);
     }
   }
 

@@ -16,7 +16,7 @@ final class Target {
   private final Access access;
   private final SortedSet<Integer> portGroups;
   private final ReservationStore reservationStore;
-  private final int maxSessions;
+  private final IscsiServerConfig config;
 
   /** Replaced as a whole when a LUN comes or goes. */
   private volatile Map<Integer, DeviceServer> devices;
@@ -28,18 +28,22 @@ final class Target {
       TargetDefinition definition,
       SortedSet<Integer> portGroups,
       ReservationStore reservationStore,
-      int maxSessions)
+      IscsiServerConfig config)
       throws IOException {
     this.name = definition.name();
     this.access = definition.access();
     this.portGroups = portGroups;
     this.reservationStore = reservationStore;
-    this.maxSessions = maxSessions;
+    this.config = config;
     Map<Integer, DeviceServer> initial = new TreeMap<>();
     for (Map.Entry<Integer, LogicalUnit> entry : definition.luns().entrySet()) {
-      initial.put(entry.getKey(), new DeviceServer(entry.getValue(), reservationStore));
+      initial.put(entry.getKey(), device(entry.getValue()));
     }
     this.devices = initial;
+  }
+
+  private DeviceServer device(LogicalUnit unit) throws IOException {
+    return new DeviceServer(unit, reservationStore, config.storeFullBusy());
   }
 
   String name() {
@@ -71,7 +75,7 @@ final class Target {
       throw new IllegalArgumentException("LUN " + lun + " of " + name + " exists already");
     }
     Map<Integer, DeviceServer> changed = new TreeMap<>(devices);
-    changed.put(lun, new DeviceServer(unit, reservationStore));
+    changed.put(lun, device(unit));
     devices = changed;
     reportedLunsChanged();
   }
@@ -109,7 +113,7 @@ final class Target {
     if (sameNexus(session.nexus()) != null) {
       return Admission.OCCUPIED;
     }
-    if (sessions.size() >= maxSessions) {
+    if (sessions.size() >= config.maxSessionsPerTarget()) {
       return Admission.FULL;
     }
     sessions.add(session);

@@ -1,6 +1,8 @@
 package io.malleable.iscsi;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -69,8 +71,14 @@ final class Task {
   /** Bytes already handed to the logical unit. */
   long consumedBytes;
 
+  /** Units that must be flushed before the command is answered GOOD. */
+  private final List<DeviceServer> toFlush = new ArrayList<>(1);
+
   // Parameter data to return.
   byte @Nullable [] reply;
+
+  /** Who makes durable what the task has done, from then on; guarded by its {@link Workers}. */
+  @Nullable Flusher flusher;
 
   /** Set when task management ended the task while a worker had it. */
   volatile boolean aborted;
@@ -98,7 +106,9 @@ final class Task {
     ownsBuffer = false;
     rest = null;
     consumedBytes = 0;
+    toFlush.clear();
     reply = null;
+    flusher = null;
     aborted = false;
     answered = false;
   }
@@ -142,6 +152,28 @@ final class Task {
       throw new IllegalStateException("task without a data buffer");
     }
     return present;
+  }
+
+  /** What the command did to the unit must be durable before it is answered. */
+  void flushBeforeAnswer(DeviceServer device) {
+    if (!toFlush.contains(device)) {
+      toFlush.add(device);
+    }
+  }
+
+  /** The command changed the unit's medium, which may forget it unless it has no write cache. */
+  void changed(DeviceServer device) {
+    if (!device.writeCache()) {
+      flushBeforeAnswer(device);
+    }
+  }
+
+  boolean flushesMore() {
+    return !toFlush.isEmpty();
+  }
+
+  DeviceServer nextToFlush() {
+    return toFlush.removeFirst();
   }
 
   long offsetBytes() {

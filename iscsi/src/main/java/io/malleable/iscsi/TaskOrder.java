@@ -7,11 +7,11 @@ import org.jspecify.annotations.Nullable;
  * Which tasks of a session must wait for others of the same unit to end (SAM-5 8.6): an ordered one
  * for all before it, and all after it for the ordered one. Owned by the connection thread.
  *
- * <p>Tasks that a worker has are not known here; they end without anything else being done, so
- * whoever begins an ordered task waits for them.
+ * <p>Tasks that {@link Workers} have may be among those others; they end without this thread.
  */
 final class TaskOrder {
   private final CommandWindow window;
+  private final Workers workers;
 
   /** Tasks whose data is not all here; kept by {@link DataOutTasks}. */
   private final ArrayDeque<Task> withoutData;
@@ -22,8 +22,9 @@ final class TaskOrder {
   /** Ordered tasks among both; while there is none, nobody waits for others. */
   private int orderedTasks;
 
-  TaskOrder(CommandWindow window, ArrayDeque<Task> withoutData) {
+  TaskOrder(CommandWindow window, Workers workers, ArrayDeque<Task> withoutData) {
     this.window = window;
+    this.workers = workers;
     this.withoutData = withoutData;
   }
 
@@ -32,17 +33,22 @@ final class TaskOrder {
   }
 
   boolean anyOrdered() {
-    return orderedTasks > 0;
+    return orderedTasks > 0 || workers.anyOrdered();
+  }
+
+  /** Whether tasks that are kept may wait for some that workers have. */
+  boolean mayWaitForWorkers() {
+    return anyOrdered() && !workers.idle();
   }
 
   /** Whether a task must not reach its unit before others have ended. */
   boolean mustWait(Task task) {
-    return (orderedTasks > 0 || task.attribute == Task.ORDERED) && !mayStart(task);
+    return (anyOrdered() || task.attribute == Task.ORDERED) && !mayStart(task);
   }
 
   private boolean mayStart(Task task) {
     return task.attribute == Task.HEAD_OF_QUEUE
-        || (!isBehind(withoutData, task) && !isBehind(held, task));
+        || (!isBehind(withoutData, task) && !isBehind(held, task) && !workers.anyBefore(task));
   }
 
   private static boolean isBehind(ArrayDeque<Task> others, Task task) {
@@ -56,7 +62,7 @@ final class TaskOrder {
 
   /** The first that is void or need not wait; null when there is none. */
   @Nullable Task firstThatMayStart(ArrayDeque<Task> among) {
-    if (orderedTasks == 0) {
+    if (!anyOrdered()) {
       return among.peekFirst();
     }
     for (Task task : among) {

@@ -84,6 +84,7 @@ final class ThirdPartyCopy {
     long copied = 0;
     for (Segment segment : segments) {
       move(task, segment);
+      task.changed(segment.to());
       copied += segment.lengthBytes();
     }
     boolean keepsResult = (Cdb.u8(list, 1) & 0x18) == 0;

@@ -185,6 +185,7 @@ class BusyPollTest {
     Outbound outbound = new Outbound(ours);
     Future<?> sending =
         threads.submit(() -> {
+          outbound.receiver(Thread.currentThread());
           outbound.send(ByteBuffer.wrap(answer), new int[0], 0);
           return null;
         });
@@ -198,5 +199,44 @@ class BusyPollTest {
     }
     sending.get(30, TimeUnit.SECONDS);
     assertEquals(42, received.get(answer.length - 1));
+  }
+
+  @Test
+  void anInitiatorThatWaitsForUsItselfIsPolledForAfterwardsAsBefore() throws Exception {
+    BusyPoll poll = polling(new Semaphore(1));
+    exchange(poll, 2 * SHORT_WAITS_BEFORE_POLLING);
+    stepNanos.set(TimeUnit.MICROSECONDS.toNanos(60));
+    for (int i = 0; i < 10; i++) {
+      poll.owing(true);
+      Future<Integer> received = threads.submit(() -> receive(poll));
+      while (!ours.isBlocking()) {
+        Thread.onSpinWait();
+      }
+      peer.write(ByteBuffer.wrap(new byte[] {1}));
+      assertEquals(1, received.get(30, TimeUnit.SECONDS));
+      poll.owing(false);
+      peer.write(ByteBuffer.wrap(new byte[] {1}));
+      assertEquals(1, receive(poll));
+      assertFalse(ours.isBlocking());
+    }
+  }
+
+  @Test
+  void whoOnlySendsLeavesThePollingToTheReceiver() throws Exception {
+    byte[] answer = new byte[32 << 20];
+    ours.configureBlocking(false);
+    Outbound outbound = new Outbound(ours);
+    outbound.receiver(Thread.currentThread());
+    Future<?> sending =
+        threads.submit(() -> {
+          outbound.send(ByteBuffer.wrap(answer), new int[0], 0);
+          return null;
+        });
+    ByteBuffer received = ByteBuffer.allocate(answer.length);
+    while (received.hasRemaining()) {
+      assertTrue(peer.read(received) > 0);
+      assertFalse(ours.isBlocking());
+    }
+    sending.get(30, TimeUnit.SECONDS);
   }
 }

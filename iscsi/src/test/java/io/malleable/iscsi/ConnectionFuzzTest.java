@@ -88,6 +88,7 @@ class ConnectionFuzzTest {
                 LIMIT,
                 LIMIT,
                 LIMIT,
+                Duration.ZERO,
                 Duration.ZERO),
             ReservationStore.none(),
             new TargetListener() {});

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import java.util.concurrent.BlockingQueue;
@@ -19,9 +21,9 @@ class DeviceServerTest {
 
   DeviceServerTest() throws IOException {
     ReservationStore store = ReservationStore.none();
-    device = new DeviceServer(new MemoryUnit(1 << 20), store);
+    device = new DeviceServer(new MemoryUnit(1 << 20), store, Duration.ZERO);
     TargetDefinition definition = new TargetDefinition(TestServer.TARGET, Map.of(), Access.open());
-    Target target = new Target(definition, new TreeSet<>(), store, 1);
+    Target target = new Target(definition, new TreeSet<>(), store, IscsiServerConfig.of(List.of()));
     nexusUnit = new NexusUnit(new Nexus(TestServer.INITIATOR, 1, 1), device, target, 0);
     device.attach(nexusUnit);
   }
@@ -41,7 +43,7 @@ class DeviceServerTest {
     assertThrows(TaskAbortedException.class, () -> device.enterShared(before));
     assertThrows(TaskAbortedException.class, () -> device.enterExclusive(before));
     device.access().unlockRead(device.enterShared(begunTask()));
-    assertFalse(device.access().isReadLocked() || device.access().isWriteLocked());
+    assertTrue(device.access().idle());
   }
 
   @Test

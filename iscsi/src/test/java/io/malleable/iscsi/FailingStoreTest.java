@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What a store fails to do becomes sense data, never GOOD and never silence. */
 class FailingStoreTest {
   private static final int CHECK_CONDITION = 2;
+  private static final int BUSY = 8;
   private static final int SYNCHRONIZE_CACHE = 0x35;
 
   @ParameterizedTest
@@ -134,6 +135,33 @@ class FailingStoreTest {
         assertEquals(0x72707, change.execute(initiator, id).sense());
         unit.fail(Fault.BUG);
         assertEquals(0x44400, change.execute(initiator, id).sense());
+        unit.fail(Fault.NONE);
+        assertEquals(0, change.execute(initiator, id).scsiStatus());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void whatAFullStoreRefusesIsToBeSentAgainForATime(Change change) throws Exception {
+    for (int concurrency : new int[] {1, 8}) {
+      FaultyUnit unit = new FaultyUnit(new MemoryUnit(1 << 20).concurrency(concurrency));
+      UUID id = unit.identity().id();
+      try (TestServer server =
+              TestServer.serving(
+                  List.of(new TargetDefinition(TestServer.TARGET, Map.of(0, unit), Access.open())),
+                  ReservationStore.none(),
+                  new TargetListener() {},
+                  config -> config.withStoreFullBusy(IscsiServerConfig.MAX_STORE_FULL_BUSY));
+          RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+        unit.fail(Fault.OUT_OF_SPACE);
+        for (int i = 0; i < 3; i++) {
+          Pdu answer = change.execute(initiator, id);
+          assertEquals(BUSY, answer.scsiStatus());
+          assertEquals(0, answer.data().length);
+        }
+        unit.fail(Fault.WRITE_ERROR);
+        assertEquals(0x30c00, change.execute(initiator, id).sense(), "anything else fails at once");
         unit.fail(Fault.NONE);
         assertEquals(0, change.execute(initiator, id).scsiStatus());
       }

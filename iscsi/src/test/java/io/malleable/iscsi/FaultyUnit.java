@@ -3,6 +3,7 @@ package io.malleable.iscsi;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** Passes everything on to a unit in memory, unless it is told to fail. */
 final class FaultyUnit implements LogicalUnit {
@@ -25,6 +26,8 @@ final class FaultyUnit implements LogicalUnit {
     NONE,
     WRITE,
     FLUSH,
+    /** After it has written. */
+    ATOMIC_WRITE,
     EXTENT
   }
 
@@ -33,9 +36,27 @@ final class FaultyUnit implements LogicalUnit {
   private final CountDownLatch released = new CountDownLatch(1);
   private final CountDownLatch arrived = new CountDownLatch(1);
   private volatile Call held = Call.NONE;
+  private volatile boolean writeCache = true;
+  private volatile boolean dirty;
+  private final AtomicInteger flushes = new AtomicInteger();
 
   FaultyUnit(MemoryUnit unit) {
     this.unit = unit;
+  }
+
+  FaultyUnit withoutWriteCache() {
+    writeCache = false;
+    return this;
+  }
+
+  /** Whether something was changed and not flushed since. */
+  boolean dirty() {
+    return dirty;
+  }
+
+  /** How many flushes have begun. */
+  int flushes() {
+    return flushes.get();
   }
 
   void fail(Fault next) {
@@ -50,6 +71,10 @@ final class FaultyUnit implements LogicalUnit {
   /** The same for another call. */
   void hold(Call call) {
     held = call;
+  }
+
+  void awaitHeldFlush() throws InterruptedException {
+    arrived.await();
   }
 
   void awaitHeldWrite() throws InterruptedException {
@@ -81,6 +106,11 @@ final class FaultyUnit implements LogicalUnit {
   }
 
   @Override
+  public boolean writeCache() {
+    return writeCache;
+  }
+
+  @Override
   public int concurrency() {
     return unit.concurrency();
   }
@@ -107,6 +137,7 @@ final class FaultyUnit implements LogicalUnit {
       return;
     }
     holdIf(Call.WRITE);
+    dirty = true;
     unit.write(offsetBytes, source);
   }
 
@@ -137,22 +168,32 @@ final class FaultyUnit implements LogicalUnit {
   }
 
   @Override
+  public void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
+    write(offsetBytes, source);
+    holdIf(Call.ATOMIC_WRITE);
+  }
+
+  @Override
   public void flush() throws IOException {
+    flushes.incrementAndGet();
     holdIf(Call.FLUSH);
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");
     }
+    dirty = false;
   }
 
   @Override
   public void unmap(long offsetBytes, long lengthBytes) throws IOException {
     failToChange();
+    dirty = true;
     unit.unmap(offsetBytes, lengthBytes);
   }
 
   @Override
   public void writeZeroes(long offsetBytes, long lengthBytes) throws IOException {
     failToChange();
+    dirty = true;
     unit.writeZeroes(offsetBytes, lengthBytes);
   }
 

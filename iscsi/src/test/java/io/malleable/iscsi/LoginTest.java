@@ -277,6 +277,7 @@ class LoginTest {
                 Duration.ofMinutes(2),
                 Duration.ofMinutes(2),
                 Duration.ofMinutes(2),
+                Duration.ZERO,
                 Duration.ZERO));
   }
 

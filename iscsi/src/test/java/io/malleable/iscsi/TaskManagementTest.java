@@ -333,4 +333,19 @@ class TaskManagementTest {
       assertArrayEquals(ones(4096), requester.read(16, 8, 512));
     }
   }
+
+  @Test
+  void aResetIsRejectedWhileAnAtomicWriteIsUnderWay() throws Exception {
+    try (RawInitiator busy = session(0);
+        RawInitiator requester = session(1)) {
+      unit.hold(FaultyUnit.Call.ATOMIC_WRITE);
+      byte[] atomic = {(byte) 0x9c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0};
+      busy.send(busy.command(0xa0, 512, atomic), ones(512));
+      unit.awaitHeldWrite();
+      assertEquals(REJECTED, manage(requester, LOGICAL_UNIT_RESET));
+      unit.letGo();
+      assertEquals(0, busy.receive().scsiStatus());
+      assertEquals(COMPLETE, manage(requester, LOGICAL_UNIT_RESET));
+    }
+  }
 }

@@ -158,7 +158,7 @@ class TaskOrderTest {
       unit.awaitHeldWrite();
       ByteBuffer ordered = initiator.command(0xa2, 1024, RawInitiator.write10(0, 2));
       initiator.send(ordered, filled(2, 512));
-      TaskManagementTest.awaitCall(initiator, "awaitIdle");
+      TaskManagementTest.awaitCall(initiator, "awaitChange");
       unit.letGo();
       ended(initiator, before);
       answer(initiator, initiator.receive(), 2);

@@ -298,7 +298,7 @@ final class ActiveVolume {
         open.record.publish(files);
         unsettled = null;
         if (open.frozen != null) {
-          open.frozen.retire();
+          open.frozen.flusher().retire();
         }
       }
     } finally {
@@ -308,53 +308,74 @@ final class ActiveVolume {
 
   /** For a disk that nobody has written to for a while: makes all durable, and says so on disk. */
   void settleIfQuiet() throws IOException {
-    LayerWriter writer = state.writer;
-    if (writer == null || writer.takeTouched() || failedLayer() != null) {
+    LayerWriter writer = healthyWriter();
+    if (writer == null || writer.takeTouched()) {
       return;
     }
     flush();
+    writer.flusher().seal();
+    whileIdle(writer, writer.flusher()::unmarkIfDurable);
+  }
+
+  /** The writer of a disk of which everything can be made durable. */
+  @Nullable LayerWriter healthyWriter() {
+    return failure() == null ? state.writer : null;
+  }
+
+  /**
+   * Lets reads and writes under way end, and does something before others begin.
+   *
+   * @return false, and nothing done, when the writer is not the disk's any more
+   */
+  boolean whileIdle(LayerWriter writer, LayerWriter.Step action) throws IOException {
     long stamp = gate.writeLock();
     try {
-      if (state.writer == writer) {
-        writer.unmarkIfDurable();
+      if (state.writer != writer) {
+        return false;
       }
+      action.run();
+      return true;
     } finally {
       gate.unlockWrite(stamp);
     }
   }
 
-  /** Why the disk takes no writes, or makes none durable, if that is so. */
+  /** Why nothing of the disk can be made durable, in its top layer or below, if that is so. */
   Layer.@Nullable Failure failure() {
-    Layer failed = failedLayer();
-    return failed == null ? null : failed.failure();
-  }
-
-  /** The disk's own, or one that a snapshot froze and that has yet to be made durable. */
-  private @Nullable Layer failedLayer() {
     LayerWriter writer = state.writer;
-    if (writer == null || writer.layer().failure() != null) {
-      return writer == null ? null : writer.layer();
+    if (writer == null) {
+      return null;
     }
+    Layer.Failure failure = writer.layer().failure();
     Switch open = unsettled;
-    if (open != null && open.frozen != null && open.frozen.layer().failure() != null) {
-      return open.frozen.layer();
+    if (failure == null && open != null && open.frozen != null) {
+      failure = open.frozen.layer().failure();
     }
-    return left.stream().filter(layer -> layer.failure() != null).findFirst().orElse(null);
+    for (Layer layer : left) {
+      failure = failure == null ? layer.failure() : failure;
+    }
+    return failure;
   }
 
   /** See {@link LayerFlusher#recover}. */
   void recover(BooleanSupplier stop) throws IOException {
+    LayerWriter writer = state.writer;
+    if (writer == null) {
+      return;
+    }
+    for (Layer layer : left) {
+      LayerFlusher flusher = layer.flusher();
+      if (flusher != null) {
+        flusher.recover(stop);
+      }
+    }
     // Writes that were let in before the failure end; later ones are refused.
     gate.unlockWrite(gate.writeLock());
-    Layer failed = failedLayer();
-    while (failed != null && !stop.getAsBoolean()) {
-      LayerFlusher flusher = failed.flusher();
-      if (flusher == null) {
-        throw new IllegalStateException("layer " + failed.id + " failed without a writer");
-      }
-      flusher.recover(stop);
-      failed = failedLayer();
+    Switch open = unsettled;
+    if (open != null && open.frozen != null) {
+      open.frozen.flusher().recover(stop);
     }
+    writer.flusher().recover(stop);
   }
 
   // The rest is called under the catalogue's lock, but for what says otherwise.
@@ -365,7 +386,7 @@ final class ActiveVolume {
    */
   LayerWriter prepare(Layer top) throws IOException {
     LayerWriter writer = writerTo(top);
-    writer.announce();
+    writer.flusher().announce();
     return writer;
   }
 

@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -337,6 +338,22 @@ final class ActiveVolumes {
       }
     });
     return found;
+  }
+
+  /** The same, as others are told. */
+  Map<UUID, VolumeFault> faults() {
+    Map<UUID, VolumeFault> faults = new HashMap<>();
+    failures()
+        .forEach((id, failure) ->
+            faults.put(
+                id,
+                new VolumeFault(
+                    String.valueOf(failure.cause().getMessage()),
+                    failure.since(),
+                    failure.recoveredPercent() < 0
+                        ? OptionalInt.empty()
+                        : OptionalInt.of(failure.recoveredPercent()))));
+    return faults;
   }
 
   // For maintenance.

@@ -39,14 +39,15 @@ final class Catalogue {
   /** Disks that may lack writes which were acknowledged before the host went down. */
   private final Set<UUID> lostWrites = new HashSet<>();
 
-  private Catalogue(StoreFiles files) {
+  private Catalogue(StoreFiles files, MapMemory memory) {
     this.files = files;
-    this.layers = new LayerTable(files);
+    this.layers = new LayerTable(files, memory);
   }
 
   /** What is found when a store is opened; see {@link StoreScan}. */
-  static Catalogue load(StoreFiles files, StoreScan.Access access) throws IOException {
-    Catalogue catalogue = new Catalogue(files);
+  static Catalogue load(StoreFiles files, MapMemory memory, StoreScan.Access access)
+      throws IOException {
+    Catalogue catalogue = new Catalogue(files, memory);
     StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.volumes, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
     scan.adopted().forEach(catalogue::unpublished);
@@ -283,6 +284,19 @@ final class Catalogue {
 
   boolean hasGarbage() {
     return !layers.garbage().isEmpty();
+  }
+
+  /** What was asked for, if that is what there is. */
+  VolumeSizes sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
+      throws VolumeException {
+    if (existing.sizeBytes() != sizeBytes
+        || !existing.parent().equals(parent)
+        || existing.disk().isPresent()) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already, with other properties".formatted(existing.id()));
+    }
+    return sizes(existing);
   }
 
   /** How large the volume is, to be looked up without the lock. */

@@ -4,6 +4,9 @@ import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -16,8 +19,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Looks after the disks in use every few seconds: those that nobody has written to are made durable
- * and marked so, those whose storage failed are recovered, several at a time. Threads of its own,
- * as a recovery takes as long as writing the disk does.
+ * and marked so, parts of them that nobody has written to get checksums, those whose storage failed
+ * are recovered, several at a time. Threads of its own, as a recovery takes as long as writing the
+ * disk does.
  */
 final class DiskCare {
   private static final Logger LOG = System.getLogger(DiskCare.class.getName());
@@ -28,6 +32,9 @@ final class DiskCare {
 
   private final ActiveVolumes volumes;
   private final LongSupplier nanoTime;
+  // Guarded by this.
+  private final LiveSumming summing;
+  private @Nullable UUID nextToSum;
 
   /** Recoveries under way, and those that failed: when the next attempt is due. */
   private final Map<UUID, Long> attempts = new ConcurrentHashMap<>();
@@ -36,9 +43,15 @@ final class DiskCare {
   private volatile @Nullable Thread thread;
   private volatile @Nullable ExecutorService recoveries;
 
-  DiskCare(ActiveVolumes volumes, LongSupplier nanoTime) {
+  /**
+   * Looks after nothing yet.
+   *
+   * @param quiet what nobody has written to for so long gets checksums
+   */
+  DiskCare(ActiveVolumes volumes, SpaceGuard space, Duration quiet, LongSupplier nanoTime) {
     this.volumes = volumes;
     this.nanoTime = nanoTime;
+    this.summing = new LiveSumming(space, quiet, nanoTime, this::ending);
   }
 
   /** Without this, disks are looked after only when called for. */
@@ -68,6 +81,7 @@ final class DiskCare {
           workers.execute(() -> recover(failed));
         }
       }
+      sumQuiet();
     } catch (IOException | RuntimeException e) {
       LOG.log(Level.WARNING, "cannot look after the disks in use; next try soon", e);
     }
@@ -79,11 +93,26 @@ final class DiskCare {
     for (UUID failed : volumes.failures().keySet()) {
       recover(failed);
     }
+    sumQuiet();
   }
 
   private void settleQuiet() throws IOException {
     for (UUID id : volumes.openDisks()) {
       with("make durable", id, ActiveVolume::settleIfQuiet);
+    }
+  }
+
+  /** Begins with the disk that had no turn when the last one was over. */
+  private synchronized void sumQuiet() throws IOException {
+    List<UUID> disks = new ArrayList<>(volumes.openDisks());
+    Collections.rotate(disks, -Math.max(0, disks.indexOf(nextToSum)));
+    summing.begin();
+    for (UUID id : disks) {
+      if (summing.exhausted()) {
+        nextToSum = id;
+        return;
+      }
+      with("make checksums of", id, summing::sum);
     }
   }
 

@@ -25,6 +25,7 @@ final class GuardedCatalogue {
   private final Held held = new Held();
   private final Condition opened = lock.newCondition();
   private final StoreFiles files;
+  private final MapMemory memory;
   // Guarded by lock.
   private final Catalogue catalogue;
   private volatile boolean closed;
@@ -32,6 +33,7 @@ final class GuardedCatalogue {
   GuardedCatalogue(StoreFiles files, Catalogue catalogue) {
     this.files = files;
     this.catalogue = catalogue;
+    this.memory = catalogue.layers().memory();
   }
 
   /** The lock, for try-with-resources. */
@@ -160,7 +162,7 @@ final class GuardedCatalogue {
   private void openOne(LayerOpening opening) throws IOException {
     LayerOpening.Opened read = null;
     try {
-      read = opening.read(files);
+      read = opening.read(files, memory);
     } finally {
       end(opening, read);
     }

@@ -1,7 +1,6 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
-import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -39,6 +38,9 @@ final class Layer extends BlockSource {
 
   /** Absent while the layer can change, and until its checksums are computed. */
   private volatile @Nullable LayerSums sums;
+
+  /** Until then; of those parts that have not changed for a while. */
+  private volatile @Nullable LiveSums live;
 
   Layer(UUID id, BlockMap map, StoreFile data, MapLog log, @Nullable Layer parent) {
     this.id = id;
@@ -159,6 +161,14 @@ final class Layer extends BlockSource {
     sums = newSums;
   }
 
+  @Nullable LiveSums live() {
+    return live;
+  }
+
+  void setLive(@Nullable LiveSums newLive) {
+    live = newLive;
+  }
+
   @Override
   int stateOf(long block) {
     return map.stateOf(block);
@@ -191,14 +201,24 @@ final class Layer extends BlockSource {
           e);
     }
     LayerSums expected = sums;
+    LiveSums changing = live;
     if (expected != null) {
       expected.check(positionBytes, destination, start);
+    } else if (changing != null) {
+      changing.check(positionBytes, destination, start);
     }
   }
 
   void close() throws IOException {
     LayerFlusher last = flusher;
-    StoreFile.closeAll(
-        Arrays.asList(last == null ? null : (Closeable) last::retire, log, sums, pack, data));
+    try {
+      if (last != null) {
+        last.retire();
+      }
+    } finally {
+      map.release();
+      // The log may be another one now.
+      StoreFile.closeAll(Arrays.asList(log, sums, live, pack, data));
+    }
   }
 }

@@ -21,8 +21,6 @@ final class LayerFlusher {
   /** A guest that never flushes shall not make us remember more than this. */
   private static final int MAX_PENDING_RUNS = MapLog.MAX_BATCH_RUNS / 2;
 
-  private static final long COMPACT_RUNS = 1 << 17;
-
   /** Written back at a time. */
   private static final int RENEWED_BLOCKS = 256;
 
@@ -49,7 +47,6 @@ final class LayerFlusher {
   private final AtomicLong flushesStarted = new AtomicLong();
   // Guarded by flushing.
   private long flushesDone;
-  private long runsAfterCompaction;
   private Optional<UUID> parentOnDisk;
 
   /** The data file has bytes that were never synced. */
@@ -68,7 +65,9 @@ final class LayerFlusher {
   }
 
   static LayerFlusher ofDisk(UUID disk, Layer layer, StoreFiles files) throws IOException {
-    return new LayerFlusher(layer, files, new MapTail(files, layer.id, disk), new RunList());
+    MapTail tail = new MapTail(files, layer.id, disk);
+    tail.startsWith(layer.log);
+    return new LayerFlusher(layer, files, tail, new RunList());
   }
 
   static LayerFlusher ofMerge(Layer layer, StoreFiles files) {
@@ -79,13 +78,21 @@ final class LayerFlusher {
    * Goes on where a process that died has left the layer; what its map on disk lacks is in memory
    * when this returns.
    */
-  static void ofDeadProcess(Layer layer, StoreFiles files, MapTail.Left left) {
+  static void ofDeadProcess(Layer layer, StoreFiles files, MapTail.Left left)
+      throws VolumeException {
+    if (!left.agreesWith(layer.log)) {
+      throw new VolumeException(
+          Reason.CORRUPT,
+          "%s is cut off at byte %d: there were more batches when the server wrote to it last"
+              .formatted(StoreLayout.map(layer.id), layer.log.bytes()));
+    }
     RunList runs = left.runs();
     for (int i = 0; i < runs.size(); i++) {
       long run = runs.run(i);
       layer.map.set(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
     }
     LayerFlusher flusher = new LayerFlusher(layer, files, left.tail(), runs);
+    left.tail().startsWith(layer.log);
     flusher.left = true;
     flusher.dirty.set(left.header().inUse());
     if (left.header().failed()) {
@@ -119,6 +126,7 @@ final class LayerFlusher {
     }
   }
 
+  /** See {@link MapTail#announce}. */
   void announce() throws IOException {
     if (tail != null) {
       tail.announce();
@@ -141,6 +149,13 @@ final class LayerFlusher {
     pending.add(firstBlock, count, state);
   }
 
+  /** Before a change that may make the map larger; those of whole pages do not. */
+  void requireMapRoom() throws VolumeException {
+    if (tail != null) {
+      layer.map.requireRoom(tail.disk());
+    }
+  }
+
   /** Under the allocation lock: whether so much has changed that it is time for a flush. */
   boolean due() {
     return pending.size() > MAX_PENDING_RUNS || (tail != null && tail.due());
@@ -159,11 +174,7 @@ final class LayerFlusher {
         return;
       }
       long mine = flushesStarted.incrementAndGet();
-      if (layer.log.runs() > COMPACT_RUNS && layer.log.runs() > 4 * runsAfterCompaction) {
-        rewriteMap(parentOnDisk);
-      } else {
-        flushNow();
-      }
+      flushNow();
       flushesDone = mine;
     } finally {
       flushing.unlock();
@@ -182,18 +193,20 @@ final class LayerFlusher {
     if (!dirty.getAndSet(false) && batch.runs.size() == 0) {
       return;
     }
+    // The log of a frozen layer is only ever replaced, so that it always ends with a seal.
+    if (batch.runs.size() > 0 && (tail == null || layer.log.isOutdated())) {
+      rewriteMap(parentOnDisk, batch);
+      return;
+    }
     try {
       syncData();
       if (batch.runs.size() > 0) {
         layer.log.append(batch.runs);
       }
       durable(batch);
-    } catch (SyncFailedException e) {
-      giveBack(batch);
-      throw failed(e);
     } catch (IOException e) {
       giveBack(batch);
-      throw outOfSpaceOr(e);
+      throw ended(e);
     }
   }
 
@@ -218,7 +231,7 @@ final class LayerFlusher {
 
   private void durable(Taken taken) {
     if (tail != null) {
-      tail.durableBefore(taken.before);
+      tail.durableBefore(taken.before, layer.log);
     }
   }
 
@@ -246,19 +259,44 @@ final class LayerFlusher {
       layer.refuseAfterFailure();
       Taken taken = take();
       dirty.set(false);
-      try {
-        writeMap(parent, taken);
-      } catch (SyncFailedException e) {
-        giveBack(taken);
-        throw failed(e);
-      } catch (IOException e) {
-        giveBack(taken);
-        throw outOfSpaceOr(e);
-      }
-      replaceLog(parent, taken);
+      rewriteMap(parent, taken);
     } finally {
       flushing.unlock();
     }
+  }
+
+  private void rewriteMap(Optional<UUID> parent, Taken taken) throws IOException {
+    try {
+      writeMap(parent, taken);
+    } catch (IOException e) {
+      giveBack(taken);
+      throw ended(e);
+    }
+    replaceLog(parent, taken);
+  }
+
+  /** With nothing left to flush: says in the log that nothing is missing. */
+  void seal() throws IOException {
+    flushing.lock();
+    try {
+      if (!clean() || layer.log.sealed()) {
+        return;
+      }
+      if (layer.log.isOutdated()) {
+        rewriteMap(parentOnDisk);
+        return;
+      }
+      layer.log.seal();
+    } catch (IOException e) {
+      throw ended(e);
+    } finally {
+      flushing.unlock();
+    }
+  }
+
+  /** Only what a sync that failed has left is not known; anything else can be tried again. */
+  private IOException ended(IOException e) {
+    return e instanceof SyncFailedException ? failed(e) : outOfSpaceOr(e);
   }
 
   /**
@@ -270,7 +308,7 @@ final class LayerFlusher {
     // A merge keeps what it takes over out of the map in memory until it is durable; others
     // must not put what they took above what came later.
     RunList besides = tail == null ? taken.runs : new RunList();
-    MapLog.writeTemporary(files, layer.id, parent, layer.map, besides);
+    layer.log.writeSuccessor(files, parent, layer.map, besides);
     syncData();
   }
 
@@ -289,7 +327,6 @@ final class LayerFlusher {
     }
     durable(taken);
     parentOnDisk = parent;
-    runsAfterCompaction = layer.log.runs();
   }
 
   private IOException failed(IOException e) {
@@ -402,17 +439,18 @@ final class LayerFlusher {
       return false;
     }
     flush();
+    seal();
     of.delete();
     left = false;
     return true;
   }
 
-  /** While nobody writes: takes the mark away if all is durable. */
+  /** While nobody writes: takes the mark away if all is durable, and sealed. */
   void unmarkIfDurable() throws IOException {
     MapTail marked = tail;
     if (marked != null && marked.marked() && flushing.tryLock()) {
       try {
-        if (clean()) {
+        if (clean() && layer.log.sealed()) {
           marked.unmark();
         }
       } finally {
@@ -433,7 +471,7 @@ final class LayerFlusher {
   /** Nobody writes any more; what is not durable is left to the next who opens the layer. */
   void retire() throws IOException {
     MapTail last = tail;
-    if (last == null) {
+    if (last == null || !last.exists()) {
       return;
     }
     if (left || !clean()) {
@@ -441,6 +479,7 @@ final class LayerFlusher {
       return;
     }
     try {
+      seal();
       last.delete();
     } catch (IOException e) {
       // Its runs are of the past when the layer changes without it: settle tries once more.

@@ -1,7 +1,9 @@
 package io.malleable.volume;
 
+import io.malleable.volume.VolumeException.Reason;
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -29,27 +31,66 @@ record LayerOpening(LayerNode node, @Nullable Layer below, boolean sums, boolean
   /** What was read; the layer has neither sums nor pack yet, which may be gone meanwhile. */
   record Opened(Layer layer, Extra<LayerSums> sums, Extra<Pack> pack) {}
 
-  Opened read(StoreFiles files) throws IOException {
-    UUID id = node.id;
-    BlockMap map = new BlockMap();
-    MapLog log = MapLog.open(files, id, map);
-    StoreFile data;
+  /**
+   * The layer as its files, and a process that died while it wrote to it, have left it.
+   *
+   * @throws VolumeException {@code CORRUPT} when something is missing, {@code TOO_FRAGMENTED} when
+   *     there is no memory for its map
+   */
+  Opened read(StoreFiles files, MapMemory memory) throws IOException {
+    Layer layer = open(files, memory);
+    Extra<LayerSums> known = Extra.none();
     try {
-      data = files.open(StoreLayout.data(id));
+      memory.requireRoom("layer " + node.id + " cannot be used");
+      Optional<MapTail.Left> left = MapTail.open(files, node.id);
+      if (left.isPresent()) {
+        LayerFlusher.ofDeadProcess(layer, files, left.get());
+      }
+      MapTail.requireWhole(files, layer.log);
+      if (sums) {
+        known = SumsTable.read(files, layer);
+        requireSameBlocks(layer, known.file());
+      } else {
+        layer.setLive(LiveSums.open(files, layer));
+      }
     } catch (IOException e) {
-      StoreLayout.closeQuietly(log, e);
-      throw e;
-    }
-    Layer layer = new Layer(id, map, data, log, below);
-    try {
-      MapTail.open(files, id).ifPresent(left -> LayerFlusher.ofDeadProcess(layer, files, left));
-    } catch (IOException e) {
+      if (known.file() != null) {
+        StoreLayout.closeQuietly(known.file(), e);
+      }
       StoreLayout.closeQuietly(layer::close, e);
       throw e;
     }
-    return new Opened(
-        layer,
-        sums ? SumsTable.read(files, layer) : Extra.none(),
-        pack ? PackTable.read(files, id) : Extra.none());
+    return new Opened(layer, known, pack ? PackTable.read(files, node.id) : Extra.none());
+  }
+
+  private Layer open(StoreFiles files, MapMemory memory) throws IOException {
+    BlockMap map = new BlockMap(memory);
+    try {
+      MapLog log = MapLog.open(files, node.id, map);
+      try {
+        return new Layer(node.id, map, files.open(StoreLayout.data(node.id)), log, below);
+      } catch (IOException e) {
+        StoreLayout.closeQuietly(log, e);
+        throw e;
+      }
+    } catch (IOException | RuntimeException e) {
+      map.release();
+      throw e;
+    }
+  }
+
+  /** Of a map of an earlier version only its checksums know whether its end was cut off. */
+  private static void requireSameBlocks(Layer layer, @Nullable LayerSums known) throws IOException {
+    if (known != null && layer.log.version() < MapLog.VERSION) {
+      known.requireSameBlocks();
+    }
+  }
+
+  /** A missing data file is found at the first read otherwise, of an empty layer never. */
+  static void requireData(StoreFiles files, UUID id) throws IOException {
+    String name = StoreLayout.data(id);
+    if (!files.exists(name)) {
+      throw new VolumeException(Reason.CORRUPT, name + " is missing");
+    }
   }
 }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LayerTable {
   private final StoreFiles files;
+  private final MapMemory memory;
   private final Garbage garbage;
   private final PackTable packs;
   private final SumsTable sums;
@@ -36,11 +38,15 @@ final class LayerTable {
   /** Closed after a sync had failed: what is read of their files need not be on disk. */
   private final Map<UUID, IOException> suspect = new HashMap<>();
 
+  /** Whose maps are to be upgraded once they are frozen; those of disks are by the first flush. */
+  private final Set<UUID> outdated = new HashSet<>();
+
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
-  LayerTable(StoreFiles files) {
+  LayerTable(StoreFiles files, MapMemory memory) {
     this.files = files;
+    this.memory = memory;
     this.garbage = new Garbage(files);
     this.packs = new PackTable(files, garbage);
     this.sums = new SumsTable(files, garbage);
@@ -199,14 +205,6 @@ final class LayerTable {
     }
   }
 
-  /** A missing data file is found at the first read otherwise, of an empty layer never. */
-  void requireData(UUID id) throws IOException {
-    String name = StoreLayout.data(id);
-    if (!files.exists(name)) {
-      throw new VolumeException(Reason.CORRUPT, name + " is missing");
-    }
-  }
-
   /** An empty layer, durable when this returns. Nobody stands on it yet. */
   void create(UUID id, Optional<UUID> parent) throws IOException {
     LayerNode below = parent.isPresent() ? nodeOf(parent.get()) : null;
@@ -214,7 +212,7 @@ final class LayerTable {
       files.create(StoreLayout.data(id)).close();
       // Under its own name at once, which spares a journal commit of the file system: should a
       // crash leave it half written, no volume names it yet, and the next start removes it.
-      MapLog.writeEmpty(files, id, parent);
+      MapLog.write(files, id, parent, new BlockMap());
       files.syncDirectory(StoreLayout.LAYERS);
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, StoreLayout.map(id), e);
@@ -280,7 +278,11 @@ final class LayerTable {
     }
     names.addAll(
         List.of(
-            StoreLayout.sums(id), StoreLayout.tail(id), StoreLayout.map(id), StoreLayout.data(id)));
+            StoreLayout.sums(id),
+            StoreLayout.live(id),
+            StoreLayout.tail(id),
+            StoreLayout.map(id),
+            StoreLayout.data(id)));
     return names;
   }
 
@@ -337,6 +339,11 @@ final class LayerTable {
     return layer;
   }
 
+  /** The memory that the maps of open layers take. */
+  MapMemory memory() {
+    return memory;
+  }
+
   /** The lowest layer of the pinned chain is opened by the caller, without the lock. */
   LayerOpening beginOpening(LayerNode node) {
     LayerNode below = node.below;
@@ -355,7 +362,7 @@ final class LayerTable {
     LayerOpening opening = beginOpening(node);
     LayerOpening.Opened read;
     try {
-      read = opening.read(files);
+      read = opening.read(files, memory);
     } catch (IOException e) {
       StoreLayout.closeQuietly(() -> unpin(node), e);
       throw e;
@@ -435,6 +442,11 @@ final class LayerTable {
   @Nullable Layer opened(UUID id) {
     LayerNode node = any(id);
     return node == null ? null : node.open;
+  }
+
+  /** Whose maps are of an earlier version: each is taken out once it was tried. */
+  Set<UUID> outdated() {
+    return outdated;
   }
 
   /** Those in use whose storage failed. */

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes to one layer. Called from many threads.
@@ -35,6 +36,9 @@ final class LayerWriter {
   private final Owner owner;
 
   private final LayerFlusher flusher;
+
+  /** Absent for a merge, whose layer has no checksums. */
+  private final @Nullable LiveSums live;
 
   /** Guards every change of the map; the flusher takes it to collect what is new. */
   private final ReentrantLock allocation;
@@ -80,12 +84,16 @@ final class LayerWriter {
     this.space = space;
     this.owner = owner;
     this.flusher = flusher;
+    this.live = owner == Owner.DISK ? layer.live() : null;
     this.allocation = flusher.allocation();
   }
 
   /** For the disk whose layer it is. Goes on with what a process that died has left. */
   static LayerWriter ofDisk(UUID disk, Layer layer, StoreFiles files, SpaceGuard space)
       throws IOException {
+    if (layer.live() == null) {
+      throw new IllegalStateException("layer " + layer.id + " is frozen");
+    }
     LayerFlusher left = layer.flusher();
     LayerFlusher flusher = left == null ? LayerFlusher.ofDisk(disk, layer, files) : left;
     flusher.takeOver();
@@ -97,9 +105,9 @@ final class LayerWriter {
     return new LayerWriter(layer, space, Owner.MERGE, LayerFlusher.ofMerge(layer, files));
   }
 
-  /** See {@link MapTail#announce}. */
-  void announce() throws IOException {
-    flusher.announce();
+  /** Makes durable what this writes, and says so on disk. */
+  LayerFlusher flusher() {
+    return flusher;
   }
 
   /** Whether somebody has written since the last call. */
@@ -107,11 +115,6 @@ final class LayerWriter {
     boolean taken = touched;
     touched = false;
     return taken;
-  }
-
-  /** While nobody writes: if all is durable, says so on disk, until the next write. */
-  void unmarkIfDurable() throws IOException {
-    flusher.unmarkIfDurable();
   }
 
   /** Before each change: on disk the layer is marked as one that may have what is not durable. */
@@ -123,17 +126,19 @@ final class LayerWriter {
     }
   }
 
+  /** Before data changes; with the volume's gate held, and not with the allocation lock. */
+  private void beforeData(long firstBlock, long endBlock) throws IOException {
+    if (live != null) {
+      live.beforeWrite(firstBlock, endBlock);
+    }
+  }
+
   /**
    * Makes durable what was written before the call. Callers that come while a flush is under way
    * share the next one.
    */
   void flush() throws IOException {
     flusher.flush();
-  }
-
-  /** See {@link LayerFlusher#retire}. */
-  void retire() throws IOException {
-    flusher.retire();
   }
 
   /** See {@link LayerFlusher#rewriteMap}. */
@@ -162,6 +167,7 @@ final class LayerWriter {
     begin();
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
+    beforeData(firstBlock, lastBlock + 1);
     if (allHere(firstBlock, lastBlock)) {
       writeData(offsetBytes, source);
       return false;
@@ -209,7 +215,7 @@ final class LayerWriter {
         source.limit(source.position() + (int) (runEnd - position));
         writePart(position, source, chain);
       } else {
-        space.claim(missing * BLOCK_BYTES);
+        space.claim(missing * (BLOCK_BYTES + MapLog.RUN_BYTES));
         source.limit(source.position() + (int) (runEnd - position));
         writeData(position, source);
         if (missing > 0) {
@@ -225,7 +231,7 @@ final class LayerWriter {
   /** Writes less than a block where the layer has none yet: the rest comes from below. */
   private void writePart(long position, ByteBuffer source, Chain chain) throws IOException {
     long block = position >>> BlockMap.BLOCK_SHIFT;
-    space.claim(BLOCK_BYTES);
+    space.claim(BLOCK_BYTES + MapLog.RUN_BYTES);
     scratch.clear();
     chain.read(block << BlockMap.BLOCK_SHIFT, scratch);
     scratch.position((int) (position & BLOCK_MASK)).put(source).rewind();
@@ -234,6 +240,9 @@ final class LayerWriter {
   }
 
   private void mark(long firstBlock, long count, int state) throws IOException {
+    if (owner == Owner.DISK && ((firstBlock | count) & (BlockMap.PAGE_BLOCKS - 1)) != 0) {
+      flusher.requireMapRoom();
+    }
     flusher.mapChanges(firstBlock, count, state);
     layer.map.set(firstBlock, count, state);
   }
@@ -249,6 +258,9 @@ final class LayerWriter {
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
     long endWhole = (end == chain.sizeBytes() ? end + BLOCK_MASK : end) >>> BlockMap.BLOCK_SHIFT;
+    if (live != null) {
+      live.beforeZeroing(offsetBytes, end, firstWhole, endWhole);
+    }
     allocation.lock();
     try {
       if (firstWhole > endWhole) {
@@ -291,6 +303,10 @@ final class LayerWriter {
     layer.map.forEachRun(
         firstBlock, endBlock, (first, count, state) -> stored[0] |= state == BlockMap.DATA);
     boolean onGround = chain.below() == null;
+    if (!stored[0] && !onGround) {
+      // What gives space back may take a little; what only hides what lies below grows the map.
+      space.claim(MapLog.RUN_BYTES);
+    }
     if (stored[0] || !onGround) {
       mark(firstBlock, endBlock - firstBlock, onGround ? BlockMap.ABSENT : BlockMap.ZERO);
     }
@@ -326,6 +342,7 @@ final class LayerWriter {
   void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
     begin();
     long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
+    beforeData(firstBlock, end);
     allocation.lock();
     try {
       long block = firstBlock;
@@ -411,6 +428,9 @@ final class LayerWriter {
   private void absorb(Layer below, long firstBlock, long endBlock, ByteBuffer buffer)
       throws IOException {
     int state = below.map.stateOf(firstBlock);
+    if (state == BlockMap.DATA) {
+      beforeData(firstBlock, endBlock);
+    }
     allocation.lock();
     try {
       begin();
@@ -451,14 +471,6 @@ final class LayerWriter {
       flusher.mapChanges(firstBlock, count, state);
       absorbed.add(firstBlock, count, state);
     }
-  }
-
-  /** Which of the blocks that this layer speaks of the one just above speaks of, too. */
-  RunList hiddenBy(Layer above) {
-    RunList hidden = new RunList();
-    layer.map.forEachRun((first, count, state) ->
-        above.map.forEachRun(first, first + count, (f, c, s) -> hidden.add(f, c, 0)));
-    return hidden;
   }
 
   /** Frees what the layer just above, the only one above, has durably and so hides for good. */

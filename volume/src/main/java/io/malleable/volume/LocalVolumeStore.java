@@ -8,15 +8,14 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -38,7 +37,10 @@ public final class LocalVolumeStore implements VolumeStore {
   static final long MAX_SIZE_BYTES = 1L << 50;
 
   private final StoreFiles files;
-  private final @Nullable DirectoryLock directoryLock;
+
+  /** Ends this process's hold on the directory when it is closed. */
+  private final @Nullable Closeable hold;
+
   private final SpaceGuard space;
   private final GuardedCatalogue guard;
   private final IntentTable intents;
@@ -53,9 +55,14 @@ public final class LocalVolumeStore implements VolumeStore {
    * @param reserveBytes growth is refused when less than this is left on the file system
    * @param packedDepth chains in use of so many layers are packed into fewer files
    * @param packBlocks what one such file holds at most, in blocks of 4 KiB
+   * @param mapMemoryBytes what maps of volumes in use may take of the heap, one disk's a third of
+   *     it
+   * @param quiet parts of a disk that were not written to for so long get checksums
    */
-  public record Settings(long reserveBytes, int packedDepth, int packBlocks) {
+  public record Settings(
+      long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes, Duration quiet) {
     private static final int PACKED_DEPTH = 8;
+    private static final Duration QUIET = Duration.ofSeconds(30);
 
     /** Packs at the usual depth. */
     public Settings(long reserveBytes) {
@@ -67,6 +74,21 @@ public final class LocalVolumeStore implements VolumeStore {
       this(reserveBytes, packedDepth, Pack.MAX_BLOCKS);
     }
 
+    /** Half of the heap for maps. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks) {
+      this(reserveBytes, packedDepth, packBlocks, QUIET);
+    }
+
+    /** Checksums after the usual time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes) {
+      this(reserveBytes, packedDepth, packBlocks, mapMemoryBytes, QUIET);
+    }
+
+    /** Half of the heap for maps, checksums after another time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks, Duration quiet) {
+      this(reserveBytes, packedDepth, packBlocks, Runtime.getRuntime().maxMemory() / 2, quiet);
+    }
+
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
     public static Settings defaults() {
       return new Settings(256L << 20);
@@ -74,12 +96,9 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private LocalVolumeStore(
-      StoreFiles files,
-      Settings settings,
-      Catalogue catalogue,
-      @Nullable DirectoryLock directoryLock) {
+      StoreFiles files, Settings settings, Catalogue catalogue, @Nullable Closeable hold) {
     this.files = files;
-    this.directoryLock = directoryLock;
+    this.hold = hold;
     this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
     this.guard = new GuardedCatalogue(files, catalogue);
     this.intents = new IntentTable(files);
@@ -88,7 +107,7 @@ public final class LocalVolumeStore implements VolumeStore {
     Merging merging = new Merging(guard, volumes, files, space, maintainer::ending);
     Packing packing = new Packing(guard, volumes, files, settings, maintainer::ending);
     this.maintenance = new Maintenance(guard, volumes, files, maintainer, merging, packing);
-    this.care = new DiskCare(volumes, System::nanoTime);
+    this.care = new DiskCare(volumes, space, settings.quiet(), System::nanoTime);
   }
 
   /** Opens the store in a directory, which is created when absent. */
@@ -99,13 +118,16 @@ public final class LocalVolumeStore implements VolumeStore {
   /**
    * Opens the store in a directory, which is created when absent.
    *
-   * @throws VolumeException {@code UNAVAILABLE} when another process has it open
+   * @throws VolumeException {@code UNAVAILABLE} when another process has it open, {@code CORRUPT}
+   *     when it is a copy of an open one
    */
   public static LocalVolumeStore open(Path directory, Settings settings) throws IOException {
     Files.createDirectories(directory);
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
-      LocalVolumeStore store = open(new LocalFiles(directory), settings, lock);
+      StoreMark mark = StoreMark.open(directory);
+      Closeable hold = () -> StoreFile.closeAll(List.<Closeable>of(mark::close, lock));
+      LocalVolumeStore store = open(new LocalFiles(directory), settings, hold);
       store.maintainer.start(store.maintenance::runAll);
       store.care.start();
       return store;
@@ -121,9 +143,10 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private static LocalVolumeStore open(
-      StoreFiles files, Settings settings, @Nullable DirectoryLock lock) throws IOException {
-    Catalogue catalogue = Catalogue.load(files, StoreScan.Access.MAINTAIN);
-    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, lock);
+      StoreFiles files, Settings settings, @Nullable Closeable hold) throws IOException {
+    Catalogue catalogue =
+        Catalogue.load(files, new MapMemory(settings.mapMemoryBytes()), StoreScan.Access.MAINTAIN);
+    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, hold);
     store.intents.load(WriteIntent.replayAll(files, store));
     return store;
   }
@@ -137,8 +160,9 @@ public final class LocalVolumeStore implements VolumeStore {
   public static LocalVolumeStore openForReading(Path directory) throws IOException {
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
+      StoreMark.check(directory);
       StoreFiles files = new ReadOnlyFiles(new LocalFiles(directory));
-      Catalogue catalogue = Catalogue.load(files, StoreScan.Access.READ);
+      Catalogue catalogue = Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.READ);
       return new LocalVolumeStore(files, Settings.defaults(), catalogue, lock);
     } catch (IOException | RuntimeException e) {
       lock.close();
@@ -155,7 +179,7 @@ public final class LocalVolumeStore implements VolumeStore {
       Optional<VolumeRecord> existing = catalogue.find(id);
       sizes =
           existing.isPresent()
-              ? sameOrRefuse(catalogue, existing.get(), sizeBytes, Optional.empty())
+              ? catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.empty())
               : createNow(catalogue, id, sizeBytes);
     }
     return sizes.ofOne(files);
@@ -179,7 +203,7 @@ public final class LocalVolumeStore implements VolumeStore {
       Optional<VolumeRecord> existing = catalogue.find(id);
       sizes =
           existing.isPresent()
-              ? sameOrRefuse(catalogue, existing.get(), sizeBytes, Optional.of(parent))
+              ? catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent))
               : cloneNow(catalogue, id, parent, sizeBytes);
     }
     return sizes.ofOne(files);
@@ -206,26 +230,6 @@ public final class LocalVolumeStore implements VolumeStore {
     return catalogue.sizes(volume);
   }
 
-  private static VolumeSizes sameOrRefuse(
-      Catalogue catalogue, VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
-      throws IOException {
-    if (existing.sizeBytes() != sizeBytes
-        || !existing.parent().equals(parent)
-        || existing.disk().isPresent()) {
-      throw new VolumeException(
-          Reason.ALREADY_EXISTS,
-          "volume %s exists already, with other properties".formatted(existing.id()));
-    }
-    return catalogue.sizes(existing);
-  }
-
-  private static void refuseSealed(VolumeRecord volume) throws VolumeException {
-    if (volume.sealed()) {
-      throw new VolumeException(
-          Reason.SEALED, "volume " + volume.id() + " is sealed; clone it to change it");
-    }
-  }
-
   private static void checkSize(long sizeBytes) throws VolumeException {
     if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
       throw new VolumeException(
@@ -247,7 +251,7 @@ public final class LocalVolumeStore implements VolumeStore {
       if (existing.isPresent()) {
         return existing.get();
       }
-      refuseSealed(catalogue.get(disk));
+      catalogue.get(disk).refuseSealed();
     }
     ActiveVolume source = volumes.activate(disk);
     try {
@@ -297,7 +301,7 @@ public final class LocalVolumeStore implements VolumeStore {
           "volume %s is not a snapshot of disk %s; create a disk from it instead"
               .formatted(snapshot, disk));
     }
-    refuseSealed(volume);
+    volume.refuseSealed();
     intents.forget(disk);
     UUID fresh = UUID.randomUUID();
     catalogue.layers().create(fresh, Optional.of(origin.layer()));
@@ -354,7 +358,7 @@ public final class LocalVolumeStore implements VolumeStore {
   private static VolumeRecord resized(Catalogue catalogue, UUID disk, long sizeBytes)
       throws VolumeException {
     VolumeRecord volume = catalogue.get(disk);
-    refuseSealed(volume);
+    volume.refuseSealed();
     if (sizeBytes < volume.sizeBytes()) {
       throw new VolumeException(
           Reason.INVALID_SIZE,
@@ -372,7 +376,7 @@ public final class LocalVolumeStore implements VolumeStore {
   @Override
   public void flatten(UUID disk, TransferProgress progress) throws IOException {
     try (Held held = guard.hold()) {
-      refuseSealed(held.catalogue().get(disk));
+      held.catalogue().get(disk).refuseSealed();
     }
     ActiveVolume target = volumes.activate(disk);
     try {
@@ -398,19 +402,7 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public Map<UUID, VolumeFault> faults() {
-    Map<UUID, VolumeFault> faults = new HashMap<>();
-    volumes
-        .failures()
-        .forEach((id, failure) ->
-            faults.put(
-                id,
-                new VolumeFault(
-                    String.valueOf(failure.cause().getMessage()),
-                    failure.since(),
-                    failure.recoveredPercent() < 0
-                        ? OptionalInt.empty()
-                        : OptionalInt.of(failure.recoveredPercent()))));
-    return faults;
+    return volumes.faults();
   }
 
   @Override
@@ -516,7 +508,7 @@ public final class LocalVolumeStore implements VolumeStore {
       return;
     }
     SumsTable sums = guard.with(catalogue -> catalogue.layers().sums());
-    StoreFile.closeAll(Arrays.asList(sums, directoryLock));
+    StoreFile.closeAll(Arrays.asList(sums, hold));
   }
 
   /**
@@ -526,6 +518,11 @@ public final class LocalVolumeStore implements VolumeStore {
   public void maintain() throws IOException {
     care.runAll();
     maintenance.runAll();
+  }
+
+  /** For tests: one turn of what is done every few seconds for the disks that are open. */
+  void lookAfterDisks() throws IOException {
+    care.runAll();
   }
 
   /** Without waiting for the turn that the disk, which is open, would get in the background. */

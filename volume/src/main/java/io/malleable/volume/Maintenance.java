@@ -9,6 +9,7 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -76,7 +77,7 @@ final class Maintenance {
     packing.begin();
     try {
       while (!maintainer.ending()
-          && (deleteOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
+          && (deleteOne() || upgradeOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
         // Each step says whether there was anything to do.
       }
     } finally {
@@ -145,6 +146,46 @@ final class Maintenance {
     }
   }
 
+  /** Frozen layers of an earlier version get maps that end with a seal. */
+  private boolean upgradeOne() throws IOException {
+    LayerNode next = guard.with(Maintenance::nextToUpgrade);
+    if (next == null) {
+      return false;
+    }
+    try {
+      upgrade(guard.open(next));
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot seal layer " + next.id + " of an earlier version", e);
+    }
+    return true;
+  }
+
+  private static @Nullable LayerNode nextToUpgrade(Catalogue catalogue) throws IOException {
+    LayerTable layers = catalogue.layers();
+    layers.outdated().removeIf(id -> !layers.exists(id));
+    for (UUID id : layers.outdated()) {
+      if (!catalogue.mayBeWritten(id)) {
+        layers.outdated().remove(id);
+        return layers.pin(id);
+      }
+    }
+    return null;
+  }
+
+  private void upgrade(Layer layer) throws IOException {
+    try {
+      layer.settle();
+      LayerSums sums = layer.sums();
+      if (sums != null) {
+        sums.requireSameBlocks();
+      }
+      Optional<UUID> parent = guard.with(catalogue -> catalogue.layers().parentOf(layer.id));
+      LayerFlusher.ofMerge(layer, files).rewriteMap(parent);
+    } finally {
+      guard.release(layer);
+    }
+  }
+
   private boolean sumOne() throws IOException {
     LayerNode next = guard.with(this::nextToSum);
     if (next == null) {
@@ -166,7 +207,11 @@ final class Maintenance {
       if (LayerSums.create(files, layer, maintainer::ending)) {
         LayerOpening.Extra<LayerSums> read = SumsTable.read(files, layer);
         guard.with(catalogue -> {
+          boolean changed = layer.live() != null;
           catalogue.layers().publishSums(layer, read);
+          if (changed && layer.sums() != null) {
+            catalogue.deleteLater(List.of(StoreLayout.live(layer.id)));
+          }
           return null;
         });
       }

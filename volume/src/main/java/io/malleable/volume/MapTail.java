@@ -18,36 +18,41 @@ import org.jspecify.annotations.Nullable;
  * nothing in it is synced but the header, and each part names the boot of the host that it is of.
  *
  * <pre>
- * tail   := header zeroes slot*                                     slot n at byte 4096 + 32 * n
- * header := magic version:u32 layer:u128 disk:u128 boot:u128 flags:u32 crc:u32         72 bytes
+ * tail   := header zeroes page*pages                                page n at byte 4096 * (1 + n)
+ * header := magic version:u32 layer:u128 disk:u128 boot:u128 flags:u32 pages:u32 crc:u32  72 bytes
  * flags  := bit 0: in use, bit 1: a sync failed
- * slot   := index:u64 firstBlock:u64 state:2 count:62 waiting:u32 crc:u32              32 bytes
+ * page   := slot*128; a slot that was never used is zero
+ * slot   := index:u64 state:2 zero:2 waiting:20 firstBlock:40
+ *           generation:24 count:40 sequence:u32 crc:u32                                32 bytes
  * </pre>
  *
  * The header is the mark that the layer may have what is not durable: it is durable before the
  * first write is acknowledged, so that it is there after the host went down as well.
  *
  * <p>Runs are numbered. {@code waiting} says how many runs, up to and with this one, were not in
- * the log on disk when it was written. Runs that are in the log meanwhile may be applied once more,
- * as long as no later one is left out: so nothing is written when the log has them, and slots are
- * used again from the first one on.
+ * the log on disk when it was written, which then had {@code generation} and {@code sequence} for
+ * the number of its batches. Runs that are in the log meanwhile may be applied once more, as long
+ * as no later one is left out: so nothing is written when the log has them, and slots are used
+ * again from the first one on.
  *
  * <p>The caller serialises {@link #append} and {@link #take} (the layer's allocation lock); the
  * mark has the monitor of this object.
  */
 final class MapTail implements Closeable {
-  static final long MAGIC = 0x4d324c415954414cL; // "M2LAYTAL"
   static final int SLOTS = 1 << 16;
 
-  private static final int HEADER_BYTES =
-      Formats.PREFIX_BYTES + 3 * 16 + Integer.BYTES + Formats.CRC_BYTES;
-  private static final int SLOTS_OFFSET = 4096;
+  private static final int PAGE_BYTES = 4096;
+  private static final int SLOTS_OFFSET = PAGE_BYTES;
   private static final int SLOT_BYTES = 32;
+  private static final int PAGE_SLOTS = PAGE_BYTES / SLOT_BYTES;
   private static final int SLOT_CRC_OFFSET = SLOT_BYTES - Formats.CRC_BYTES;
   private static final int STATE_SHIFT = 62;
-  private static final long COUNT_MASK = (1L << STATE_SHIFT) - 1;
-  private static final int FLAG_IN_USE = 1;
-  private static final int FLAG_FAILED = 2;
+  private static final int WAITING_SHIFT = 40;
+  private static final int WAITING_MASK = (1 << 20) - 1;
+  private static final int GENERATION_SHIFT = 40;
+  private static final long BLOCKS_MASK = (1L << WAITING_SHIFT) - 1;
+  private static final int GENERATION_MASK = (1 << 24) - 1;
+  private static final int SEQUENCE_OFFSET = 24;
 
   private final StoreFiles files;
   private final UUID layer;
@@ -61,6 +66,10 @@ final class MapTail implements Closeable {
   private volatile boolean marked;
   // Guarded by this.
   private boolean entryDurable;
+  private int flags;
+
+  /** Changed under the allocation lock as well. */
+  private int pages;
 
   // Guarded by the allocation lock.
   private final ByteBuffer slot = ByteBuffer.allocateDirect(SLOT_BYTES);
@@ -75,6 +84,9 @@ final class MapTail implements Closeable {
 
   /** Runs before this one are in the log on disk. */
   private volatile long durable;
+
+  /** The log that they are in. */
+  private volatile LogPosition log = new LogPosition(0, 0);
 
   /** None yet; the file is created when it is needed. */
   MapTail(StoreFiles files, UUID layer, UUID disk) throws IOException {
@@ -94,49 +106,17 @@ final class MapTail implements Closeable {
   }
 
   /**
-   * Who left a tail, and how.
-   *
-   * @param inUse the layer may have what was not durable
-   * @param failed a sync of the layer had failed
-   */
-  record Header(UUID layer, UUID disk, UUID boot, boolean inUse, boolean failed) {
-    /** Empty when the host went down before it was written. */
-    static Optional<Header> read(StoreFiles files, UUID expected) throws IOException {
-      try (StoreFile file = files.open(StoreLayout.tail(expected))) {
-        return read(file, expected);
-      }
-    }
-
-    private static Optional<Header> read(StoreFile file, UUID expected) throws IOException {
-      String name = StoreLayout.tail(expected);
-      ByteBuffer magic = ByteBuffer.allocate(Long.BYTES);
-      if (file.sizeBytes() < HEADER_BYTES) {
-        return Optional.empty();
-      }
-      file.read(0, magic);
-      if (magic.getLong(0) == 0) {
-        return Optional.empty();
-      }
-      ByteBuffer header = Formats.read(file, name, MAGIC, HEADER_BYTES);
-      UUID layer = Formats.readId(header);
-      if (!layer.equals(expected)) {
-        throw new VolumeException(Reason.CORRUPT, name + " is the tail of layer " + layer);
-      }
-      UUID disk = Formats.readId(header);
-      UUID boot = Formats.readId(header);
-      int flags = header.getInt();
-      return Optional.of(
-          new Header(layer, disk, boot, (flags & FLAG_IN_USE) != 0, (flags & FLAG_FAILED) != 0));
-    }
-  }
-
-  /**
    * What a process that died left of a layer.
    *
    * @param tail goes on with it
    * @param runs in the order in which they were made; empty when all was durable
    */
-  record Left(Header header, MapTail tail, RunList runs) {}
+  record Left(TailHeader header, MapTail tail, RunList runs) {
+    /** Whether the log on disk is not behind what the tail knows of it. */
+    boolean agreesWith(MapLog now) {
+      return tail.log.isIn(LogPosition.of(now));
+    }
+  }
 
   /** What there is of this boot of the host; empty when there is nothing to go on with. */
   static Optional<Left> open(StoreFiles files, UUID layer) throws IOException {
@@ -146,17 +126,17 @@ final class MapTail implements Closeable {
     UUID boot = files.bootId();
     StoreFile file = files.open(StoreLayout.tail(layer));
     try {
-      Optional<Header> found =
-          Header.read(file, layer).filter(header -> header.boot().equals(boot));
+      Optional<TailHeader> found =
+          TailHeader.read(file, layer).filter(header -> header.boot().equals(boot));
       if (found.isEmpty()) {
         file.close();
         return Optional.empty();
       }
-      Header header = found.get();
+      TailHeader header = found.get();
       MapTail tail = new MapTail(files, layer, header.disk());
       tail.file = file;
       // Unless all was durable: then later changes of the map may not be here.
-      RunList runs = header.inUse() ? tail.replay(file) : new RunList();
+      RunList runs = header.inUse() ? tail.replay(file, header.pages()) : new RunList();
       return Optional.of(new Left(header, tail, runs));
     } catch (IOException | RuntimeException e) {
       file.close();
@@ -164,20 +144,69 @@ final class MapTail implements Closeable {
     }
   }
 
-  private record Slot(
-      int position, long index, long firstBlock, long count, int state, long waiting) {}
+  /** How far a log on disk has got. */
+  record LogPosition(int generation, int sequence) {
+    static LogPosition of(MapLog log) {
+      return new LogPosition(log.generation() & GENERATION_MASK, (int) log.sequence());
+    }
 
-  private RunList replay(StoreFile file) throws IOException {
-    int slots = (int) Math.min(SLOTS, (file.sizeBytes() - SLOTS_OFFSET) / SLOT_BYTES);
+    /** Whether this, which was seen before, is not behind that, which is there now. */
+    boolean isIn(LogPosition now) {
+      return generation != now.generation || now.sequence - sequence >= 0;
+    }
+  }
+
+  /**
+   * The log of a layer that nobody has in use ends with a seal.
+   *
+   * @throws VolumeException {@code CORRUPT} when it does not, and so lacks something
+   */
+  static void requireWhole(StoreFiles files, MapLog log) throws IOException {
+    if (log.version() < MapLog.VERSION || log.sealed() || isInUse(files, log.layer())) {
+      return;
+    }
+    throw new VolumeException(
+        Reason.CORRUPT,
+        "%s is cut off at byte %d: it does not end with a seal"
+            .formatted(StoreLayout.map(log.layer()), log.bytes()));
+  }
+
+  /** Whether, after the host or the process went down, the layer may have had more to come. */
+  private static boolean isInUse(StoreFiles files, UUID layer) throws IOException {
+    return files.exists(StoreLayout.tail(layer))
+        && TailHeader.read(files, layer).map(TailHeader::inUse).orElse(false);
+  }
+
+  /** After the host went down: from now on as after a process that died with nothing left to do. */
+  static void renew(StoreFiles files, UUID layer, UUID disk) throws IOException {
+    try (MapTail tail = new MapTail(files, layer, disk)) {
+      tail.writeHeader(TailHeader.IN_USE, Durability.CACHED);
+    }
+  }
+
+  private record Slot(
+      int position,
+      long index,
+      long firstBlock,
+      long count,
+      int state,
+      long waiting,
+      LogPosition log) {}
+
+  private RunList replay(StoreFile file, int pagesInUse) throws IOException {
+    int slots = Math.min(SLOTS, pagesInUse * PAGE_SLOTS);
+    pages = pagesInUse;
+    flags = TailHeader.IN_USE;
     RunList runs = new RunList();
-    if (slots <= 0) {
+    if (slots == 0) {
       return runs;
     }
     ByteBuffer all = ByteBuffer.allocate(slots * SLOT_BYTES);
     try {
       file.read(SLOTS_OFFSET, all);
     } catch (EOFException e) {
-      throw new VolumeException(Reason.CORRUPT, name + " became shorter while it was read", e);
+      throw new VolumeException(
+          Reason.CORRUPT, "%s is cut off: it has %d pages".formatted(name, pagesInUse), e);
     }
     Slot[] found = new Slot[slots];
     int count = 0;
@@ -204,25 +233,42 @@ final class MapTail implements Closeable {
     next = last.index + 1;
     durable = first;
     firstOfLap = last.index - last.position;
+    log = last.log;
     return runs;
   }
 
-  private @Nullable Slot slotAt(ByteBuffer all, int position) {
+  /** Null for one that was never used. */
+  private @Nullable Slot slotAt(ByteBuffer all, int position) throws VolumeException {
     int offset = position * SLOT_BYTES;
+    if (isZero(all, offset)) {
+      return null;
+    }
     crc.reset();
     crc.update(all.duplicate().limit(offset + SLOT_CRC_OFFSET).position(offset));
     crc.update(crcEnd);
     if (all.getInt(offset + SLOT_CRC_OFFSET) != (int) crc.getValue()) {
-      return null;
+      throw new VolumeException(
+          Reason.CORRUPT, "%s: the run in slot %d is damaged".formatted(name, position));
     }
-    long packed = all.getLong(offset + 16);
+    long place = all.getLong(offset + Long.BYTES);
+    long extent = all.getLong(offset + 2 * Long.BYTES);
     return new Slot(
         position,
         all.getLong(offset),
-        all.getLong(offset + 8),
-        packed & COUNT_MASK,
-        (int) (packed >>> STATE_SHIFT),
-        all.getInt(offset + 24));
+        place & BLOCKS_MASK,
+        extent & BLOCKS_MASK,
+        (int) (place >>> STATE_SHIFT),
+        (int) (place >>> WAITING_SHIFT) & WAITING_MASK,
+        new LogPosition((int) (extent >>> GENERATION_SHIFT), all.getInt(offset + SEQUENCE_OFFSET)));
+  }
+
+  private static boolean isZero(ByteBuffer all, int offset) {
+    for (int i = 0; i < SLOT_BYTES; i += Long.BYTES) {
+      if (all.getLong(offset + i) != 0) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** The disk that writes to the layer. */
@@ -245,7 +291,7 @@ final class MapTail implements Closeable {
     if (marked) {
       return;
     }
-    writeHeader(FLAG_IN_USE, Durability.SYNCED);
+    writeHeader(TailHeader.IN_USE, Durability.SYNCED);
     if (!entryDurable) {
       files.syncDirectory(StoreLayout.LAYERS);
       entryDurable = true;
@@ -272,7 +318,7 @@ final class MapTail implements Closeable {
   /** What is read of the layer's files need not be on disk, whichever process reads it. */
   synchronized void noteFailure() throws IOException {
     marked = false;
-    writeHeader(FLAG_IN_USE | FLAG_FAILED, Durability.CACHED);
+    writeHeader(TailHeader.IN_USE | TailHeader.FAILED, Durability.CACHED);
   }
 
   private enum Durability {
@@ -281,33 +327,34 @@ final class MapTail implements Closeable {
   }
 
   /** A file that has its name has a header: one without was damaged. */
-  private void writeHeader(int flags, Durability durability) throws IOException {
+  private void writeHeader(int newFlags, Durability durability) throws IOException {
+    flags = newFlags;
     StoreFile open = file;
     if (open != null) {
-      write(open, flags, durability);
+      write(open, durability);
       return;
     }
+    pages = 0;
     String temporary = name + StoreLayout.TEMPORARY;
     try (StoreFile made = files.create(temporary)) {
-      write(made, flags, durability);
+      write(made, durability);
     }
     files.rename(temporary, name);
     file = files.open(name);
   }
 
-  private void write(StoreFile to, int flags, Durability durability) throws IOException {
-    to.write(0, header(flags));
+  private void write(StoreFile to, Durability durability) throws IOException {
+    to.write(0, new TailHeader(layer, disk, boot, flags, pages).bytes());
     if (durability == Durability.SYNCED) {
       to.sync();
     }
   }
 
-  private ByteBuffer header(int flags) {
-    ByteBuffer header = Formats.header(MAGIC, HEADER_BYTES);
-    Formats.putId(header, Optional.of(layer));
-    Formats.putId(header, Optional.of(disk));
-    Formats.putId(header, Optional.of(boot));
-    return Formats.seal(header.putInt(flags));
+  /** So that a file which lacks pages is not taken for one with fewer runs. */
+  private synchronized void addPage(StoreFile open) throws IOException {
+    open.write(SLOTS_OFFSET + (long) pages * PAGE_BYTES, ByteBuffer.allocate(PAGE_BYTES));
+    pages++;
+    write(open, Durability.CACHED);
   }
 
   /**
@@ -359,15 +406,20 @@ final class MapTail implements Closeable {
   private void write(StoreFile open, long index, long firstBlock, long count, int state)
       throws IOException {
     slot.clear();
+    LogPosition in = log;
     slot.putLong(index)
-        .putLong(firstBlock)
-        .putLong((long) state << STATE_SHIFT | count)
-        .putInt((int) (index - durable + 1));
+        .putLong((long) state << STATE_SHIFT | (index - durable + 1) << WAITING_SHIFT | firstBlock)
+        .putLong((long) in.generation << GENERATION_SHIFT | count)
+        .putInt(in.sequence);
     crc.reset();
     crc.update(slot.flip());
     crc.update(crcEnd);
     slot.limit(SLOT_BYTES).putInt((int) crc.getValue()).flip();
-    open.write(SLOTS_OFFSET + (index - firstOfLap) % SLOTS * SLOT_BYTES, slot);
+    int position = (int) ((index - firstOfLap) % SLOTS);
+    if (position / PAGE_SLOTS >= pages) {
+      addPage(open);
+    }
+    open.write(SLOTS_OFFSET + (long) position * SLOT_BYTES, slot);
   }
 
   /** Whether so much waits that it is time for a flush. */
@@ -385,8 +437,14 @@ final class MapTail implements Closeable {
     return next;
   }
 
-  void durableBefore(long index) {
+  void durableBefore(long index, MapLog now) {
     durable = index;
+    log = LogPosition.of(now);
+  }
+
+  /** Before the first run. */
+  void startsWith(MapLog now) {
+    log = LogPosition.of(now);
   }
 
   /** Nobody needs it any more: all is durable. */

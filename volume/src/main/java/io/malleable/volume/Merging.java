@@ -224,9 +224,17 @@ final class Merging {
     return closing.getAsBoolean() || (merge.disk != null && merge.disk.wantedByOthers());
   }
 
+  /** Which of the blocks that the lower layer speaks of the upper one speaks of, too. */
+  private static RunList hidden(Merge merge) {
+    RunList hidden = new RunList();
+    merge.below.map.forEachRun((first, count, _) ->
+        merge.above.map.forEachRun(first, first + count, (f, c, _) -> hidden.add(f, c, 0)));
+    return hidden;
+  }
+
   private void forgetHidden(Merge merge, LayerWriter writer) throws IOException {
     LayerWriter lower = writerTo(merge.below);
-    RunList hidden = lower.hiddenBy(merge.above);
+    RunList hidden = hidden(merge);
     if (hidden.size() == 0) {
       return;
     }
@@ -252,7 +260,11 @@ final class Merging {
     }
     // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
     volumes.withdrawPacks(catalogue, layers.packs().onFloor(merge.below.id));
-    layers.sums().remove(changed);
+    if (changed == merge.above && merge.disk != null) {
+      layers.sums().remove(changed);
+    } else {
+      layers.sums().removeAll(changed);
+    }
     layers.forgetViewsOver(merge.below);
     volumes.rebaseAll(catalogue, merge.below);
     return true;

@@ -19,6 +19,7 @@ final class StoreLayout {
   static final String SUMS = ".sums";
   static final String PACK = ".pack";
   static final String TAIL = ".tail";
+  static final String LIVE = ".live";
 
   /** In place of a disk's id. */
   static final UUID NOBODY = new UUID(0, 0);
@@ -47,6 +48,10 @@ final class StoreLayout {
 
   static String tail(UUID layer) {
     return LAYERS + "/" + layer + TAIL;
+  }
+
+  static String live(UUID layer) {
+    return LAYERS + "/" + layer + LIVE;
   }
 
   static String lostWrites(UUID disk) {

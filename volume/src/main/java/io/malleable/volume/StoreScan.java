@@ -38,6 +38,8 @@ final class StoreScan {
   private final TailScan tails;
   private final Set<UUID> lostWrites = new HashSet<>();
 
+  private final Set<UUID> ofEarlierVersion = new HashSet<>();
+
   /** What a store is opened for. */
   enum Access {
     MAINTAIN,
@@ -174,7 +176,11 @@ final class StoreScan {
         noteUnknown(StoreLayout.LAYERS, name);
       } else if (name.endsWith(StoreLayout.MAP)) {
         try {
-          parents.put(id, MapLog.Header.read(files, id).parent());
+          MapHeader header = MapHeader.read(files, id);
+          parents.put(id, header.parent());
+          if (header.version() < MapLog.VERSION) {
+            ofEarlierVersion.add(id);
+          }
         } catch (IOException e) {
           unreadable.put(id, damage(e));
         }
@@ -184,6 +190,7 @@ final class StoreScan {
     }
     tails.read(tailed, parents);
     layers.load(parents, unreadable);
+    layers.outdated().addAll(ofEarlierVersion);
     Set<UUID> missing = missing(parents);
     for (UUID layer : missing) {
       LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
@@ -197,6 +204,13 @@ final class StoreScan {
         loadExtra(id, name);
       } else if (missing.isEmpty() && damaged.isEmpty()) {
         // Its creation, or its deletion, was cut off.
+        unneeded.add(StoreLayout.LAYERS + "/" + name);
+      }
+    }
+    for (String name : names) {
+      UUID id = name.endsWith(StoreLayout.LIVE) ? StoreLayout.idOrNull(stem(name)) : null;
+      if (id != null && layers.sums().has(id)) {
+        // Those of the frozen layer were made of them.
         unneeded.add(StoreLayout.LAYERS + "/" + name);
       }
     }

@@ -3,6 +3,7 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,7 +25,10 @@ final class TailScan {
   private final VolumeTable volumes;
   private final BiConsumer<UUID, IOException> damaged;
 
-  /** Layers with a tail of an earlier boot, and the disk that used it then. */
+  /** Layers with a tail of an earlier boot that nothing was written to. */
+  private final List<UUID> unused = new ArrayList<>();
+
+  /** Layers that were in use when the host went down, and the disk that used each. */
   private final Map<UUID, UUID> past = new HashMap<>();
 
   private final Map<VolumeRecord, VolumeRecord> adopted = new HashMap<>();
@@ -64,13 +68,13 @@ final class TailScan {
       }
       UUID disk = volumes.writingTo(layer).orElse(StoreLayout.NOBODY);
       try {
-        Optional<MapTail.Header> header = MapTail.Header.read(files, layer);
-        if (header.isEmpty()) {
-          past.put(layer, disk);
-        } else if (header.get().boot().equals(boot)) {
+        Optional<TailHeader> header = TailHeader.read(files, layer);
+        if (header.isPresent() && header.get().boot().equals(boot)) {
           adopt(header.get(), parents);
+        } else if (header.isPresent() && header.get().inUse()) {
+          past.put(layer, header.get().disk());
         } else {
-          past.put(layer, header.get().inUse() ? header.get().disk() : StoreLayout.NOBODY);
+          unused.add(layer);
         }
       } catch (IOException e) {
         if (e instanceof VolumeException known
@@ -86,7 +90,7 @@ final class TailScan {
   }
 
   /** The server died before the disk's record named the layer that the disk wrote to. */
-  private void adopt(MapTail.Header header, Map<UUID, Optional<UUID>> parents) {
+  private void adopt(TailHeader header, Map<UUID, Optional<UUID>> parents) {
     VolumeRecord before = volumes.get(header.disk());
     if (before != null
         && !before.sealed()
@@ -99,7 +103,7 @@ final class TailScan {
   }
 
   /**
-   * Durable before the tails that say so are deleted. A disk whose machine lived on must be known
+   * Durable before the tails that say so are replaced. A disk whose machine lived on must be known
    * until somebody has seen to that.
    */
   void noteLostWrites() throws IOException {
@@ -113,11 +117,11 @@ final class TailScan {
     if (found) {
       files.syncDirectory(StoreLayout.LOST_WRITES);
     }
-    for (UUID layer : past.keySet()) {
-      files.delete(StoreLayout.tail(layer));
+    for (Map.Entry<UUID, UUID> tail : past.entrySet()) {
+      MapTail.renew(files, tail.getKey(), tail.getValue());
     }
-    if (!past.isEmpty()) {
-      files.syncDirectory(StoreLayout.LAYERS);
+    for (UUID layer : unused) {
+      files.delete(StoreLayout.tail(layer));
     }
   }
 

@@ -42,7 +42,8 @@ class ChainMemoryTest {
       parent = Optional.of(id);
     }
     GuardedCatalogue guard =
-        new GuardedCatalogue(files, Catalogue.load(files, StoreScan.Access.READ));
+        new GuardedCatalogue(
+            files, Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.READ));
 
     long before = usedBytes();
     Layer top = guard.acquire(parent.orElseThrow());
@@ -79,8 +80,7 @@ class ChainMemoryTest {
       index.putLong(page);
     }
     files.create(StoreLayout.data(id)).close();
-    MapLog.writeTemporary(files, id, parent, map, new RunList());
-    files.rename(StoreLayout.map(id) + StoreLayout.TEMPORARY, StoreLayout.map(id));
+    MapLog.write(files, id, parent, map);
     try (StoreFile file = files.create(StoreLayout.sums(id))) {
       ByteBuffer header = Formats.header(LayerSums.MAGIC, LayerSums.HEADER_BYTES);
       Formats.putId(header, Optional.of(id));

@@ -219,8 +219,8 @@ final class ConcurrentModelRun {
     } else if (dice < 30) {
       assertArrayEquals(snapshot.content, contentOf(snapshot.id), "a snapshot has changed");
     } else if (dice < 60) {
-      unlessTaken(() ->
-          assertArrayEquals(clone.content, contentOf(clone.id), "a clone has changed"));
+      unlessTaken(
+          () -> assertArrayEquals(clone.content, contentOf(clone.id), "a clone has changed"));
     } else if (dice < 90) {
       UUID ofClone = UUID.randomUUID();
       unlessTaken(() -> {

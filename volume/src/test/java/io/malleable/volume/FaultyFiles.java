@@ -205,6 +205,34 @@ final class FaultyFiles implements StoreFiles {
     return same;
   }
 
+  /** The names of all files, with their directories. */
+  List<String> names() {
+    List<String> names = new ArrayList<>();
+    directories.forEach((directory, content) ->
+        content.entries.keySet().forEach(name -> names.add(directory + "/" + name)));
+    names.sort(null);
+    return names;
+  }
+
+  byte[] content(String name) throws IOException {
+    return inode(name).cached.copy();
+  }
+
+  /** Somebody, or the medium, has changed the file behind everybody's back. */
+  void damage(String name, byte[] content) throws IOException {
+    Inode inode = inode(name);
+    inode.cached.length = 0;
+    inode.cached.put(0, content);
+  }
+
+  private Inode inode(String name) throws IOException {
+    Inode inode = parent(name).entries.get(leaf(name));
+    if (inode == null) {
+      throw new NoSuchFileException(name);
+    }
+    return inode;
+  }
+
   /** What a machine finds when the power is back. */
   FaultyFiles afterPowerCut(Random random) {
     FaultyFiles next = new FaultyFiles();
@@ -328,11 +356,7 @@ final class FaultyFiles implements StoreFiles {
   @Override
   public StoreFile open(String name) throws IOException {
     failMaybe("open " + name);
-    Inode inode = parent(name).entries.get(leaf(name));
-    if (inode == null) {
-      throw new NoSuchFileException(name);
-    }
-    return new OpenFile(name, inode);
+    return new OpenFile(name, inode(name));
   }
 
   @Override

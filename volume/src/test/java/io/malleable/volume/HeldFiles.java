@@ -73,8 +73,7 @@ final class HeldFiles {
   }
 
   private @Nullable Object invoke(
-      Method method, Object target, Object @Nullable [] arguments, String ofFile)
-      throws Throwable {
+      Method method, Object target, Object @Nullable [] arguments, String ofFile) throws Throwable {
     String name =
         arguments != null && arguments[0] instanceof String first && ofFile.isEmpty()
             ? first

@@ -8,6 +8,7 @@ import io.malleable.volume.FaultyFiles.Fault;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -21,13 +22,18 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** The power goes, or the storage fails, at each call in turn that the store makes to its files. */
 class LocalVolumeStoreCrashTest {
-  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0, 3);
+  private static final LocalVolumeStore.Settings SETTINGS =
+      new LocalVolumeStore.Settings(0, 3, Pack.MAX_BLOCKS, Duration.ZERO);
   private static final int STEPS = 70;
   private static final int NEW_SEEDS = 2;
 
   /** Found an error once. */
   private static final long[] REMEMBERED_SEEDS = {
-    2802004833614101066L, -3902086408076947338L, -3249736620596821451L, 188683772877092867L
+    2802004833614101066L,
+    -3902086408076947338L,
+    -3249736620596821451L,
+    188683772877092867L,
+    -6966180836075454536L
   };
 
   private interface Scenario {

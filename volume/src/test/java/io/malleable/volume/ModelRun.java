@@ -36,6 +36,9 @@ final class ModelRun {
   private static final int MIB_SECTORS = (1 << 20) / SECTOR_BYTES;
   private static final int CHUNK_SECTORS = 2 * MIB_SECTORS;
 
+  /** Once in so many steps. */
+  private static final int LOOKED_AFTER = 5;
+
   /** How large volumes are, and where in them something happens. */
   enum Shape {
     /** Up to 160 KiB, so that operations often meet. */
@@ -169,6 +172,10 @@ final class ModelRun {
 
   /** One random operation; an exception of the store passes after the model has noted it. */
   void step() throws IOException {
+    if (random.nextInt(LOOKED_AFTER) == 0 && store instanceof LocalVolumeStore local) {
+      history.add("look after disks");
+      local.lookAfterDisks();
+    }
     int dice = random.nextInt(100);
     if (volumes.size() < 2 || dice < 3) {
       create();

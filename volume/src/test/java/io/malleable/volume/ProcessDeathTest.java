@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.FaultyFiles.Fault;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -13,7 +14,8 @@ import org.junit.jupiter.api.Test;
  * machine whose writes were answered never notices.
  */
 class ProcessDeathTest {
-  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0, 3);
+  private static final LocalVolumeStore.Settings SETTINGS =
+      new LocalVolumeStore.Settings(0, 3, Pack.MAX_BLOCKS, Duration.ZERO);
   private static final int STEPS = 70;
   private static final int NEW_SEEDS = 2;
   private static final int CALLS_UNTIL_CUT = 120;
