@@ -160,7 +160,7 @@ final class ActiveVolumes {
       found = catalogue.get(id);
       volume = new ActiveVolume(found, top, files, space, intents.isLeft(id));
     } catch (IOException e) {
-      StoreLayout.closeQuietly(() -> catalogue.layers().release(top), e);
+      StoreLayout.closeQuietly(() -> catalogue.open().release(top), e);
       throw e;
     }
     if (catalogue.isUnpublished(id)) {
@@ -197,7 +197,7 @@ final class ActiveVolumes {
     }
     changed.signalAll();
     try {
-      catalogue.layers().release(volume.nearest());
+      catalogue.open().release(volume.nearest());
     } finally {
       // Not a reason for maintenance by itself: that uses volumes too, and would never end.
       if (catalogue.hasGarbage()) {
@@ -436,13 +436,13 @@ final class ActiveVolumes {
   void withdrawPacks(Catalogue catalogue, List<UUID> packed) throws IOException {
     boolean deleted = false;
     for (UUID id : packed) {
-      if (!catalogue.layers().packs().has(id)) {
+      if (!catalogue.open().packs().has(id)) {
         continue;
       }
       deleted = true;
-      Layer layer = catalogue.layers().opened(id);
+      Layer layer = catalogue.open().opened(id);
       Pack old = layer == null ? null : layer.pack();
-      catalogue.layers().removePack(id);
+      catalogue.open().removePack(id);
       if (layer != null) {
         rebaseAll(catalogue, layer);
         if (old != null) {

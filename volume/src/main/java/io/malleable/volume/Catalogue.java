@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Catalogue {
   private final StoreFiles files;
+  private final OpenLayers open;
   private final LayerTable layers;
   private final VolumeTable volumes = new VolumeTable();
 
@@ -41,14 +42,17 @@ final class Catalogue {
 
   private Catalogue(StoreFiles files, MapMemory memory) {
     this.files = files;
-    this.layers = new LayerTable(files, memory);
+    this.open = new OpenLayers(files, memory);
+    this.layers = new LayerTable(files, open);
   }
 
   /** What is found when a store is opened; see {@link StoreScan}. */
   static Catalogue load(StoreFiles files, MapMemory memory, StoreScan.Access access)
       throws IOException {
     Catalogue catalogue = new Catalogue(files, memory);
-    StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.volumes, catalogue.damaged);
+    StoreScan scan =
+        new StoreScan(
+            files, catalogue.layers, catalogue.open, catalogue.volumes, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
     scan.adopted().forEach(catalogue::unpublished);
     catalogue.lostWrites.addAll(scan.lostWrites());
@@ -69,6 +73,10 @@ final class Catalogue {
 
   LayerTable layers() {
     return layers;
+  }
+
+  OpenLayers open() {
+    return open;
   }
 
   Optional<VolumeRecord> find(UUID id) throws VolumeException {
@@ -134,8 +142,13 @@ final class Catalogue {
     return diskOn(layer).isPresent() || !frozenOnDisk(layer);
   }
 
-  List<UUID> cloned(UUID parent) {
-    return volumes.clonedFrom(parent);
+  void refuseCloned(UUID id) throws VolumeException {
+    List<UUID> clones = volumes.clonedFrom(id);
+    if (!clones.isEmpty()) {
+      throw new VolumeException(
+          Reason.HAS_DEPENDANTS,
+          "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
+    }
   }
 
   /**
@@ -154,8 +167,76 @@ final class Catalogue {
     return usable;
   }
 
+  /** A new, empty disk, or that which was made before by the same call. */
+  VolumeSizes create(UUID id, long sizeBytes) throws IOException {
+    Optional<VolumeRecord> existing = find(id);
+    return existing.isPresent()
+        ? sameOrRefuse(existing.get(), sizeBytes, Optional.empty())
+        : addDisk(id, sizeBytes, Optional.empty());
+  }
+
+  /** The same, with what a sealed volume has. */
+  VolumeSizes clone(UUID id, UUID parent, long sizeBytes) throws IOException {
+    Optional<VolumeRecord> existing = find(id);
+    if (existing.isPresent()) {
+      return sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent));
+    }
+    VolumeRecord origin = get(parent);
+    if (!origin.sealed()) {
+      throw new VolumeException(
+          Reason.NOT_SEALED,
+          "volume " + parent + " can still be written; take a snapshot and clone that");
+    }
+    if (sizeBytes < origin.sizeBytes()) {
+      throw new VolumeException(
+          Reason.INVALID_SIZE,
+          "size %d is less than the %d of volume %s"
+              .formatted(sizeBytes, origin.sizeBytes(), parent));
+    }
+    return addDisk(id, sizeBytes, Optional.of(origin));
+  }
+
+  private VolumeSizes sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
+      throws VolumeException {
+    if (existing.sizeBytes() != sizeBytes
+        || !existing.parent().equals(parent)
+        || existing.disk().isPresent()) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already, with other properties".formatted(existing.id()));
+    }
+    return sizes(existing);
+  }
+
+  private VolumeSizes addDisk(UUID id, long sizeBytes, Optional<VolumeRecord> origin)
+      throws IOException {
+    VolumeRecord volume =
+        new VolumeRecord(
+            id,
+            false,
+            sizeBytes,
+            UUID.randomUUID(),
+            origin.map(VolumeRecord::id),
+            Optional.empty());
+    addOnNewLayer(volume, origin.map(VolumeRecord::layer));
+    return sizes(volume);
+  }
+
+  /** The disk's record as it is to be with the new size. */
+  VolumeRecord resized(UUID disk, long sizeBytes) throws VolumeException {
+    VolumeRecord volume = get(disk);
+    volume.refuseSealed();
+    if (sizeBytes < volume.sizeBytes()) {
+      throw new VolumeException(
+          Reason.INVALID_SIZE,
+          "size %d is less than the present %d; disks only grow"
+              .formatted(sizeBytes, volume.sizeBytes()));
+    }
+    return volume.withSize(sizeBytes);
+  }
+
   /** Publishes a new volume on a new, empty layer. */
-  void addOnNewLayer(VolumeRecord volume, Optional<UUID> below) throws IOException {
+  private void addOnNewLayer(VolumeRecord volume, Optional<UUID> below) throws IOException {
     layers.create(volume.layer(), below);
     try {
       add(volume);
@@ -274,29 +355,16 @@ final class Catalogue {
 
   /** See {@link Garbage}. */
   void deleteLater(List<String> names) {
-    layers.garbage().add(names);
+    open.garbage().add(names);
   }
 
   /** The next file to delete, or null. */
   @Nullable String takeGarbage() {
-    return layers.garbage().take();
+    return open.garbage().take();
   }
 
   boolean hasGarbage() {
-    return !layers.garbage().isEmpty();
-  }
-
-  /** What was asked for, if that is what there is. */
-  VolumeSizes sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
-      throws VolumeException {
-    if (existing.sizeBytes() != sizeBytes
-        || !existing.parent().equals(parent)
-        || existing.disk().isPresent()) {
-      throw new VolumeException(
-          Reason.ALREADY_EXISTS,
-          "volume %s exists already, with other properties".formatted(existing.id()));
-    }
-    return sizes(existing);
+    return !open.garbage().isEmpty();
   }
 
   /** How large the volume is, to be looked up without the lock. */

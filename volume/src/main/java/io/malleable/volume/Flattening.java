@@ -105,7 +105,7 @@ final class Flattening {
     Layer below = catalogue.layers().putOnGround(disk.nearest());
     disk.rebase();
     if (below != null) {
-      catalogue.layers().release(below);
+      catalogue.open().release(below);
     }
     maintenance.tryAgainSoon();
     VolumeRecord volume = catalogue.get(disk.id());

@@ -100,18 +100,18 @@ final class Freezing {
       catalogue.collect(fresh);
       throw e;
     }
-    catalogue.layers().release(frozen);
+    catalogue.open().release(frozen);
     disk.putOnTop(top, after);
     catalogue.replaceInMemory(after);
   }
 
   private LayerWriter prepare(Catalogue catalogue, UUID fresh) throws IOException {
-    Layer top = catalogue.layers().openEmpty(fresh);
+    Layer top = catalogue.open().openEmpty(catalogue.layers().pin(fresh));
     try {
       return disk.prepare(top);
     } catch (IOException e) {
       // Closes it, which takes its tail away: a later start must not take it for the disk's.
-      StoreLayout.closeQuietly(() -> catalogue.layers().release(top), e);
+      StoreLayout.closeQuietly(() -> catalogue.open().release(top), e);
       throw e;
     }
   }

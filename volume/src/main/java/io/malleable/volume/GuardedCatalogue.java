@@ -33,7 +33,7 @@ final class GuardedCatalogue {
   GuardedCatalogue(StoreFiles files, Catalogue catalogue) {
     this.files = files;
     this.catalogue = catalogue;
-    this.memory = catalogue.layers().memory();
+    this.memory = catalogue.open().memory();
   }
 
   /** The lock, for try-with-resources. */
@@ -130,7 +130,7 @@ final class GuardedCatalogue {
     Layer layer = null;
     try {
       while (layer == null) {
-        LayerOpening next = with(known -> nextOpening(known.layers(), pinned));
+        LayerOpening next = with(known -> nextOpening(known.open(), pinned));
         if (next == null) {
           layer = pinned.open;
         } else {
@@ -145,14 +145,14 @@ final class GuardedCatalogue {
     }
   }
 
-  private @Nullable LayerOpening nextOpening(LayerTable layers, LayerNode pinned) {
+  private @Nullable LayerOpening nextOpening(OpenLayers open, LayerNode pinned) {
     while (true) {
       LayerNode lowest = pinned.lowestClosed();
       if (lowest == null) {
         return null;
       }
       if (!lowest.opening) {
-        return layers.beginOpening(lowest);
+        return open.beginOpening(lowest);
       }
       opened.awaitUninterruptibly();
     }
@@ -173,7 +173,7 @@ final class GuardedCatalogue {
     try {
       opening.node().opening = false;
       if (read != null) {
-        catalogue.layers().opened(opening.node(), read);
+        catalogue.open().opened(opening.node(), read);
       }
       opened.signalAll();
     } finally {
@@ -185,7 +185,7 @@ final class GuardedCatalogue {
   private void unpinQuietly(LayerNode pinned) {
     try {
       with(known -> {
-        known.layers().unpin(pinned);
+        known.open().unpin(pinned);
         return null;
       });
     } catch (IOException e) {
@@ -196,7 +196,7 @@ final class GuardedCatalogue {
   /** One user less of an open layer; closes what nobody uses. */
   void release(Layer layer) throws IOException {
     with(known -> {
-      known.layers().release(layer);
+      known.open().release(layer);
       return null;
     });
   }

@@ -18,7 +18,7 @@ final class KeptChain {
   /** The layer, which is open, and all below it, in place of what was kept. */
   void keep(Layer layer) throws IOException {
     Layer before = kept;
-    kept = guard.with(catalogue -> catalogue.layers().pinOpen(layer));
+    kept = guard.with(catalogue -> catalogue.open().pinOpen(layer));
     if (before != null) {
       guard.release(before);
     }

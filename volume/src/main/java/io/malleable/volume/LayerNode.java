@@ -10,8 +10,9 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What is known of a layer without opening it: what it stands on, and how many stand on it. {@link
- * LayerTable} changes it. Guarded by the catalogue's lock.
+ * What is known of a layer without opening it: what it stands on, and how many stand on it, which
+ * {@link LayerTable} changes; and who uses it, which {@link OpenLayers} does. Guarded by the
+ * catalogue's lock.
  */
 final class LayerNode {
   final UUID id;
@@ -23,6 +24,9 @@ final class LayerNode {
   // Those who stand on it, on disk.
   int volumes;
   final Set<LayerNode> above = new HashSet<>();
+
+  /** Nobody stands on it any more: its files go when the last user is gone. */
+  boolean unneeded;
 
   // In memory.
 

@@ -15,28 +15,15 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which layers there are, who stands on them, and which are open. Guarded by the catalogue's lock.
- *
- * <p>Whoever needs a layer open pins it first, and all below it with it: from then on nobody closes
- * one of them, deletes its files, or takes it out of the chain before it is open. They are opened
- * without the lock, from the ground up, each by one thread: see {@link GuardedCatalogue#open}.
+ * Which layers there are, and who stands on them; also on disk. Guarded by the catalogue's lock.
  */
 final class LayerTable {
   private final StoreFiles files;
-  private final MapMemory memory;
-  private final Garbage garbage;
-  private final PackTable packs;
-  private final SumsTable sums;
+  private final OpenLayers open;
   private final Map<UUID, LayerNode> nodes = new HashMap<>();
 
   /** On which nobody stands but one other layer. */
   private final Set<LayerNode> orphans = new LinkedHashSet<>();
-
-  /** Nobody stands on these any more; their files go when the last user is gone. */
-  private final Map<UUID, LayerNode> doomed = new HashMap<>();
-
-  /** Closed after a sync had failed: what is read of their files need not be on disk. */
-  private final Map<UUID, IOException> suspect = new HashMap<>();
 
   /** Whose maps are to be upgraded once they are frozen; those of disks are by the first flush. */
   private final Set<UUID> outdated = new HashSet<>();
@@ -44,24 +31,9 @@ final class LayerTable {
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
-  LayerTable(StoreFiles files, MapMemory memory) {
+  LayerTable(StoreFiles files, OpenLayers open) {
     this.files = files;
-    this.memory = memory;
-    this.garbage = new Garbage(files);
-    this.packs = new PackTable(files, garbage);
-    this.sums = new SumsTable(files, garbage);
-  }
-
-  PackTable packs() {
-    return packs;
-  }
-
-  SumsTable sums() {
-    return sums;
-  }
-
-  Garbage garbage() {
-    return garbage;
+    this.open = open;
   }
 
   /** At start: the layers found on disk. */
@@ -253,12 +225,7 @@ final class LayerTable {
     LayerNode node = nodes.get(id);
     while (node != null && node.volumes == 0 && node.above.isEmpty()) {
       nodes.remove(node.id);
-      sums.forget(node.id);
-      if (node.users > 0) {
-        doomed.put(node.id, node);
-      } else {
-        unneeded.addAll(filesOf(node.id));
-      }
+      unneeded.addAll(open.filesOfUnneeded(node));
       LayerNode below = node.below;
       if (below != null) {
         below.above.remove(node);
@@ -267,23 +234,6 @@ final class LayerTable {
       node = below;
     }
     return unneeded;
-  }
-
-  private List<String> filesOf(UUID id) {
-    List<String> names = new ArrayList<>();
-    suspect.remove(id);
-    if (packs.has(id)) {
-      names.add(StoreLayout.pack(id));
-      packs.forget(id);
-    }
-    names.addAll(
-        List.of(
-            StoreLayout.sums(id),
-            StoreLayout.live(id),
-            StoreLayout.tail(id),
-            StoreLayout.map(id),
-            StoreLayout.data(id)));
-    return names;
   }
 
   List<String> collectAll() {
@@ -316,183 +266,17 @@ final class LayerTable {
     return below != null && below.id.equals(orphan.id) && below.onlyCarriesOne();
   }
 
-  // Opening and closing.
-
-  /** One user more, who opens the layer if need be, and calls {@link #unpin} in the end. */
+  /** See {@link OpenLayers#pin}. */
   LayerNode pin(UUID id) throws VolumeException {
     requireWhole(id);
     LayerNode top = nodeOf(id);
-    pin(top);
+    open.pin(top);
     return top;
-  }
-
-  private static void pin(LayerNode top) {
-    LayerNode node = top;
-    while (node != null && node.users++ == 0) {
-      node = node.below;
-    }
-  }
-
-  /** One user more of a layer that is open. */
-  Layer pinOpen(Layer layer) {
-    nodeInUse(layer).users++;
-    return layer;
-  }
-
-  /** The memory that the maps of open layers take. */
-  MapMemory memory() {
-    return memory;
-  }
-
-  /** The lowest layer of the pinned chain is opened by the caller, without the lock. */
-  LayerOpening beginOpening(LayerNode node) {
-    LayerNode below = node.below;
-    boolean belowIsOpen = below == null || below.open != null;
-    if (node.users == 0 || node.open != null || node.opening || !belowIsOpen) {
-      throw new IllegalStateException("layer " + node.id + " cannot be opened now");
-    }
-    node.opening = true;
-    return new LayerOpening(
-        node, below == null ? null : below.open, sums.has(node.id), packs.usable(node.id));
-  }
-
-  /** A layer that was just created, on one that is open: nothing that takes time is read. */
-  Layer openEmpty(UUID id) throws IOException {
-    LayerNode node = pin(id);
-    LayerOpening opening = beginOpening(node);
-    LayerOpening.Opened read;
-    try {
-      read = opening.read(files, memory);
-    } catch (IOException e) {
-      StoreLayout.closeQuietly(() -> unpin(node), e);
-      throw e;
-    } finally {
-      node.opening = false;
-    }
-    opened(node, read);
-    return read.layer();
-  }
-
-  /** It is open. */
-  void opened(LayerNode node, LayerOpening.Opened opened) {
-    Layer layer = opened.layer();
-    IOException failure = suspect.remove(node.id);
-    if (failure != null) {
-      layer.fail(failure);
-    }
-    sums.opened(layer, opened.sums());
-    packs.opened(layer, opened.pack());
-    node.open = layer;
-  }
-
-  /** One user less of an open layer; closes what nobody uses. */
-  void release(Layer layer) throws IOException {
-    unpin(nodeInUse(layer));
-  }
-
-  /** One user less; closes what nobody uses. */
-  void unpin(LayerNode pinned) throws IOException {
-    IOException failure = null;
-    LayerNode node = pinned;
-    while (node != null && --node.users == 0) {
-      try {
-        close(node);
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-      if (doomed.remove(node.id) != null) {
-        garbage.add(filesOf(node.id));
-      }
-      node = node.below;
-    }
-    if (failure != null) {
-      throw failure;
-    }
-  }
-
-  private void close(LayerNode node) throws IOException {
-    Layer layer = node.open;
-    node.open = null;
-    if (layer != null) {
-      Layer.Failure failure = layer.failure();
-      if (failure != null) {
-        suspect.put(layer.id, failure.cause());
-      }
-      layer.close();
-    }
-  }
-
-  private @Nullable LayerNode any(UUID id) {
-    return nodes.getOrDefault(id, doomed.get(id));
-  }
-
-  private LayerNode nodeInUse(Layer layer) {
-    LayerNode node = any(layer.id);
-    if (node == null || node.open != layer) {
-      throw new IllegalStateException("layer " + layer.id + " is not open");
-    }
-    return node;
-  }
-
-  /** The layer if somebody has it open. */
-  @Nullable Layer opened(UUID id) {
-    LayerNode node = any(id);
-    return node == null ? null : node.open;
   }
 
   /** Whose maps are of an earlier version: each is taken out once it was tried. */
   Set<UUID> outdated() {
     return outdated;
-  }
-
-  /** Those in use whose storage failed. */
-  List<Layer> failed() {
-    List<Layer> found = new ArrayList<>();
-    for (LayerNode node : nodes.values()) {
-      if (node.open != null && node.open.failure() != null) {
-        found.add(node.open);
-      }
-    }
-    return found;
-  }
-
-  // What is read from.
-
-  /** Views made from now on know what the layer says now. */
-  void forgetViewsOver(Layer layer) {
-    for (LayerNode node : nodeInUse(layer).andAllAbove()) {
-      if (node.open != null) {
-        node.open.forgetView();
-      }
-    }
-  }
-
-  /** The checksums of an open layer were just published. */
-  void publishSums(Layer layer, LayerOpening.Extra<LayerSums> read) {
-    sums.add(layer.id);
-    sums.opened(layer, read);
-  }
-
-  /** The pack of an open layer was just published. */
-  void publishPack(Layer layer, LayerOpening.Extra<Pack> read) {
-    packs.opened(layer, read);
-    forgetViewsOver(layer);
-  }
-
-  /**
-   * Views made from now on are without the pack, and so is the disk once the directory is synced.
-   */
-  void removePack(UUID id) throws IOException {
-    packs.delete(id);
-    Layer layer = opened(id);
-    if (layer != null) {
-      layer.setPack(null);
-      forgetViewsOver(layer);
-    }
   }
 
   /**
@@ -501,7 +285,7 @@ final class LayerTable {
    * @return the orphan, which the caller releases when nobody reads from it any more
    */
   Layer bypass(Layer above) throws IOException {
-    LayerNode node = nodeInUse(above);
+    LayerNode node = open.nodeOf(above);
     LayerNode orphan = node.below;
     Layer orphanLayer = above.parent();
     if (orphan == null || orphanLayer == null) {
@@ -510,7 +294,7 @@ final class LayerTable {
     LayerNode below = orphan.below;
     move(node, below);
     above.reparent(orphanLayer.parent());
-    forgetViewsOver(above);
+    open.forgetViewsOver(above);
     return orphanLayer;
   }
 
@@ -521,7 +305,7 @@ final class LayerTable {
    *     more
    */
   @Nullable Layer putOnGround(Layer layer) {
-    LayerNode node = nodeInUse(layer);
+    LayerNode node = open.nodeOf(layer);
     Layer oldParent = layer.parent();
     if (node.below != null) {
       move(node, null);
@@ -535,7 +319,7 @@ final class LayerTable {
     LayerNode before = node.below;
     put(node, below);
     if (below != null) {
-      pin(below);
+      open.pin(below);
     }
     if (before != null) {
       before.above.remove(node);

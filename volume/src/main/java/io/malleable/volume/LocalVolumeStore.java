@@ -175,23 +175,9 @@ public final class LocalVolumeStore implements VolumeStore {
     checkSize(sizeBytes);
     VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      Optional<VolumeRecord> existing = catalogue.find(id);
-      sizes =
-          existing.isPresent()
-              ? catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.empty())
-              : createNow(catalogue, id, sizeBytes);
+      sizes = held.catalogue().create(id, sizeBytes);
     }
     return sizes.ofOne(files);
-  }
-
-  private static VolumeSizes createNow(Catalogue catalogue, UUID id, long sizeBytes)
-      throws IOException {
-    VolumeRecord volume =
-        new VolumeRecord(
-            id, false, sizeBytes, UUID.randomUUID(), Optional.empty(), Optional.empty());
-    catalogue.addOnNewLayer(volume, Optional.empty());
-    return catalogue.sizes(volume);
   }
 
   @Override
@@ -199,35 +185,9 @@ public final class LocalVolumeStore implements VolumeStore {
     checkSize(sizeBytes);
     VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      Optional<VolumeRecord> existing = catalogue.find(id);
-      sizes =
-          existing.isPresent()
-              ? catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent))
-              : cloneNow(catalogue, id, parent, sizeBytes);
+      sizes = held.catalogue().clone(id, parent, sizeBytes);
     }
     return sizes.ofOne(files);
-  }
-
-  private static VolumeSizes cloneNow(Catalogue catalogue, UUID id, UUID parent, long sizeBytes)
-      throws IOException {
-    VolumeRecord origin = catalogue.get(parent);
-    if (!origin.sealed()) {
-      throw new VolumeException(
-          Reason.NOT_SEALED,
-          "volume " + parent + " can still be written; take a snapshot and clone that");
-    }
-    if (sizeBytes < origin.sizeBytes()) {
-      throw new VolumeException(
-          Reason.INVALID_SIZE,
-          "size %d is less than the %d of volume %s"
-              .formatted(sizeBytes, origin.sizeBytes(), parent));
-    }
-    VolumeRecord volume =
-        new VolumeRecord(
-            id, false, sizeBytes, UUID.randomUUID(), Optional.of(parent), Optional.empty());
-    catalogue.addOnNewLayer(volume, Optional.of(origin.layer()));
-    return catalogue.sizes(volume);
   }
 
   private static void checkSize(long sizeBytes) throws VolumeException {
@@ -322,7 +282,7 @@ public final class LocalVolumeStore implements VolumeStore {
     ActiveVolume used;
     VolumeSizes sizes = null;
     try (Held held = guard.hold()) {
-      VolumeRecord after = resized(held.catalogue(), disk, sizeBytes);
+      VolumeRecord after = held.catalogue().resized(disk, sizeBytes);
       used = volumes.joinIfInUse(disk);
       if (used == null) {
         held.catalogue().replace(after);
@@ -345,7 +305,7 @@ public final class LocalVolumeStore implements VolumeStore {
       // The record that a change of layers still owes would take the old size back.
       used.settle();
       try (Held held = guard.hold()) {
-        VolumeRecord after = resized(held.catalogue(), used.id(), sizeBytes);
+        VolumeRecord after = held.catalogue().resized(used.id(), sizeBytes);
         held.catalogue().replace(after);
         used.resize(sizeBytes);
         return held.catalogue().sizes(after);
@@ -353,19 +313,6 @@ public final class LocalVolumeStore implements VolumeStore {
     } finally {
       used.chainLock().unlock();
     }
-  }
-
-  private static VolumeRecord resized(Catalogue catalogue, UUID disk, long sizeBytes)
-      throws VolumeException {
-    VolumeRecord volume = catalogue.get(disk);
-    volume.refuseSealed();
-    if (sizeBytes < volume.sizeBytes()) {
-      throw new VolumeException(
-          Reason.INVALID_SIZE,
-          "size %d is less than the present %d; disks only grow"
-              .formatted(sizeBytes, volume.sizeBytes()));
-    }
-    return volume.withSize(sizeBytes);
   }
 
   @Override
@@ -411,12 +358,7 @@ public final class LocalVolumeStore implements VolumeStore {
     try (Held held = guard.hold()) {
       Catalogue catalogue = held.catalogue();
       volumes.refuseInUse(id);
-      List<UUID> clones = catalogue.cloned(id);
-      if (!clones.isEmpty()) {
-        throw new VolumeException(
-            Reason.HAS_DEPENDANTS,
-            "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
-      }
+      catalogue.refuseCloned(id);
       intents.forget(id);
       if (catalogue.removeDamaged(id)) {
         return;
@@ -507,7 +449,7 @@ public final class LocalVolumeStore implements VolumeStore {
           "the volume store is still written to; its directory stays locked until this process ends");
       return;
     }
-    SumsTable sums = guard.with(catalogue -> catalogue.layers().sums());
+    SumsTable sums = guard.with(catalogue -> catalogue.open().sums());
     StoreFile.closeAll(Arrays.asList(sums, hold));
   }
 

@@ -93,9 +93,9 @@ final class Maintenance {
     List<Layer> failed =
         guard.with(catalogue -> {
           List<Layer> held = new ArrayList<>();
-          for (Layer layer : catalogue.layers().failed()) {
+          for (Layer layer : catalogue.open().failed()) {
             if (!catalogue.mayBeWritten(layer.id)) {
-              held.add(catalogue.layers().pinOpen(layer));
+              held.add(catalogue.open().pinOpen(layer));
             }
           }
           return held;
@@ -208,7 +208,7 @@ final class Maintenance {
         LayerOpening.Extra<LayerSums> read = SumsTable.read(files, layer);
         guard.with(catalogue -> {
           boolean changed = layer.live() != null;
-          catalogue.layers().publishSums(layer, read);
+          catalogue.open().publishSums(layer, read);
           if (changed && layer.sums() != null) {
             catalogue.deleteLater(List.of(StoreLayout.live(layer.id)));
           }
@@ -244,12 +244,12 @@ final class Maintenance {
 
   private boolean wantsSums(Catalogue catalogue, UUID id) {
     LayerTable layers = catalogue.layers();
-    Layer open = layers.opened(id);
+    Layer open = catalogue.open().opened(id);
     // Its map on disk may say more than the one in memory, as may the next one in memory.
     boolean unclear = open != null && open.failure() != null;
     return layers.exists(id)
         && !catalogue.mayBeWritten(id)
-        && !layers.sums().has(id)
+        && !catalogue.open().sums().has(id)
         && !layers.isOrphan(id)
         && !unclear
         && !failedSums.contains(id);

@@ -173,7 +173,7 @@ final class Merging {
       releaseAbove(catalogue, above, active);
       return null;
     }
-    return new Merge(orphan, above, catalogue.layers().pinOpen(below), active);
+    return new Merge(orphan, above, catalogue.open().pinOpen(below), active);
   }
 
   private LayerWriter writerTo(Layer frozen) {
@@ -184,7 +184,7 @@ final class Merging {
     try {
       releaseAbove(catalogue, merge.above, merge.disk);
     } finally {
-      catalogue.layers().release(merge.below);
+      catalogue.open().release(merge.below);
     }
     return null;
   }
@@ -192,7 +192,7 @@ final class Merging {
   private void releaseAbove(Catalogue catalogue, Layer above, @Nullable ActiveVolume active)
       throws IOException {
     if (active == null) {
-      catalogue.layers().release(above);
+      catalogue.open().release(above);
     } else {
       volumes.deactivateForMaintenance(catalogue, active);
     }
@@ -254,8 +254,8 @@ final class Merging {
    */
   private boolean prepareToChange(Catalogue catalogue, Merge merge, Layer changed)
       throws IOException {
-    LayerTable layers = catalogue.layers();
-    if (!layers.isOrphan(merge.orphan)) {
+    OpenLayers layers = catalogue.open();
+    if (!catalogue.layers().isOrphan(merge.orphan)) {
       return false;
     }
     // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
@@ -317,7 +317,7 @@ final class Merging {
     if (catalogue.layers().isOrphan(merge.orphan)) {
       Layer bypassed = catalogue.layers().bypass(merge.above);
       volumes.rebaseAll(catalogue, merge.above);
-      catalogue.layers().release(bypassed);
+      catalogue.open().release(bypassed);
     }
     return null;
   }

@@ -115,7 +115,7 @@ final class Packing {
     considered.clear();
     if (files.availableBytes() < RESERVE_FACTOR * settings.reserveBytes()) {
       guard.with(catalogue -> {
-        volumes.withdrawPacks(catalogue, catalogue.layers().packs().all());
+        volumes.withdrawPacks(catalogue, catalogue.open().packs().all());
         return null;
       });
     }
@@ -154,7 +154,7 @@ final class Packing {
           && catalogue.frozenOnDisk(top)
           && !failed.contains(top)
           && considered.add(top)) {
-        return new Candidate(catalogue.layers().pinOpen(view.layers().getFirst()), view);
+        return new Candidate(catalogue.open().pinOpen(view.layers().getFirst()), view);
       }
     }
     return null;
@@ -253,7 +253,7 @@ final class Packing {
         guard.with(catalogue -> {
           // An older one of this layer, of fewer layers, would be hard to tell from the new one.
           volumes.withdrawPacks(catalogue, List.of(layer));
-          catalogue.layers().packs().expect(layer, plan.floor);
+          catalogue.open().packs().expect(layer, plan.floor);
           // Of its own, as what it remembers of the layers is of no use to others afterwards; and
           // without the pack that was just withdrawn, which is closed.
           return new ChainView(plan.from);
@@ -276,7 +276,7 @@ final class Packing {
   private boolean publish(
       Catalogue catalogue, Candidate candidate, Layer packed, LayerOpening.Extra<Pack> read)
       throws IOException {
-    catalogue.layers().publishPack(packed, read);
+    catalogue.open().publishPack(packed, read);
     volumes.rebaseAll(catalogue, packed);
     long spaceBytes = spaceBytes();
     Set<Pack> wanted = new HashSet<>();

@@ -91,7 +91,7 @@ final class Scrub {
       report(id, e);
       return null;
     }
-    guard.with(catalogue -> noteDamagedExtras(catalogue.layers(), id));
+    guard.with(catalogue -> noteDamagedExtras(catalogue.open(), id));
     return layer;
   }
 
@@ -104,7 +104,7 @@ final class Scrub {
     return layers.pin(id);
   }
 
-  private @Nullable Void noteDamagedExtras(LayerTable layers, UUID id) {
+  private @Nullable Void noteDamagedExtras(OpenLayers layers, UUID id) {
     IOException sums = layers.sums().damage(id);
     if (sums != null) {
       add(sums.getMessage() + "; the layer's data is read without checks", List.of());

@@ -23,6 +23,7 @@ final class StoreScan {
 
   private final StoreFiles files;
   private final LayerTable layers;
+  private final OpenLayers open;
   private final VolumeTable volumes;
   private final Map<UUID, VolumeException> damaged;
 
@@ -55,10 +56,12 @@ final class StoreScan {
   StoreScan(
       StoreFiles files,
       LayerTable layers,
+      OpenLayers open,
       VolumeTable volumes,
       Map<UUID, VolumeException> damaged) {
     this.files = files;
     this.layers = layers;
+    this.open = open;
     this.volumes = volumes;
     this.damaged = damaged;
     this.tails = new TailScan(files, layers, volumes, this::addDamaged);
@@ -209,7 +212,7 @@ final class StoreScan {
     }
     for (String name : names) {
       UUID id = name.endsWith(StoreLayout.LIVE) ? StoreLayout.idOrNull(stem(name)) : null;
-      if (id != null && layers.sums().has(id)) {
+      if (id != null && open.sums().has(id)) {
         // Those of the frozen layer were made of them.
         unneeded.add(StoreLayout.LAYERS + "/" + name);
       }
@@ -255,9 +258,9 @@ final class StoreScan {
       // Made while the layer passed for frozen: not of what is written to it from now on.
       outdated.put(StoreLayout.LAYERS + "/" + name, disk.get());
     } else if (sums) {
-      layers.sums().add(layer);
+      open.sums().add(layer);
     } else {
-      layers.packs().load(layer);
+      open.packs().load(layer);
     }
   }
 
