@@ -26,6 +26,7 @@ final class ActiveVolume {
   private final StoreFiles files;
   private final SpaceGuard space;
   private final StampedLock gate = new StampedLock();
+  private final ReentrantLock chainLock = new ReentrantLock();
   private final ReentrantLock settling = new ReentrantLock();
   private volatile State state;
   private volatile @Nullable Switch unsettled;
@@ -102,7 +103,16 @@ final class ActiveVolume {
     return id;
   }
 
-  /** The layer nearest to the volume; changes only under the catalogue's lock. */
+  /**
+   * Whoever changes what a disk in use stands on, or its record, holds this from the first step,
+   * which may take long, to the last: snapshots, the end of a flatten, the end of a merge into its
+   * layer, and resizing take turns. It is taken before the catalogue's lock.
+   */
+  ReentrantLock chainLock() {
+    return chainLock;
+  }
+
+  /** The layer nearest to the volume; changes only under the chain's and the catalogue's lock. */
   Layer nearest() {
     return state.nearest;
   }
@@ -267,7 +277,8 @@ final class ActiveVolume {
 
   /**
    * Finishes what lies below the top layer: what a process that died left there, and a switch of
-   * layers that an error or such a death interrupted.
+   * layers that an error or such a death interrupted. Takes as long as all of that takes to be
+   * durable, so never under the catalogue's lock.
    */
   void settle() throws IOException {
     if (unsettled == null && left.isEmpty()) {
@@ -367,7 +378,7 @@ final class ActiveVolume {
     writer.flusher().recover(stop);
   }
 
-  // The rest is called under the catalogue's lock.
+  // The rest is called under the catalogue's lock, but for what says otherwise.
 
   /**
    * A writer to an empty layer that is to be put on top. What it writes outlives the process,
@@ -385,6 +396,7 @@ final class ActiveVolume {
     long stamp = gate.writeLock();
     try {
       unsettled = new Switch(frozen, record);
+      owesRecord = true;
       // Within the gate: the view of what is frozen is made for the size that its map has.
       state = writable(record.sizeBytes(), top);
     } finally {
@@ -439,11 +451,6 @@ final class ActiveVolume {
 
   Chain chain() {
     return state.chain;
-  }
-
-  boolean standsOn(Layer layer) {
-    ChainView below = state.chain.below();
-    return below != null && below.contains(layer);
   }
 
   /** Whether the intent of an atomic write that failed may still be there. */

@@ -40,7 +40,20 @@ final class ActiveVolumes {
   // Changed under the catalogue's lock.
   private final Map<UUID, ActiveVolume> active = new ConcurrentHashMap<>();
   private final Set<LocalVolume> handles = new HashSet<>();
-  private final Condition letGo;
+
+  /** Volumes that somebody is opening, without the lock; they count as in use. */
+  private final Set<UUID> opening = new HashSet<>();
+
+  /** A volume is open, could not be opened, or is not in use any more. */
+  private final Condition changed;
+
+  /** What a volume is used for. */
+  private enum Use {
+    CALL,
+
+    /** Others can have it for themselves when they ask. */
+    MAINTENANCE
+  }
 
   /**
    * None yet.
@@ -60,41 +73,109 @@ final class ActiveVolumes {
     this.intents = intents;
     this.maintainer = maintainer;
     this.packedDepth = packedDepth;
-    this.letGo = guard.newCondition();
+    this.changed = guard.newCondition();
   }
 
-  /** Under the lock: the volume if somebody uses it. */
-  @Nullable ActiveVolume find(UUID id) {
-    return active.get(id);
-  }
-
-  /** One user more, who calls {@link #deactivate} in the end. */
-  ActiveVolume activate(Catalogue catalogue, UUID id) throws IOException {
+  /** Under the lock: one user more, as for {@link #activate}, if somebody uses the volume. */
+  @Nullable ActiveVolume joinIfInUse(UUID id) {
     ActiveVolume volume = active.get(id);
-    if (volume == null) {
-      intents.requireFinished(id);
-      VolumeRecord found = catalogue.get(id);
-      Layer layer = catalogue.layers().acquire(found.layer());
-      volume = make(catalogue, found, layer);
-      active.put(id, volume);
+    if (volume != null) {
+      join(volume, Use.CALL);
     }
-    volume.addUser();
     return volume;
   }
 
-  private ActiveVolume make(Catalogue catalogue, VolumeRecord found, Layer layer)
-      throws IOException {
+  /**
+   * Without the lock: one user more, who calls {@link #deactivate} in the end. Who comes while
+   * somebody else opens the volume waits for that.
+   */
+  ActiveVolume activate(UUID id) throws IOException {
+    return activate(id, Use.CALL);
+  }
+
+  private ActiveVolume activate(UUID id, Use use) throws IOException {
+    return switch (guard.with(catalogue -> begin(catalogue, id, use))) {
+      case Begun.InUse already -> already.volume;
+      case Begun.Opening begun -> open(id, begun.top, use);
+    };
+  }
+
+  /** What a volume is found as. */
+  private sealed interface Begun {
+    /** It has one user more. */
+    record InUse(ActiveVolume volume) implements Begun {}
+
+    /** It is marked as opening; its topmost layer is pinned. */
+    record Opening(LayerNode top) implements Begun {}
+  }
+
+  private ActiveVolume open(UUID id, LayerNode pinned, Use use) throws IOException {
+    Layer top = null;
     try {
-      ActiveVolume volume =
-          new ActiveVolume(found, layer, files, space, intents.isLeft(found.id()));
-      if (catalogue.isUnpublished(found.id())) {
-        volume.oweRecord(found);
+      top = guard.open(pinned);
+    } finally {
+      if (top == null) {
+        endOpening(id);
       }
-      intents.take(found.id());
-      return volume;
+    }
+    Layer nearest = top;
+    return guard.with(catalogue -> finish(catalogue, id, nearest, use));
+  }
+
+  private Begun begin(Catalogue catalogue, UUID id, Use use) throws IOException {
+    while (true) {
+      if (use == Use.CALL) {
+        guard.refuseClosed();
+      }
+      ActiveVolume volume = active.get(id);
+      if (volume != null) {
+        join(volume, use);
+        return new Begun.InUse(volume);
+      }
+      if (!opening.contains(id)) {
+        break;
+      }
+      changed.awaitUninterruptibly();
+    }
+    intents.requireFinished(id);
+    LayerNode pinned = catalogue.layers().pin(catalogue.get(id).layer());
+    opening.add(id);
+    return new Begun.Opening(pinned);
+  }
+
+  private void endOpening(UUID id) throws IOException {
+    guard.with(_ -> {
+      opening.remove(id);
+      changed.signalAll();
+      return null;
+    });
+  }
+
+  private ActiveVolume finish(Catalogue catalogue, UUID id, Layer top, Use use) throws IOException {
+    endOpening(id);
+    VolumeRecord found;
+    ActiveVolume volume;
+    try {
+      // It may have grown meanwhile; whatever else changes its record waits, or is refused.
+      found = catalogue.get(id);
+      volume = new ActiveVolume(found, top, files, space, intents.isLeft(id));
     } catch (IOException e) {
-      catalogue.layers().release(layer, catalogue::deleteLater);
+      StoreLayout.closeQuietly(() -> catalogue.open().release(top), e);
       throw e;
+    }
+    if (catalogue.isUnpublished(id)) {
+      volume.oweRecord(found);
+    }
+    intents.take(id);
+    active.put(id, volume);
+    join(volume, use);
+    return volume;
+  }
+
+  private static void join(ActiveVolume volume, Use use) {
+    volume.addUser();
+    if (use == Use.MAINTENANCE) {
+      volume.addMaintainer();
     }
   }
 
@@ -114,16 +195,15 @@ final class ActiveVolumes {
     if (volume.intentLeft()) {
       intents.leave(volume.id());
     }
-    // Not a reason for maintenance by itself: that uses volumes too, and would never end.
-    letGo.signalAll();
-    catalogue
-        .layers()
-        .release(
-            volume.nearest(),
-            garbage -> {
-              catalogue.deleteLater(garbage);
-              maintainer.soon();
-            });
+    changed.signalAll();
+    try {
+      catalogue.open().release(volume.nearest());
+    } finally {
+      // Not a reason for maintenance by itself: that uses volumes too, and would never end.
+      if (catalogue.hasGarbage()) {
+        maintainer.soon();
+      }
+    }
   }
 
   /**
@@ -135,21 +215,27 @@ final class ActiveVolumes {
    */
   void refuseInUse(UUID id) throws VolumeException {
     long left = LET_GO_NANOS;
-    ActiveVolume volume = active.get(id);
-    while (volume != null && volume.onlyMaintained() && left > 0) {
-      volume.want();
+    while (mayBeLetGo(id) && left > 0) {
       try {
-        left = letGo.awaitNanos(left);
+        left = changed.awaitNanos(left);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
         throw inUse(id);
       }
-      volume = active.get(id);
     }
     guard.refuseClosed();
-    if (volume != null) {
+    if (active.containsKey(id) || opening.contains(id)) {
       throw inUse(id);
     }
+  }
+
+  private boolean mayBeLetGo(UUID id) {
+    ActiveVolume volume = active.get(id);
+    if (volume == null) {
+      return opening.contains(id);
+    }
+    volume.want();
+    return volume.onlyMaintained();
   }
 
   private static VolumeException inUse(UUID id) {
@@ -158,15 +244,24 @@ final class ActiveVolumes {
 
   // Handles.
 
-  /** A disk has one at most. */
-  LocalVolume openHandle(Catalogue catalogue, UUID id) throws IOException {
-    if (!catalogue.get(id).sealed()) {
-      ActiveVolume used = active.get(id);
-      if (used != null && used.handleOpen()) {
-        throw inUse(id);
+  /** Without the lock. A disk has one at most. */
+  LocalVolume openHandle(UUID id) throws IOException {
+    ActiveVolume volume = activate(id);
+    LocalVolume handle = null;
+    try (GuardedCatalogue.Held _ = guard.hold()) {
+      handle = handleOf(volume);
+    } finally {
+      if (handle == null) {
+        deactivate(volume);
       }
     }
-    ActiveVolume volume = activate(catalogue, id);
+    return handle;
+  }
+
+  private LocalVolume handleOf(ActiveVolume volume) throws VolumeException {
+    if (!volume.sealed() && volume.handleOpen()) {
+      throw inUse(volume.id());
+    }
     ChainView below = volume.chain().below();
     if (below != null && below.sourceCount() >= packedDepth) {
       maintainer.soon();
@@ -212,14 +307,18 @@ final class ActiveVolumes {
     return guard.with(catalogue -> {
       long left = LET_GO_NANOS;
       try {
-        while (!active.isEmpty() && left > 0) {
-          left = letGo.awaitNanos(left);
+        while (isAnyInUse() && left > 0) {
+          left = changed.awaitNanos(left);
         }
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
-      return active.isEmpty();
+      return !isAnyInUse();
     });
+  }
+
+  private boolean isAnyInUse() {
+    return !active.isEmpty() || !opening.isEmpty();
   }
 
   /** Under the lock, after the volume was settled. */
@@ -287,17 +386,22 @@ final class ActiveVolumes {
     });
   }
 
-  /** A disk, which others can use meanwhile, or ask to have for themselves. */
-  ActiveVolume activateForMaintenance(Catalogue catalogue, UUID disk) throws IOException {
-    ActiveVolume volume = activate(catalogue, disk);
+  /**
+   * Without the lock: a disk, settled, which others can use meanwhile, or ask to have for
+   * themselves.
+   */
+  ActiveVolume activateForMaintenance(UUID disk) throws IOException {
+    ActiveVolume volume = activate(disk, Use.MAINTENANCE);
     try {
       volume.settle();
     } catch (IOException e) {
-      deactivate(catalogue, volume);
+      StoreLayout.closeQuietly(() -> releaseFromCare(volume), e);
       throw e;
     }
-    notePublished(catalogue, volume);
-    volume.addMaintainer();
+    guard.with(catalogue -> {
+      notePublished(catalogue, volume);
+      return null;
+    });
     return volume;
   }
 
@@ -307,9 +411,10 @@ final class ActiveVolumes {
   }
 
   /** Under the lock: whoever reads through the layer goes by what the layers say now. */
-  void rebaseAll(Layer layer) {
-    for (ActiveVolume volume : active.values()) {
-      if (volume.standsOn(layer)) {
+  void rebaseAll(Catalogue catalogue, Layer layer) {
+    for (UUID id : catalogue.volumesOver(layer.id)) {
+      ActiveVolume volume = active.get(id);
+      if (volume != null) {
         volume.rebase();
       }
     }
@@ -327,19 +432,19 @@ final class ActiveVolumes {
     return views;
   }
 
-  /** Deletes the packs of these layers, durably, once nobody reads from them. */
+  /** The packs of these layers go, durably, once nobody reads from them. */
   void withdrawPacks(Catalogue catalogue, List<UUID> packed) throws IOException {
     boolean deleted = false;
     for (UUID id : packed) {
-      if (!catalogue.layers().packs().has(id)) {
+      if (!catalogue.open().packs().has(id)) {
         continue;
       }
       deleted = true;
-      Layer layer = catalogue.layers().opened(id);
+      Layer layer = catalogue.open().opened(id);
       Pack old = layer == null ? null : layer.pack();
-      catalogue.layers().removePack(id);
+      catalogue.open().removePack(id);
       if (layer != null) {
-        rebaseAll(layer);
+        rebaseAll(catalogue, layer);
         if (old != null) {
           old.close();
         }

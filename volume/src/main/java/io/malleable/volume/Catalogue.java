@@ -2,14 +2,13 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Queue;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -19,8 +18,12 @@ import org.jspecify.annotations.Nullable;
  */
 final class Catalogue {
   private final StoreFiles files;
+  private final OpenLayers open;
   private final LayerTable layers;
-  private final Map<UUID, VolumeRecord> records = new HashMap<>();
+  private final VolumeTable volumes = new VolumeTable();
+
+  /** Volumes that are about to be published. */
+  private final Set<UUID> reserved = new HashSet<>();
 
   /**
    * Volumes whose record on disk may be another one than that in memory, each with the layers that
@@ -28,28 +31,30 @@ final class Catalogue {
    */
   private final Map<UUID, Set<UUID>> unpublished = new HashMap<>();
 
+  /** All layers of those; none is named for two volumes. */
+  private final Set<UUID> unpublishedLayers = new HashSet<>();
+
   /** Volumes that cannot be used, because of their records or because of files beside them. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
 
   /** Disks that may lack writes which were acknowledged before the host went down. */
   private final Set<UUID> lostWrites = new HashSet<>();
 
-  private final Queue<String> garbage = new ArrayDeque<>();
-
   private Catalogue(StoreFiles files, MapMemory memory) {
     this.files = files;
-    this.layers = new LayerTable(files, memory);
+    this.open = new OpenLayers(files, memory);
+    this.layers = new LayerTable(files, open);
   }
 
   /** What is found when a store is opened; see {@link StoreScan}. */
   static Catalogue load(StoreFiles files, MapMemory memory, StoreScan.Access access)
       throws IOException {
     Catalogue catalogue = new Catalogue(files, memory);
-    StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.records, catalogue.damaged);
+    StoreScan scan =
+        new StoreScan(
+            files, catalogue.layers, catalogue.open, catalogue.volumes, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
-    scan.adopted()
-        .forEach((disk, before) ->
-            catalogue.unpublished(before, catalogue.records.getOrDefault(disk, before)));
+    scan.adopted().forEach(catalogue::unpublished);
     catalogue.lostWrites.addAll(scan.lostWrites());
     return catalogue;
   }
@@ -70,6 +75,10 @@ final class Catalogue {
     return layers;
   }
 
+  OpenLayers open() {
+    return open;
+  }
+
   Optional<VolumeRecord> find(UUID id) throws VolumeException {
     VolumeException damage = damaged.get(id);
     if (damage != null) {
@@ -78,7 +87,7 @@ final class Catalogue {
           "volume %s cannot be used: %s".formatted(id, damage.getMessage()),
           damage);
     }
-    return Optional.ofNullable(records.get(id));
+    return Optional.ofNullable(volumes.get(id));
   }
 
   VolumeRecord get(UUID id) throws VolumeException {
@@ -87,12 +96,12 @@ final class Catalogue {
   }
 
   List<VolumeRecord> all() {
-    return List.copyOf(records.values());
+    return volumes.all();
   }
 
   /** The disk that writes to the layer, if one does. */
   Optional<UUID> diskOn(UUID layer) {
-    return VolumeRecord.writingTo(layer, records.values());
+    return volumes.writingTo(layer);
   }
 
   Map<UUID, VolumeException> damagedVolumes() {
@@ -116,11 +125,7 @@ final class Catalogue {
   /** Volumes whose content depends on the layer. */
   List<UUID> volumesOver(UUID layer) {
     List<UUID> found = new ArrayList<>();
-    for (VolumeRecord volume : records.values()) {
-      if (layers.standsOn(volume.layer(), layer)) {
-        found.add(volume.id());
-      }
-    }
+    layers.andAllAbove(layer).forEach(above -> found.addAll(volumes.on(above)));
     return found;
   }
 
@@ -129,7 +134,7 @@ final class Catalogue {
    * derived from a frozen layer, or changes it, needs more than that it is frozen in memory.
    */
   boolean frozenOnDisk(UUID layer) {
-    return unpublished.values().stream().noneMatch(layers -> layers.contains(layer));
+    return !unpublishedLayers.contains(layer);
   }
 
   /** Whether a disk writes to the layer, or would after a restart. */
@@ -137,30 +142,101 @@ final class Catalogue {
     return diskOn(layer).isPresent() || !frozenOnDisk(layer);
   }
 
-  /** Layers that no disk writes to, nor would after a restart. */
-  List<UUID> frozenLayers() {
-    Set<UUID> written = new HashSet<>();
-    for (VolumeRecord volume : records.values()) {
-      if (!volume.sealed()) {
-        written.add(volume.layer());
-      }
+  void refuseCloned(UUID id) throws VolumeException {
+    List<UUID> clones = volumes.clonedFrom(id);
+    if (!clones.isEmpty()) {
+      throw new VolumeException(
+          Reason.HAS_DEPENDANTS,
+          "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
     }
-    unpublished.values().forEach(written::addAll);
-    return layers.all().stream().filter(layer -> !written.contains(layer)).toList();
   }
 
-  List<UUID> cloned(UUID parent) {
-    List<UUID> found = new ArrayList<>();
-    for (VolumeRecord volume : records.values()) {
-      if (volume.parent().isPresent() && volume.parent().get().equals(parent)) {
-        found.add(volume.id());
+  /**
+   * Those of these volumes that are there, and are not known to lack something. Which files fail
+   * when they are read is found out by reading them.
+   */
+  Set<UUID> usable(Collection<UUID> ids) {
+    Set<UUID> usable = new HashSet<>();
+    Set<LayerNode> whole = new HashSet<>();
+    for (UUID id : ids) {
+      VolumeRecord volume = damaged.containsKey(id) ? null : volumes.get(id);
+      if (volume != null && layers.isWhole(volume.layer(), whole)) {
+        usable.add(id);
       }
     }
-    return found;
+    return usable;
+  }
+
+  /** A new, empty disk, or that which was made before by the same call. */
+  VolumeSizes create(UUID id, long sizeBytes) throws IOException {
+    Optional<VolumeRecord> existing = find(id);
+    return existing.isPresent()
+        ? sameOrRefuse(existing.get(), sizeBytes, Optional.empty())
+        : addDisk(id, sizeBytes, Optional.empty());
+  }
+
+  /** The same, with what a sealed volume has. */
+  VolumeSizes clone(UUID id, UUID parent, long sizeBytes) throws IOException {
+    Optional<VolumeRecord> existing = find(id);
+    if (existing.isPresent()) {
+      return sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent));
+    }
+    VolumeRecord origin = get(parent);
+    if (!origin.sealed()) {
+      throw new VolumeException(
+          Reason.NOT_SEALED,
+          "volume " + parent + " can still be written; take a snapshot and clone that");
+    }
+    if (sizeBytes < origin.sizeBytes()) {
+      throw new VolumeException(
+          Reason.INVALID_SIZE,
+          "size %d is less than the %d of volume %s"
+              .formatted(sizeBytes, origin.sizeBytes(), parent));
+    }
+    return addDisk(id, sizeBytes, Optional.of(origin));
+  }
+
+  private VolumeSizes sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
+      throws VolumeException {
+    if (existing.sizeBytes() != sizeBytes
+        || !existing.parent().equals(parent)
+        || existing.disk().isPresent()) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already, with other properties".formatted(existing.id()));
+    }
+    return sizes(existing);
+  }
+
+  private VolumeSizes addDisk(UUID id, long sizeBytes, Optional<VolumeRecord> origin)
+      throws IOException {
+    VolumeRecord volume =
+        new VolumeRecord(
+            id,
+            false,
+            sizeBytes,
+            UUID.randomUUID(),
+            origin.map(VolumeRecord::id),
+            Optional.empty());
+    addOnNewLayer(volume, origin.map(VolumeRecord::layer));
+    return sizes(volume);
+  }
+
+  /** The disk's record as it is to be with the new size. */
+  VolumeRecord resized(UUID disk, long sizeBytes) throws VolumeException {
+    VolumeRecord volume = get(disk);
+    volume.refuseSealed();
+    if (sizeBytes < volume.sizeBytes()) {
+      throw new VolumeException(
+          Reason.INVALID_SIZE,
+          "size %d is less than the present %d; disks only grow"
+              .formatted(sizeBytes, volume.sizeBytes()));
+    }
+    return volume.withSize(sizeBytes);
   }
 
   /** Publishes a new volume on a new, empty layer. */
-  void addOnNewLayer(VolumeRecord volume, Optional<UUID> below) throws IOException {
+  private void addOnNewLayer(VolumeRecord volume, Optional<UUID> below) throws IOException {
     layers.create(volume.layer(), below);
     try {
       add(volume);
@@ -171,15 +247,37 @@ final class Catalogue {
   }
 
   /** Publishes a new volume on a layer that exists. */
-  void add(VolumeRecord volume) throws IOException {
+  private void add(VolumeRecord volume) throws IOException {
+    reserve(volume);
+    publishReserved(volume);
+  }
+
+  /** What the layer holds is the volume's from now on; nobody else can make one of this id. */
+  void reserve(VolumeRecord volume) throws VolumeException {
+    if (volumes.get(volume.id()) != null || reserved.contains(volume.id())) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS, "volume %s is made by another call".formatted(volume.id()));
+    }
     layers.addVolume(volume.layer());
+    reserved.add(volume.id());
+  }
+
+  /** It is not to be after all. */
+  void unreserve(VolumeRecord volume) {
+    reserved.remove(volume.id());
+    deleteLater(layers.removeVolume(volume.layer()));
+  }
+
+  void publishReserved(VolumeRecord volume) throws IOException {
     try {
       volume.publish(files);
     } catch (IOException e) {
       withdraw(volume, e);
       throw e;
+    } finally {
+      reserved.remove(volume.id());
     }
-    records.put(volume.id(), volume);
+    volumes.put(volume);
   }
 
   /**
@@ -201,7 +299,7 @@ final class Catalogue {
     VolumeRecord old = get(volume.id());
     unpublished(old, volume);
     volume.publish(files);
-    unpublished.remove(volume.id());
+    published(volume.id());
     swap(old, volume);
   }
 
@@ -213,13 +311,16 @@ final class Catalogue {
   }
 
   private void unpublished(VolumeRecord old, VolumeRecord volume) {
-    unpublished
-        .computeIfAbsent(volume.id(), id -> new HashSet<>())
-        .addAll(List.of(old.layer(), volume.layer()));
+    List<UUID> either = List.of(old.layer(), volume.layer());
+    unpublished.computeIfAbsent(volume.id(), _ -> new HashSet<>()).addAll(either);
+    unpublishedLayers.addAll(either);
   }
 
   void published(UUID id) {
-    unpublished.remove(id);
+    Set<UUID> settled = unpublished.remove(id);
+    if (settled != null) {
+      unpublishedLayers.removeAll(settled);
+    }
   }
 
   /** Whether the record on disk may be another one. */
@@ -228,7 +329,7 @@ final class Catalogue {
   }
 
   private void swap(VolumeRecord old, VolumeRecord volume) throws IOException {
-    records.put(volume.id(), volume);
+    volumes.put(volume);
     if (!old.layer().equals(volume.layer())) {
       layers.addVolume(volume.layer());
       deleteLater(layers.removeVolume(old.layer()));
@@ -243,8 +344,8 @@ final class Catalogue {
   List<String> remove(VolumeRecord volume) throws IOException {
     files.delete(StoreLayout.volume(volume.id()));
     files.syncDirectory(StoreLayout.VOLUMES);
-    records.remove(volume.id());
-    unpublished.remove(volume.id());
+    volumes.remove(volume.id());
+    published(volume.id());
     return layers.removeVolume(volume.layer());
   }
 
@@ -252,46 +353,38 @@ final class Catalogue {
     deleteLater(layers.collect(layer));
   }
 
-  /**
-   * Files that nobody needs any more: deleted by the maintenance, without the lock, or after the
-   * next start. A file system that discards takes seconds for a layer of many extents.
-   */
+  /** See {@link Garbage}. */
   void deleteLater(List<String> names) {
-    garbage.addAll(names);
+    open.garbage().add(names);
   }
 
   /** The next file to delete, or null. */
   @Nullable String takeGarbage() {
-    return garbage.poll();
+    return open.garbage().take();
   }
 
-  /** What was asked for, if that is what there is. */
-  VolumeInfo sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
-      throws IOException {
-    if (existing.sizeBytes() != sizeBytes
-        || !existing.parent().equals(parent)
-        || existing.disk().isPresent()) {
-      throw new VolumeException(
-          Reason.ALREADY_EXISTS,
-          "volume %s exists already, with other properties".formatted(existing.id()));
-    }
-    return info(existing);
+  boolean hasGarbage() {
+    return !open.garbage().isEmpty();
   }
 
-  VolumeInfo info(VolumeRecord volume) throws IOException {
-    Set<UUID> own = Set.copyOf(layers.exclusiveTo(volume.layer()));
-    long allocated = 0;
-    long diverged = 0;
-    for (UUID layer : layers.above(layerOfParent(volume), volume.layer())) {
-      long bytes = StoreLayout.allocatedBytes(files, layer);
-      allocated += own.contains(layer) ? bytes : 0;
-      diverged += bytes;
-    }
-    return new VolumeInfo(
-        volume.id(), volume.sealed(), volume.sizeBytes(), allocated, diverged, volume.parent());
+  /** How large the volume is, to be looked up without the lock. */
+  VolumeSizes sizes(VolumeRecord volume) {
+    VolumeSizes sizes = new VolumeSizes();
+    Optional<UUID> floor = layerOfParent(volume);
+    sizes.addLayers(layers.chain(volume.layer(), floor));
+    sizes.addVolume(volume, floor);
+    return sizes;
+  }
+
+  /** How large all volumes are, to be looked up without the lock. */
+  VolumeSizes sizes() {
+    VolumeSizes sizes = new VolumeSizes();
+    sizes.addLayers(layers.nodes());
+    volumes.all().forEach(volume -> sizes.addVolume(volume, layerOfParent(volume)));
+    return sizes;
   }
 
   private Optional<UUID> layerOfParent(VolumeRecord volume) {
-    return volume.parent().map(records::get).map(VolumeRecord::layer);
+    return volume.parent().map(volumes::get).map(VolumeRecord::layer);
   }
 }

@@ -4,6 +4,7 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Copies what a disk in use inherits into its own layer, and detaches it from those below. What its
@@ -54,12 +55,8 @@ final class Flattening {
         Layer top = disk.nearest();
         copyUp();
         disk.flush();
-        try (GuardedCatalogue.Held held = guard.hold()) {
-          // A snapshot in between froze the layer that we copied to: once more, to its successor.
-          if (disk.nearest() == top) {
-            detach(held.catalogue());
-            return;
-          }
+        if (detach(top)) {
+          return;
         }
       }
       throw new VolumeException(
@@ -80,18 +77,40 @@ final class Flattening {
     }
   }
 
-  /** The disk's top layer has everything: it needs nothing below. */
-  private void detach(Catalogue catalogue) throws IOException {
-    disk.settle();
-    disk.writer().rewriteMap(Optional.empty());
+  /**
+   * The disk's top layer has everything: it needs nothing below.
+   *
+   * @return false when a snapshot in between froze the layer that we copied to: once more, to its
+   *     successor
+   */
+  private boolean detach(Layer top) throws IOException {
+    disk.chainLock().lock();
+    try {
+      guard.refuseClosed();
+      if (disk.nearest() != top) {
+        return false;
+      }
+      disk.settle();
+      // As long as the map: nobody else changes what the layer stands on meanwhile, and what it
+      // says is the same whether or not others still take it to stand on something.
+      disk.writer().rewriteMap(Optional.empty());
+      guard.with(this::detachNow);
+      return true;
+    } finally {
+      disk.chainLock().unlock();
+    }
+  }
+
+  private @Nullable Void detachNow(Catalogue catalogue) throws IOException {
     Layer below = catalogue.layers().putOnGround(disk.nearest());
     disk.rebase();
     if (below != null) {
-      catalogue.layers().release(below, catalogue::deleteLater);
+      catalogue.open().release(below);
     }
     maintenance.tryAgainSoon();
     VolumeRecord volume = catalogue.get(disk.id());
     catalogue.replace(volume.withParent(Optional.empty()));
+    return null;
   }
 
   /** Ends early, without an error, when a snapshot freezes the layer. */

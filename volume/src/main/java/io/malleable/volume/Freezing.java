@@ -21,7 +21,8 @@ final class Freezing {
   }
 
   /** The snapshot if it was taken before; any other volume of this id is refused. */
-  static Optional<VolumeInfo> existing(Catalogue catalogue, UUID id, UUID disk) throws IOException {
+  static Optional<VolumeSizes> existing(Catalogue catalogue, UUID id, UUID disk)
+      throws IOException {
     Optional<VolumeRecord> existing = catalogue.find(id);
     if (existing.isEmpty()) {
       return Optional.empty();
@@ -31,38 +32,66 @@ final class Freezing {
           Reason.ALREADY_EXISTS,
           "volume %s exists already and is no snapshot of %s".formatted(id, disk));
     }
-    return Optional.of(catalogue.info(existing.get()));
+    return Optional.of(catalogue.sizes(existing.get()));
   }
 
-  VolumeInfo snapshot(UUID id) throws IOException {
-    // The bulk of what is not durable yet, while writes go on; the rest below is little.
+  VolumeSizes snapshot(UUID id) throws IOException {
+    // The bulk of what is not durable yet, while nobody waits for it.
     disk.flush();
-    try (GuardedCatalogue.Held held = guard.hold()) {
-      Optional<VolumeInfo> existing = existing(held.catalogue(), id, disk.id());
-      return existing.isPresent() ? existing.get() : snapshotNow(held.catalogue(), id);
-    }
-  }
-
-  private LayerWriter prepare(Catalogue catalogue, UUID fresh) throws IOException {
-    Layer top = catalogue.layers().acquire(fresh);
+    disk.chainLock().lock();
     try {
-      return disk.prepare(top);
-    } catch (IOException e) {
-      // Closes it, which takes its tail away: a later start must not take it for the disk's.
-      catalogue.layers().release(top, catalogue::deleteLater);
-      throw e;
+      disk.settle();
+      VolumeRecord snapshot;
+      try (GuardedCatalogue.Held held = guard.hold()) {
+        Catalogue catalogue = held.catalogue();
+        Optional<VolumeSizes> existing = existing(catalogue, id, disk.id());
+        if (existing.isPresent()) {
+          return existing.get();
+        }
+        notePublished(catalogue);
+        snapshot = freeze(catalogue, id);
+      }
+      settle(snapshot);
+      return guard.with(catalogue -> publish(catalogue, snapshot));
+    } finally {
+      disk.chainLock().unlock();
     }
   }
 
-  private VolumeInfo snapshotNow(Catalogue catalogue, UUID id) throws IOException {
-    disk.settle();
+  private void notePublished(Catalogue catalogue) {
     if (disk.takePaidRecord()) {
       catalogue.published(disk.id());
     }
+  }
+
+  /**
+   * Lets writes into a fresh layer. What is frozen belongs to the snapshot from now on, though that
+   * is not published: nobody may take it for a layer that no volume needs.
+   */
+  private VolumeRecord freeze(Catalogue catalogue, UUID id) throws IOException {
     VolumeRecord before = catalogue.get(disk.id());
-    UUID frozen = before.layer();
+    VolumeRecord snapshot =
+        new VolumeRecord(
+            id,
+            true,
+            before.sizeBytes(),
+            before.layer(),
+            before.parent(),
+            Optional.of(before.id()));
+    catalogue.reserve(snapshot);
+    try {
+      putOnTop(catalogue, before);
+    } catch (IOException e) {
+      catalogue.unreserve(snapshot);
+      throw e;
+    }
+    return snapshot;
+  }
+
+  private void putOnTop(Catalogue catalogue, VolumeRecord before) throws IOException {
     UUID fresh = UUID.randomUUID();
-    catalogue.layers().create(fresh, Optional.of(frozen));
+    Layer frozen = disk.writer().layer();
+    catalogue.layers().create(fresh, Optional.of(frozen.id));
     VolumeRecord after = before.withLayer(fresh);
     LayerWriter top;
     try {
@@ -71,16 +100,39 @@ final class Freezing {
       catalogue.collect(fresh);
       throw e;
     }
-    catalogue.layers().release(disk.nearest(), catalogue::deleteLater);
+    catalogue.open().release(frozen);
     disk.putOnTop(top, after);
     catalogue.replaceInMemory(after);
-    disk.settle();
-    catalogue.published(after.id());
-    VolumeRecord snapshot =
-        new VolumeRecord(
-            id, true, before.sizeBytes(), frozen, before.parent(), Optional.of(before.id()));
-    catalogue.add(snapshot);
+  }
+
+  private LayerWriter prepare(Catalogue catalogue, UUID fresh) throws IOException {
+    Layer top = catalogue.open().openEmpty(catalogue.layers().pin(fresh));
+    try {
+      return disk.prepare(top);
+    } catch (IOException e) {
+      // Closes it, which takes its tail away: a later start must not take it for the disk's.
+      StoreLayout.closeQuietly(() -> catalogue.open().release(top), e);
+      throw e;
+    }
+  }
+
+  /** Takes as long as what was written since the flush takes to be durable. */
+  private void settle(VolumeRecord snapshot) throws IOException {
+    try {
+      disk.settle();
+    } catch (IOException e) {
+      guard.with(catalogue -> {
+        catalogue.unreserve(snapshot);
+        return null;
+      });
+      throw e;
+    }
+  }
+
+  private VolumeSizes publish(Catalogue catalogue, VolumeRecord snapshot) throws IOException {
+    notePublished(catalogue);
+    catalogue.publishReserved(snapshot);
     maintainer.soon();
-    return catalogue.info(snapshot);
+    return catalogue.sizes(snapshot);
   }
 }

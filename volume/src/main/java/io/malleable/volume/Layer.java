@@ -144,12 +144,6 @@ final class Layer extends BlockSource {
     view = null;
   }
 
-  void forgetViewOver(Layer layer) {
-    if (view != null && view.contains(layer)) {
-      view = null;
-    }
-  }
-
   /** What this layer and some of those below say, in one file. */
   @Nullable Pack pack() {
     return pack;

@@ -1,22 +1,42 @@
 package io.malleable.volume;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What is known of a layer without opening it: what it stands on, and how many stand on it. {@link
- * LayerTable} changes it. Guarded by the catalogue's lock.
+ * What is known of a layer without opening it: what it stands on, and how many stand on it, which
+ * {@link LayerTable} changes; and who uses it, which {@link OpenLayers} does. Guarded by the
+ * catalogue's lock.
  */
 final class LayerNode {
   final UUID id;
   @Nullable LayerNode below;
+
+  /** What it should stand on, when that is not there. */
+  @Nullable UUID missing;
+
   // Those who stand on it, on disk.
   int volumes;
-  int children;
-  // In memory: null when nobody has it open.
+  final Set<LayerNode> above = new HashSet<>();
+
+  /** Nobody stands on it any more: its files go when the last user is gone. */
+  boolean unneeded;
+
+  // In memory.
+
+  /** Null when nobody has it open, and until it is open. */
   @Nullable Layer open;
+
+  /** Somebody reads its files, to open it. */
+  boolean opening;
+
+  /** Those who use it, or wait for it to be open; all layers above that are used count as one. */
   int users;
 
   LayerNode(UUID id) {
@@ -25,24 +45,36 @@ final class LayerNode {
 
   /** Whether nobody stands on it but one other layer. */
   boolean onlyCarriesOne() {
-    return volumes == 0 && children == 1;
+    return volumes == 0 && above.size() == 1;
   }
 
-  /** This layer and all below it, nearest first. */
-  List<UUID> chain() {
-    List<UUID> found = new ArrayList<>();
-    for (LayerNode node = this; node != null; node = node.below) {
-      found.add(node.id);
+  /** This layer and all that stand on it, directly or not; one chain after the other, upwards. */
+  List<LayerNode> andAllAbove() {
+    List<LayerNode> found = new ArrayList<>();
+    Deque<LayerNode> next = new ArrayDeque<>(List.of(this));
+    while (!next.isEmpty()) {
+      LayerNode node = next.pop();
+      found.add(node);
+      node.above.forEach(next::push);
     }
     return found;
   }
 
-  /** This layer and those below it, down to the first on which somebody else stands. */
-  List<UUID> exclusive() {
-    List<UUID> found = new ArrayList<>(List.of(id));
-    for (LayerNode node = below; node != null && node.onlyCarriesOne(); node = node.below) {
-      found.add(node.id);
+  /** The lowest layer of the chain that is not open; null when all are. */
+  @Nullable LayerNode lowestClosed() {
+    LayerNode lowest = null;
+    for (LayerNode node = this; node != null && node.open == null; node = node.below) {
+      lowest = node;
     }
-    return found;
+    return lowest;
+  }
+
+  /** The lowest layer of the chain. */
+  LayerNode ground() {
+    LayerNode lowest = this;
+    for (LayerNode node = below; node != null; node = node.below) {
+      lowest = node;
+    }
+    return lowest;
   }
 }

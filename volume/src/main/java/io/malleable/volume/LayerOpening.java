@@ -1,14 +1,35 @@
 package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
+import java.io.Closeable;
 import java.io.IOException;
 import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
-/** Opens the files of a layer, and refuses those that lack something. */
-final class LayerOpening {
-  private LayerOpening() {}
+/**
+ * A layer that is to be open, by the thread that has marked it as opening. What its files say is
+ * read here, in any time it takes, without the catalogue's lock: what it stands on is open and
+ * stays as it is, and so do its files.
+ *
+ * @param sums whether it has checksums
+ * @param pack whether it has a pack
+ */
+record LayerOpening(LayerNode node, @Nullable Layer below, boolean sums, boolean pack) {
+
+  /**
+   * A file that the layer can be read without.
+   *
+   * @param damage why it is absent, though it is there
+   */
+  record Extra<T extends Closeable>(@Nullable T file, @Nullable IOException damage) {
+    static <T extends Closeable> Extra<T> none() {
+      return new Extra<>(null, null);
+    }
+  }
+
+  /** What was read; the layer has neither sums nor pack yet, which may be gone meanwhile. */
+  record Opened(Layer layer, Extra<LayerSums> sums, Extra<Pack> pack) {}
 
   /**
    * The layer as its files, and a process that died while it wrote to it, have left it.
@@ -16,55 +37,52 @@ final class LayerOpening {
    * @throws VolumeException {@code CORRUPT} when something is missing, {@code TOO_FRAGMENTED} when
    *     there is no memory for its map
    */
-  static Layer open(StoreFiles files, MapMemory memory, UUID id, @Nullable Layer below)
-      throws IOException {
-    BlockMap map = new BlockMap(memory);
-    Layer layer;
+  Opened read(StoreFiles files, MapMemory memory) throws IOException {
+    Layer layer = open(files, memory);
+    Extra<LayerSums> known = Extra.none();
     try {
-      layer = open(files, id, map, below);
-    } catch (IOException | RuntimeException e) {
-      map.release();
-      throw e;
-    }
-    try {
-      memory.requireRoom("layer " + id + " cannot be used");
-      Optional<MapTail.Left> left = MapTail.open(files, id);
+      memory.requireRoom("layer " + node.id + " cannot be used");
+      Optional<MapTail.Left> left = MapTail.open(files, node.id);
       if (left.isPresent()) {
         LayerFlusher.ofDeadProcess(layer, files, left.get());
       }
       MapTail.requireWhole(files, layer.log);
-      return layer;
+      if (sums) {
+        known = SumsTable.read(files, layer);
+        requireSameBlocks(layer, known.file());
+      } else {
+        layer.setLive(LiveSums.open(files, layer));
+      }
     } catch (IOException e) {
+      if (known.file() != null) {
+        StoreLayout.closeQuietly(known.file(), e);
+      }
       StoreLayout.closeQuietly(layer::close, e);
       throw e;
     }
+    return new Opened(layer, known, pack ? PackTable.read(files, node.id) : Extra.none());
   }
 
-  private static Layer open(StoreFiles files, UUID id, BlockMap map, @Nullable Layer below)
-      throws IOException {
-    MapLog log = MapLog.open(files, id, map);
+  private Layer open(StoreFiles files, MapMemory memory) throws IOException {
+    BlockMap map = new BlockMap(memory);
     try {
-      return new Layer(id, map, files.open(StoreLayout.data(id)), log, below);
-    } catch (IOException e) {
-      StoreLayout.closeQuietly(log, e);
+      MapLog log = MapLog.open(files, node.id, map);
+      try {
+        return new Layer(node.id, map, files.open(StoreLayout.data(node.id)), log, below);
+      } catch (IOException e) {
+        StoreLayout.closeQuietly(log, e);
+        throw e;
+      }
+    } catch (IOException | RuntimeException e) {
+      map.release();
       throw e;
     }
   }
 
-  /**
-   * Of a map of an earlier version only its checksums know whether its end was cut off; closes the
-   * layer if so.
-   */
-  static void requireSameBlocks(Layer layer) throws IOException {
-    LayerSums known = layer.sums();
-    if (known == null || layer.log.version() >= MapLog.VERSION) {
-      return;
-    }
-    try {
+  /** Of a map of an earlier version only its checksums know whether its end was cut off. */
+  private static void requireSameBlocks(Layer layer, @Nullable LayerSums known) throws IOException {
+    if (known != null && layer.log.version() < MapLog.VERSION) {
       known.requireSameBlocks();
-    } catch (IOException e) {
-      StoreLayout.closeQuietly(layer::close, e);
-      throw e;
     }
   }
 

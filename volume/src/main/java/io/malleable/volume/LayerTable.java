@@ -2,34 +2,28 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
-import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which layers there are, who stands on them, and which are open. Guarded by the catalogue's lock.
+ * Which layers there are, and who stands on them; also on disk. Guarded by the catalogue's lock.
  */
 final class LayerTable {
   private final StoreFiles files;
-  private final MapMemory memory;
-  private final PackTable packs;
-  private final SumsTable sums;
+  private final OpenLayers open;
   private final Map<UUID, LayerNode> nodes = new HashMap<>();
 
-  /** Nobody stands on these any more; their files go when the last user is gone. */
-  private final Map<UUID, LayerNode> doomed = new HashMap<>();
-
-  /** Closed after a sync had failed: what is read of their files need not be on disk. */
-  private final Map<UUID, IOException> suspect = new HashMap<>();
+  /** On which nobody stands but one other layer. */
+  private final Set<LayerNode> orphans = new LinkedHashSet<>();
 
   /** Whose maps are to be upgraded once they are frozen; those of disks are by the first flush. */
   private final Set<UUID> outdated = new HashSet<>();
@@ -37,15 +31,9 @@ final class LayerTable {
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
-  LayerTable(StoreFiles files, MapMemory memory) {
+  LayerTable(StoreFiles files, OpenLayers open) {
     this.files = files;
-    this.memory = memory;
-    this.packs = new PackTable(files);
-    this.sums = new SumsTable(files);
-  }
-
-  PackTable packs() {
-    return packs;
+    this.open = open;
   }
 
   /** At start: the layers found on disk. */
@@ -54,15 +42,16 @@ final class LayerTable {
     for (UUID id : parents.keySet()) {
       nodes.put(id, new LayerNode(id));
     }
-    parents.forEach((id, parent) -> {
-      LayerNode node = nodes.get(id);
-      // One that is missing is told when a volume needs it.
-      LayerNode below = parent.map(nodes::get).orElse(null);
-      if (node != null && below != null) {
-        node.below = below;
-        below.children++;
+    for (LayerNode node : nodes.values()) {
+      UUID parent = parents.getOrDefault(node.id, Optional.empty()).orElse(null);
+      LayerNode below = parent == null ? null : nodes.get(parent);
+      if (below != null) {
+        put(node, below);
+      } else {
+        // One that is missing is told when a volume needs it.
+        node.missing = parent;
       }
-    });
+    }
   }
 
   /**
@@ -75,7 +64,26 @@ final class LayerTable {
     for (LayerNode node : nodes.values()) {
       if (!allMaps || node.volumes == 0) {
         node.volumes++;
+        noteOrphan(node);
       }
+    }
+  }
+
+  // Who stands on what.
+
+  private void put(LayerNode node, @Nullable LayerNode below) {
+    node.below = below;
+    if (below != null) {
+      below.above.add(node);
+      noteOrphan(below);
+    }
+  }
+
+  private void noteOrphan(LayerNode node) {
+    if (node.onlyCarriesOne()) {
+      orphans.add(node);
+    } else {
+      orphans.remove(node);
     }
   }
 
@@ -86,6 +94,41 @@ final class LayerTable {
 
   boolean exists(UUID id) {
     return nodes.containsKey(id);
+  }
+
+  List<UUID> all() {
+    return List.copyOf(nodes.keySet());
+  }
+
+  Collection<LayerNode> nodes() {
+    return nodes.values();
+  }
+
+  /** One chain after the other, each from the ground up. */
+  List<UUID> allInChains() {
+    List<UUID> found = new ArrayList<>();
+    for (LayerNode node : nodes.values()) {
+      if (node.below == null) {
+        node.andAllAbove().forEach(above -> found.add(above.id));
+      }
+    }
+    return found;
+  }
+
+  /** The layer and those below it, down to, but without, the floor if that is one of them. */
+  List<LayerNode> chain(UUID id, Optional<UUID> floor) {
+    List<LayerNode> found = new ArrayList<>();
+    UUID end = floor.orElse(null);
+    for (LayerNode node = nodes.get(id); node != null && !node.id.equals(end); node = node.below) {
+      found.add(node);
+    }
+    return found;
+  }
+
+  /** The layer and those that stand on it, directly or not. */
+  List<UUID> andAllAbove(UUID id) {
+    LayerNode node = nodes.get(id);
+    return node == null ? List.of() : node.andAllAbove().stream().map(above -> above.id).toList();
   }
 
   private LayerNode nodeOf(UUID id) throws VolumeException {
@@ -107,12 +150,36 @@ final class LayerTable {
             damage);
   }
 
+  /** Of the layer with all that it stands on; each layer is looked at once for all calls. */
+  boolean isWhole(UUID id, Set<LayerNode> whole) {
+    LayerNode node = nodes.get(id);
+    List<LayerNode> chain = new ArrayList<>();
+    while (node != null && !whole.contains(node)) {
+      if (node.missing != null) {
+        return false;
+      }
+      chain.add(node);
+      node = node.below;
+    }
+    whole.addAll(chain);
+    return nodes.containsKey(id);
+  }
+
+  /** What the layer stands on is all there; one whose parent is missing must not pass for whole. */
+  void requireWhole(UUID id) throws VolumeException {
+    LayerNode ground = nodeOf(id).ground();
+    if (ground.missing != null) {
+      VolumeException absence = absence(ground.missing);
+      throw new VolumeException(
+          absence.reason(),
+          "layer %s stands on another: %s".formatted(ground.id, absence.getMessage()),
+          absence);
+    }
+  }
+
   /** An empty layer, durable when this returns. Nobody stands on it yet. */
   void create(UUID id, Optional<UUID> parent) throws IOException {
-    LayerNode node = new LayerNode(id);
-    if (parent.isPresent()) {
-      node.below = nodeOf(parent.get());
-    }
+    LayerNode below = parent.isPresent() ? nodeOf(parent.get()) : null;
     try {
       files.create(StoreLayout.data(id)).close();
       // Under its own name at once, which spares a journal commit of the file system: should a
@@ -124,15 +191,16 @@ final class LayerTable {
       StoreLayout.deleteQuietly(files, StoreLayout.data(id), e);
       throw e;
     }
-    if (node.below != null) {
-      node.below.children++;
-    }
+    LayerNode node = new LayerNode(id);
     nodes.put(id, node);
+    put(node, below);
   }
 
   /** A volume stands on the layer from now on. */
   void addVolume(UUID id) throws VolumeException {
-    nodeOf(id).volumes++;
+    LayerNode node = nodeOf(id);
+    node.volumes++;
+    noteOrphan(node);
   }
 
   /**
@@ -147,175 +215,33 @@ final class LayerTable {
       return List.of();
     }
     node.volumes--;
+    noteOrphan(node);
     return collect(id);
   }
 
   /** Forgets the layer and those below it, as far as nobody stands on them. */
   List<String> collect(UUID id) {
-    List<String> garbage = new ArrayList<>();
+    List<String> unneeded = new ArrayList<>();
     LayerNode node = nodes.get(id);
-    while (node != null && node.volumes == 0 && node.children == 0) {
+    while (node != null && node.volumes == 0 && node.above.isEmpty()) {
       nodes.remove(node.id);
-      sums.forget(node.id);
-      if (node.users > 0) {
-        doomed.put(node.id, node);
-      } else {
-        garbage.addAll(filesOf(node.id));
+      unneeded.addAll(open.filesOfUnneeded(node));
+      LayerNode below = node.below;
+      if (below != null) {
+        below.above.remove(node);
+        noteOrphan(below);
       }
-      node = node.below;
-      if (node != null) {
-        node.children--;
-      }
+      node = below;
     }
-    return garbage;
-  }
-
-  private List<String> filesOf(UUID id) {
-    List<String> names = new ArrayList<>();
-    suspect.remove(id);
-    if (packs.has(id)) {
-      names.add(StoreLayout.pack(id));
-      packs.forget(id);
-    }
-    names.addAll(
-        List.of(
-            StoreLayout.sums(id),
-            StoreLayout.live(id),
-            StoreLayout.tail(id),
-            StoreLayout.map(id),
-            StoreLayout.data(id)));
-    return names;
+    return unneeded;
   }
 
   List<String> collectAll() {
-    List<String> garbage = new ArrayList<>();
-    for (UUID id : List.copyOf(nodes.keySet())) {
-      garbage.addAll(collect(id));
+    List<String> unneeded = new ArrayList<>();
+    for (UUID id : all()) {
+      unneeded.addAll(collect(id));
     }
-    return garbage;
-  }
-
-  /** Opens the layer and those below it, or counts one more user. */
-  Layer acquire(UUID id) throws IOException {
-    Deque<LayerNode> closed = new ArrayDeque<>();
-    LayerNode node = nodeOf(id);
-    while (node != null && node.open == null) {
-      closed.push(node);
-      node = node.below;
-    }
-    Layer below = node == null ? null : node.open;
-    List<LayerNode> opened = new ArrayList<>();
-    try {
-      while (!closed.isEmpty()) {
-        LayerNode next = closed.pop();
-        if (next.below == null && below == null) {
-          requireGround(next.id);
-        }
-        below = open(next, below);
-        next.open = below;
-        opened.add(next);
-        if (next.below != null) {
-          next.below.users++;
-        }
-      }
-    } catch (IOException e) {
-      for (LayerNode done : opened.reversed()) {
-        try {
-          closeNode(done);
-        } catch (IOException closing) {
-          e.addSuppressed(closing);
-        }
-      }
-      throw e;
-    }
-    LayerNode top = nodeOf(id);
-    top.users++;
-    Layer layer = top.open;
-    if (layer == null) {
-      throw new IllegalStateException("layer " + id + " was just opened");
-    }
-    return layer;
-  }
-
-  /** What the layer stands on is all there. */
-  void requireChain(UUID id) throws IOException {
-    LayerNode lowest = nodeOf(id);
-    for (LayerNode below = lowest.below; below != null; below = below.below) {
-      lowest = below;
-    }
-    requireGround(lowest.id);
-  }
-
-  /** A layer whose parent is missing must not pass for one that has none. */
-  private void requireGround(UUID id) throws IOException {
-    Optional<UUID> parent = MapHeader.read(files, id).parent();
-    if (parent.isPresent()) {
-      VolumeException absence = absence(parent.get());
-      throw new VolumeException(
-          absence.reason(),
-          "layer %s stands on another: %s".formatted(id, absence.getMessage()),
-          absence);
-    }
-  }
-
-  private Layer open(LayerNode node, @Nullable Layer below) throws IOException {
-    Layer layer = LayerOpening.open(files, memory, node.id, below);
-    IOException failure = suspect.remove(node.id);
-    if (failure != null) {
-      layer.fail(failure);
-    }
-    sums.open(layer);
-    LayerOpening.requireSameBlocks(layer);
-    layer.setPack(packs.open(node.id));
-    return layer;
-  }
-
-  /** The pack of an open layer was just published. */
-  void openPack(Layer layer) {
-    layer.setPack(packs.open(layer.id));
-    forgetViewsOver(layer);
-  }
-
-  /** Views made from now on know what the layer says now. */
-  void forgetViewsOver(Layer layer) {
-    for (LayerNode any : nodes.values()) {
-      if (any.open != null) {
-        any.open.forgetViewOver(layer);
-      }
-    }
-  }
-
-  /** The layer if somebody has it open. */
-  @Nullable Layer opened(UUID id) {
-    LayerNode node = nodes.getOrDefault(id, doomed.get(id));
-    return node == null ? null : node.open;
-  }
-
-  /**
-   * Views made from now on are without the pack, and so is the disk once the directory is synced.
-   */
-  void removePack(UUID id) throws IOException {
-    packs.delete(id);
-    Layer layer = opened(id);
-    if (layer != null) {
-      layer.setPack(null);
-      forgetViewsOver(layer);
-    }
-  }
-
-  SumsTable sums() {
-    return sums;
-  }
-
-  /** At start, or when they were just published. */
-  void addSums(UUID id) {
-    LayerNode node = nodes.get(id);
-    if (node != null) {
-      sums.add(id);
-      if (node.open != null) {
-        sums.open(node.open);
-      }
-    }
+    return unneeded;
   }
 
   /** A layer on which nobody stands but one other. */
@@ -323,13 +249,15 @@ final class LayerTable {
 
   List<Orphan> orphans() {
     List<Orphan> found = new ArrayList<>();
-    for (LayerNode above : nodes.values()) {
-      LayerNode below = above.below;
-      if (below != null && below.onlyCarriesOne()) {
-        found.add(new Orphan(below.id, above.id));
-      }
+    for (LayerNode node : orphans) {
+      found.add(new Orphan(node.id, node.above.iterator().next().id));
     }
     return found;
+  }
+
+  boolean isOrphan(UUID id) {
+    LayerNode node = nodes.get(id);
+    return node != null && node.onlyCarriesOne();
   }
 
   boolean isOrphan(Orphan orphan) {
@@ -338,8 +266,17 @@ final class LayerTable {
     return below != null && below.id.equals(orphan.id) && below.onlyCarriesOne();
   }
 
-  Optional<UUID> below(UUID id) throws VolumeException {
-    return Optional.ofNullable(nodeOf(id).below).map(node -> node.id);
+  /** See {@link OpenLayers#pin}. */
+  LayerNode pin(UUID id) throws VolumeException {
+    requireWhole(id);
+    LayerNode top = nodeOf(id);
+    open.pin(top);
+    return top;
+  }
+
+  /** Whose maps are of an earlier version: each is taken out once it was tried. */
+  Set<UUID> outdated() {
+    return outdated;
   }
 
   /**
@@ -348,115 +285,17 @@ final class LayerTable {
    * @return the orphan, which the caller releases when nobody reads from it any more
    */
   Layer bypass(Layer above) throws IOException {
-    LayerNode node = nodeInUse(above);
+    LayerNode node = open.nodeOf(above);
     LayerNode orphan = node.below;
     Layer orphanLayer = above.parent();
     if (orphan == null || orphanLayer == null) {
       throw new IllegalStateException("layer " + above.id + " stands on nothing");
     }
     LayerNode below = orphan.below;
-    node.below = below;
-    if (below != null) {
-      below.children++;
-      below.users++;
-    }
+    move(node, below);
     above.reparent(orphanLayer.parent());
-    orphan.children--;
-    // In use by whoever reads through it, so this only marks it.
-    collect(orphan.id);
-    for (LayerNode any : nodes.values()) {
-      if (any.open != null) {
-        any.open.forgetView();
-      }
-    }
+    open.forgetViewsOver(above);
     return orphanLayer;
-  }
-
-  private void closeNode(LayerNode node) throws IOException {
-    Layer layer = node.open;
-    node.open = null;
-    if (node.below != null) {
-      node.below.users--;
-    }
-    if (layer != null) {
-      Layer.Failure failure = layer.failure();
-      if (failure != null) {
-        suspect.put(layer.id, failure.cause());
-      }
-      layer.close();
-    }
-  }
-
-  /**
-   * One user less; closes what nobody uses.
-   *
-   * @param deleteLater takes the files to delete, if there are any, also when one cannot be closed
-   */
-  void release(Layer layer, Consumer<List<String>> deleteLater) throws IOException {
-    List<String> garbage = new ArrayList<>();
-    LayerNode node = nodeInUse(layer);
-    node.users--;
-    IOException failure = null;
-    while (node != null && node.users == 0 && node.open != null) {
-      try {
-        closeNode(node);
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-      if (doomed.remove(node.id) != null) {
-        garbage.addAll(filesOf(node.id));
-      }
-      node = node.below;
-    }
-    if (!garbage.isEmpty()) {
-      deleteLater.accept(garbage);
-    }
-    if (failure != null) {
-      throw failure;
-    }
-  }
-
-  List<UUID> all() {
-    return List.copyOf(nodes.keySet());
-  }
-
-  /** Whose maps are of an earlier version: each is taken out once it was tried. */
-  Set<UUID> outdated() {
-    return outdated;
-  }
-
-  /** Those in use whose storage failed. */
-  List<Layer> failed() {
-    List<Layer> found = new ArrayList<>();
-    for (LayerNode node : nodes.values()) {
-      if (node.open != null && node.open.failure() != null) {
-        found.add(node.open);
-      }
-    }
-    return found;
-  }
-
-  boolean standsOn(UUID upper, UUID lower) {
-    LayerNode node = nodes.get(upper);
-    return node != null && node.chain().contains(lower);
-  }
-
-  /** The layer and those below it, down to, but without, the floor if that is one of them. */
-  List<UUID> above(Optional<UUID> floor, UUID id) {
-    LayerNode node = nodes.get(id);
-    List<UUID> chain = node == null ? List.of() : node.chain();
-    int end = floor.isPresent() ? chain.indexOf(floor.get()) : -1;
-    return end < 0 ? chain : chain.subList(0, end);
-  }
-
-  /** The layer and those below it, down to the first on which somebody else stands. */
-  List<UUID> exclusiveTo(UUID id) {
-    LayerNode node = nodes.get(id);
-    return node == null ? List.of() : node.exclusive();
   }
 
   /**
@@ -466,25 +305,26 @@ final class LayerTable {
    *     more
    */
   @Nullable Layer putOnGround(Layer layer) {
-    LayerNode node = nodeInUse(layer);
-    LayerNode below = node.below;
-    if (below == null) {
-      return null;
-    }
-    node.below = null;
-    below.children--;
+    LayerNode node = open.nodeOf(layer);
     Layer oldParent = layer.parent();
-    layer.reparent(null);
-    // In use by whoever reads through it, so this only marks what is garbage.
-    collect(below.id);
+    if (node.below != null) {
+      move(node, null);
+      layer.reparent(null);
+    }
     return oldParent;
   }
 
-  private LayerNode nodeInUse(Layer layer) {
-    LayerNode node = nodes.getOrDefault(layer.id, doomed.get(layer.id));
-    if (node == null || node.open != layer) {
-      throw new IllegalStateException("layer " + layer.id + " is not open");
+  /** What it stood on is still in use by whoever reads through it. */
+  private void move(LayerNode node, @Nullable LayerNode below) {
+    LayerNode before = node.below;
+    put(node, below);
+    if (below != null) {
+      open.pin(below);
     }
-    return node;
+    if (before != null) {
+      before.above.remove(node);
+      noteOrphan(before);
+      collect(before.id);
+    }
   }
 }

@@ -11,8 +11,10 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -98,7 +100,7 @@ public final class LocalVolumeStore implements VolumeStore {
     this.files = files;
     this.hold = hold;
     this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
-    this.guard = new GuardedCatalogue(catalogue);
+    this.guard = new GuardedCatalogue(files, catalogue);
     this.intents = new IntentTable(files);
     this.volumes =
         new ActiveVolumes(guard, files, space, intents, maintainer, settings.packedDepth());
@@ -171,47 +173,21 @@ public final class LocalVolumeStore implements VolumeStore {
   @Override
   public VolumeInfo create(UUID id, long sizeBytes) throws IOException {
     checkSize(sizeBytes);
+    VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      Optional<VolumeRecord> existing = catalogue.find(id);
-      if (existing.isPresent()) {
-        return catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.empty());
-      }
-      VolumeRecord volume =
-          new VolumeRecord(
-              id, false, sizeBytes, UUID.randomUUID(), Optional.empty(), Optional.empty());
-      catalogue.addOnNewLayer(volume, Optional.empty());
-      return catalogue.info(volume);
+      sizes = held.catalogue().create(id, sizeBytes);
     }
+    return sizes.ofOne(files);
   }
 
   @Override
   public VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
     checkSize(sizeBytes);
+    VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      Optional<VolumeRecord> existing = catalogue.find(id);
-      if (existing.isPresent()) {
-        return catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent));
-      }
-      VolumeRecord origin = catalogue.get(parent);
-      if (!origin.sealed()) {
-        throw new VolumeException(
-            Reason.NOT_SEALED,
-            "volume " + parent + " can still be written; take a snapshot and clone that");
-      }
-      if (sizeBytes < origin.sizeBytes()) {
-        throw new VolumeException(
-            Reason.INVALID_SIZE,
-            "size %d is less than the %d of volume %s"
-                .formatted(sizeBytes, origin.sizeBytes(), parent));
-      }
-      VolumeRecord volume =
-          new VolumeRecord(
-              id, false, sizeBytes, UUID.randomUUID(), Optional.of(parent), Optional.empty());
-      catalogue.addOnNewLayer(volume, Optional.of(origin.layer()));
-      return catalogue.info(volume);
+      sizes = held.catalogue().clone(id, parent, sizeBytes);
     }
+    return sizes.ofOne(files);
   }
 
   private static void checkSize(long sizeBytes) throws VolumeException {
@@ -225,16 +201,19 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo snapshot(UUID id, UUID disk) throws IOException {
-    ActiveVolume source;
+    return snapshotSizes(id, disk).ofOne(files);
+  }
+
+  private VolumeSizes snapshotSizes(UUID id, UUID disk) throws IOException {
     try (Held held = guard.hold()) {
       Catalogue catalogue = held.catalogue();
-      Optional<VolumeInfo> existing = Freezing.existing(catalogue, id, disk);
+      Optional<VolumeSizes> existing = Freezing.existing(catalogue, id, disk);
       if (existing.isPresent()) {
         return existing.get();
       }
       catalogue.get(disk).refuseSealed();
-      source = volumes.activate(catalogue, disk);
     }
+    ActiveVolume source = volumes.activate(disk);
     try {
       return new Freezing(guard, source, maintainer).snapshot(id);
     } finally {
@@ -244,6 +223,7 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo seal(UUID id) throws IOException {
+    VolumeSizes sizes;
     try (Held held = guard.hold()) {
       Catalogue catalogue = held.catalogue();
       if (!catalogue.get(id).sealed()) {
@@ -255,63 +235,83 @@ public final class LocalVolumeStore implements VolumeStore {
         catalogue.replace(volume);
         maintainer.soon();
       }
-      return catalogue.info(volume);
+      sizes = catalogue.sizes(volume);
     }
+    return sizes.ofOne(files);
   }
 
   @Override
   public VolumeInfo rollback(UUID disk, UUID snapshot) throws IOException {
+    VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
       volumes.refuseInUse(disk);
-      VolumeRecord volume = catalogue.get(disk);
-      VolumeRecord origin = catalogue.get(snapshot);
-      if (!origin.disk().equals(Optional.of(disk))) {
-        throw new VolumeException(
-            Reason.NOT_A_SNAPSHOT_OF_DISK,
-            "volume %s is not a snapshot of disk %s; create a disk from it instead"
-                .formatted(snapshot, disk));
-      }
-      volume.refuseSealed();
-      intents.forget(disk);
-      UUID fresh = UUID.randomUUID();
-      catalogue.layers().create(fresh, Optional.of(origin.layer()));
-      VolumeRecord after =
-          new VolumeRecord(disk, false, origin.sizeBytes(), fresh, origin.parent(), volume.disk());
-      try {
-        catalogue.replace(after);
-      } catch (IOException e) {
-        // Which of the two records a crash would leave is not known: both layers stay until then.
-        throw new IOException("cannot roll back " + disk + ": " + e.getMessage(), e);
-      }
+      sizes = rollBackNow(held.catalogue(), disk, snapshot);
       maintenance.tryAgainSoon();
-      return catalogue.info(after);
     }
+    return sizes.ofOne(files);
+  }
+
+  private VolumeSizes rollBackNow(Catalogue catalogue, UUID disk, UUID snapshot)
+      throws IOException {
+    VolumeRecord volume = catalogue.get(disk);
+    VolumeRecord origin = catalogue.get(snapshot);
+    if (!origin.disk().equals(Optional.of(disk))) {
+      throw new VolumeException(
+          Reason.NOT_A_SNAPSHOT_OF_DISK,
+          "volume %s is not a snapshot of disk %s; create a disk from it instead"
+              .formatted(snapshot, disk));
+    }
+    volume.refuseSealed();
+    intents.forget(disk);
+    UUID fresh = UUID.randomUUID();
+    catalogue.layers().create(fresh, Optional.of(origin.layer()));
+    VolumeRecord after =
+        new VolumeRecord(disk, false, origin.sizeBytes(), fresh, origin.parent(), volume.disk());
+    try {
+      catalogue.replace(after);
+    } catch (IOException e) {
+      // Which of the two records a crash would leave is not known: both layers stay until then.
+      throw new IOException("cannot roll back " + disk + ": " + e.getMessage(), e);
+    }
+    return catalogue.sizes(after);
   }
 
   @Override
   public VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
     checkSize(sizeBytes);
+    ActiveVolume used;
+    VolumeSizes sizes = null;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      VolumeRecord volume = catalogue.get(disk);
-      volume.refuseSealed();
-      if (sizeBytes < volume.sizeBytes()) {
-        throw new VolumeException(
-            Reason.INVALID_SIZE,
-            "size %d is less than the present %d; disks only grow"
-                .formatted(sizeBytes, volume.sizeBytes()));
+      VolumeRecord after = held.catalogue().resized(disk, sizeBytes);
+      used = volumes.joinIfInUse(disk);
+      if (used == null) {
+        held.catalogue().replace(after);
+        sizes = held.catalogue().sizes(after);
       }
-      ActiveVolume open = volumes.find(disk);
-      if (open != null) {
-        open.settle();
+    }
+    if (used != null) {
+      try {
+        sizes = resizeInUse(used, sizeBytes);
+      } finally {
+        volumes.deactivate(used);
       }
-      VolumeRecord after = volume.withSize(sizeBytes);
-      catalogue.replace(after);
-      if (open != null) {
-        open.resize(sizeBytes);
+    }
+    return Objects.requireNonNull(sizes).ofOne(files);
+  }
+
+  private VolumeSizes resizeInUse(ActiveVolume used, long sizeBytes) throws IOException {
+    used.chainLock().lock();
+    try {
+      // The record that a change of layers still owes would take the old size back.
+      used.settle();
+      try (Held held = guard.hold()) {
+        VolumeRecord after = held.catalogue().resized(used.id(), sizeBytes);
+        held.catalogue().replace(after);
+        used.resize(sizeBytes);
+        return held.catalogue().sizes(after);
       }
-      return catalogue.info(after);
+    } finally {
+      used.chainLock().unlock();
     }
   }
 
@@ -322,11 +322,10 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public void flatten(UUID disk, TransferProgress progress) throws IOException {
-    ActiveVolume target;
     try (Held held = guard.hold()) {
       held.catalogue().get(disk).refuseSealed();
-      target = volumes.activate(held.catalogue(), disk);
     }
+    ActiveVolume target = volumes.activate(disk);
     try {
       new Flattening(guard, target, space, maintenance, progress).run();
     } finally {
@@ -359,12 +358,7 @@ public final class LocalVolumeStore implements VolumeStore {
     try (Held held = guard.hold()) {
       Catalogue catalogue = held.catalogue();
       volumes.refuseInUse(id);
-      List<UUID> clones = catalogue.cloned(id);
-      if (!clones.isEmpty()) {
-        throw new VolumeException(
-            Reason.HAS_DEPENDANTS,
-            "volume %s has clones: %s; delete or flatten them first".formatted(id, clones));
-      }
+      catalogue.refuseCloned(id);
       intents.forget(id);
       if (catalogue.removeDamaged(id)) {
         return;
@@ -384,30 +378,36 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public Optional<VolumeInfo> find(UUID id) throws IOException {
+    VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      Optional<VolumeRecord> volume = catalogue.find(id);
-      return volume.isPresent() ? Optional.of(catalogue.info(volume.get())) : Optional.empty();
+      Optional<VolumeRecord> volume = held.catalogue().find(id);
+      if (volume.isEmpty()) {
+        return Optional.empty();
+      }
+      sizes = held.catalogue().sizes(volume.get());
     }
+    return Optional.of(sizes.ofOne(files));
   }
 
   @Override
   public List<VolumeInfo> list() throws IOException {
+    VolumeSizes sizes;
     try (Held held = guard.hold()) {
-      Catalogue catalogue = held.catalogue();
-      List<VolumeInfo> infos = new ArrayList<>();
-      for (VolumeRecord volume : catalogue.all()) {
-        infos.add(catalogue.info(volume));
-      }
-      return infos;
+      sizes = held.catalogue().sizes();
+    }
+    return sizes.look(files);
+  }
+
+  @Override
+  public Set<UUID> usable(Collection<UUID> ids) throws IOException {
+    try (Held held = guard.hold()) {
+      return held.catalogue().usable(ids);
     }
   }
 
   @Override
   public Volume open(UUID id) throws IOException {
-    try (Held held = guard.hold()) {
-      return volumes.openHandle(held.catalogue(), id);
-    }
+    return volumes.openHandle(id);
   }
 
   @Override
@@ -449,7 +449,7 @@ public final class LocalVolumeStore implements VolumeStore {
           "the volume store is still written to; its directory stays locked until this process ends");
       return;
     }
-    SumsTable sums = guard.with(catalogue -> catalogue.layers().sums());
+    SumsTable sums = guard.with(catalogue -> catalogue.open().sums());
     StoreFile.closeAll(Arrays.asList(sums, hold));
   }
 

@@ -3,7 +3,9 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -32,6 +34,11 @@ final class Maintenance {
 
   private final Set<UUID> failedSums = new HashSet<>();
 
+  private final KeptChain summed;
+
+  /** Layers that were not looked at in this run; null before the first is. */
+  private @Nullable Deque<UUID> toSum;
+
   Maintenance(
       GuardedCatalogue guard,
       ActiveVolumes volumes,
@@ -45,6 +52,7 @@ final class Maintenance {
     this.maintainer = maintainer;
     this.merging = merging;
     this.packing = packing;
+    this.summed = new KeptChain(guard);
   }
 
   /**
@@ -62,13 +70,21 @@ final class Maintenance {
       merging.tryAgain();
       packing.tryAgain();
     }
+    toSum = null;
     recoverFrozen();
     merging.begin();
     compactMaps();
     packing.begin();
-    while (!maintainer.ending()
-        && (deleteOne() || upgradeOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
-      // Each step says whether there was anything to do.
+    try {
+      while (!maintainer.ending()
+          && (deleteOne() || upgradeOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
+        // Each step says whether there was anything to do.
+      }
+    } finally {
+      StoreFile.closeAll(List.of(merging::end, summed::end));
+    }
+    while (deleteOne()) {
+      // What was kept open may have been deleted.
     }
   }
 
@@ -77,9 +93,9 @@ final class Maintenance {
     List<Layer> failed =
         guard.with(catalogue -> {
           List<Layer> held = new ArrayList<>();
-          for (Layer layer : catalogue.layers().failed()) {
+          for (Layer layer : catalogue.open().failed()) {
             if (!catalogue.mayBeWritten(layer.id)) {
-              held.add(catalogue.layers().acquire(layer.id));
+              held.add(catalogue.open().pinOpen(layer));
             }
           }
           return held;
@@ -95,10 +111,7 @@ final class Maintenance {
       } catch (IOException e) {
         LOG.log(Level.WARNING, "cannot recover layer " + layer.id + "; next try later", e);
       } finally {
-        guard.with(catalogue -> {
-          catalogue.layers().release(layer, catalogue::deleteLater);
-          return null;
-        });
+        guard.release(layer);
       }
     }
   }
@@ -135,83 +148,91 @@ final class Maintenance {
 
   /** Frozen layers of an earlier version get maps that end with a seal. */
   private boolean upgradeOne() throws IOException {
-    Layer layer = guard.with(Maintenance::beginUpgrade);
-    if (layer == null) {
+    LayerNode next = guard.with(Maintenance::nextToUpgrade);
+    if (next == null) {
       return false;
     }
+    try {
+      upgrade(guard.open(next));
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot seal layer " + next.id + " of an earlier version", e);
+    }
+    return true;
+  }
+
+  private static @Nullable LayerNode nextToUpgrade(Catalogue catalogue) throws IOException {
+    LayerTable layers = catalogue.layers();
+    layers.outdated().removeIf(id -> !layers.exists(id));
+    for (UUID id : layers.outdated()) {
+      if (!catalogue.mayBeWritten(id)) {
+        layers.outdated().remove(id);
+        return layers.pin(id);
+      }
+    }
+    return null;
+  }
+
+  private void upgrade(Layer layer) throws IOException {
     try {
       layer.settle();
       LayerSums sums = layer.sums();
       if (sums != null) {
         sums.requireSameBlocks();
       }
-      Optional<UUID> parent = guard.with(catalogue -> catalogue.layers().below(layer.id));
+      Optional<UUID> parent = guard.with(catalogue -> catalogue.layers().parentOf(layer.id));
       LayerFlusher.ofMerge(layer, files).rewriteMap(parent);
-    } catch (IOException e) {
-      LOG.log(Level.WARNING, "cannot seal layer " + layer.id + " of an earlier version", e);
     } finally {
-      guard.with(catalogue -> {
-        catalogue.layers().release(layer, catalogue::deleteLater);
-        return null;
-      });
+      guard.release(layer);
     }
-    return true;
-  }
-
-  private static @Nullable Layer beginUpgrade(Catalogue catalogue) throws IOException {
-    LayerTable layers = catalogue.layers();
-    layers.outdated().removeIf(id -> !layers.exists(id));
-    for (UUID id : layers.outdated()) {
-      if (!catalogue.mayBeWritten(id)) {
-        layers.outdated().remove(id);
-        return layers.acquire(id);
-      }
-    }
-    return null;
   }
 
   private boolean sumOne() throws IOException {
-    Layer layer = guard.with(this::beginSum);
-    if (layer == null) {
+    LayerNode next = guard.with(this::nextToSum);
+    if (next == null) {
       return false;
     }
-    boolean done = false;
     try {
-      layer.settle();
-      done = LayerSums.create(files, layer, maintainer::ending);
+      sum(guard.open(next));
     } catch (IOException e) {
-      failedSums.add(layer.id);
-      LOG.log(Level.WARNING, "cannot compute checksums of layer " + layer.id, e);
+      failedSums.add(next.id);
+      LOG.log(Level.ERROR, "layer " + next.id + " cannot be used", e);
     }
-    boolean published = done;
-    guard.with(catalogue -> {
-      if (published) {
-        boolean changed = layer.live() != null;
-        catalogue.layers().addSums(layer.id);
-        if (changed && layer.sums() != null) {
-          catalogue.deleteLater(List.of(StoreLayout.live(layer.id)));
-        }
-      }
-      catalogue.layers().release(layer, catalogue::deleteLater);
-      return null;
-    });
     return true;
   }
 
-  private @Nullable Layer beginSum(Catalogue catalogue) throws IOException {
-    LayerTable layers = catalogue.layers();
-    Set<UUID> orphaned = new HashSet<>();
-    for (LayerTable.Orphan orphan : layers.orphans()) {
-      orphaned.add(orphan.id());
+  private void sum(Layer layer) throws IOException {
+    try {
+      summed.keep(layer);
+      layer.settle();
+      if (LayerSums.create(files, layer, maintainer::ending)) {
+        LayerOpening.Extra<LayerSums> read = SumsTable.read(files, layer);
+        guard.with(catalogue -> {
+          boolean changed = layer.live() != null;
+          catalogue.open().publishSums(layer, read);
+          if (changed && layer.sums() != null) {
+            catalogue.deleteLater(List.of(StoreLayout.live(layer.id)));
+          }
+          return null;
+        });
+      }
+    } catch (IOException e) {
+      failedSums.add(layer.id);
+      LOG.log(Level.WARNING, "cannot compute checksums of layer " + layer.id, e);
+    } finally {
+      guard.release(layer);
     }
-    for (UUID id : catalogue.frozenLayers()) {
-      Layer open = layers.opened(id);
-      // Its map on disk may say more than the one in memory, as may the next one in memory.
-      boolean unclear = open != null && open.failure() != null;
-      boolean wanted = !layers.sums().has(id) && !orphaned.contains(id) && !unclear;
-      if (wanted && !failedSums.contains(id)) {
+  }
+
+  private @Nullable LayerNode nextToSum(Catalogue catalogue) {
+    Deque<UUID> unseen = toSum;
+    if (unseen == null) {
+      unseen = new ArrayDeque<>(catalogue.layers().allInChains());
+      toSum = unseen;
+    }
+    for (UUID id = unseen.poll(); id != null; id = unseen.poll()) {
+      if (wantsSums(catalogue, id)) {
         try {
-          return layers.acquire(id);
+          return catalogue.layers().pin(id);
         } catch (IOException e) {
           failedSums.add(id);
           LOG.log(Level.ERROR, "layer " + id + " cannot be used", e);
@@ -219,5 +240,18 @@ final class Maintenance {
       }
     }
     return null;
+  }
+
+  private boolean wantsSums(Catalogue catalogue, UUID id) {
+    LayerTable layers = catalogue.layers();
+    Layer open = catalogue.open().opened(id);
+    // Its map on disk may say more than the one in memory, as may the next one in memory.
+    boolean unclear = open != null && open.failure() != null;
+    return layers.exists(id)
+        && !catalogue.mayBeWritten(id)
+        && !catalogue.open().sums().has(id)
+        && !layers.isOrphan(id)
+        && !unclear
+        && !failedSums.contains(id);
   }
 }

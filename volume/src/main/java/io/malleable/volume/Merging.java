@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.HashSet;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -27,6 +28,7 @@ final class Merging {
   private final StoreFiles files;
   private final SpaceGuard space;
   private final BooleanSupplier closing;
+  private final KeptChain merged;
 
   /** Done, or tried in vain; tried again when something was deleted. */
   private final Set<LayerTable.Orphan> seen = new HashSet<>();
@@ -45,6 +47,7 @@ final class Merging {
     this.files = files;
     this.space = space;
     this.closing = closing;
+    this.merged = new KeptChain(guard);
   }
 
   /** The two layers, held open, and the disk that writes to the upper one, if one does. */
@@ -62,13 +65,27 @@ final class Merging {
     unfinished.clear();
   }
 
+  /** After the rest. */
+  void end() throws IOException {
+    merged.end();
+  }
+
   /** Whether there was anything to do. */
   boolean mergeOne() throws IOException {
-    Merge merge = guard.with(this::choose);
-    if (merge == null) {
+    Choice choice = guard.with(this::choose);
+    if (choice == null) {
       return false;
     }
+    Merge merge = hold(choice);
+    if (merge == null) {
+      return true;
+    }
     try {
+      // Not the two, which may be gone when this ends.
+      Layer kept = guard.with(_ -> merge.below.parent());
+      if (kept != null) {
+        merged.keep(kept);
+      }
       if (merge.disk == null) {
         merge.above.settle();
       } else {
@@ -82,11 +99,15 @@ final class Merging {
         forgetHidden(merge, writer);
       }
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "cannot merge layer " + merge.orphan.id() + "; it stays for now", e);
+      log(merge.orphan, e);
     } finally {
       guard.with(catalogue -> release(catalogue, merge));
     }
     return true;
+  }
+
+  private static void log(LayerTable.Orphan orphan, IOException e) {
+    LOG.log(Level.WARNING, "cannot merge layer " + orphan.id() + "; it stays for now", e);
   }
 
   private static boolean worthAbsorbing(Layer below, Layer above) {
@@ -96,7 +117,15 @@ final class Merging {
 
   // Choosing, and holding open.
 
-  private @Nullable Merge choose(Catalogue catalogue) throws IOException {
+  /**
+   * What to merge.
+   *
+   * @param disk the disk that writes to the upper layer; otherwise that is pinned
+   */
+  private record Choice(
+      LayerTable.Orphan orphan, @Nullable UUID disk, @Nullable LayerNode pinned) {}
+
+  private @Nullable Choice choose(Catalogue catalogue) {
     for (LayerTable.Orphan orphan : catalogue.layers().orphans()) {
       Optional<UUID> disk = catalogue.diskOn(orphan.above());
       // What was frozen in memory only may still have a writer that is not done with it.
@@ -105,31 +134,46 @@ final class Merging {
         continue;
       }
       try {
-        return hold(catalogue, orphan, disk);
+        return disk.isPresent()
+            ? new Choice(orphan, disk.get(), null)
+            : new Choice(orphan, null, catalogue.layers().pin(orphan.above()));
       } catch (IOException e) {
-        LOG.log(Level.WARNING, "cannot merge layer " + orphan.id() + "; it stays for now", e);
+        log(orphan, e);
       }
     }
     return null;
   }
 
-  private Merge hold(Catalogue catalogue, LayerTable.Orphan orphan, Optional<UUID> disk)
-      throws IOException {
-    LayerTable layers = catalogue.layers();
-    ActiveVolume active =
-        disk.isPresent() ? volumes.activateForMaintenance(catalogue, disk.get()) : null;
-    Layer above = active == null ? layers.acquire(orphan.above()) : active.nearest();
-    Layer below = above.parent();
+  /** Null when it cannot be merged now. */
+  private @Nullable Merge hold(Choice choice) throws IOException {
+    LayerTable.Orphan orphan = choice.orphan;
+    ActiveVolume active;
+    Layer acquired;
     try {
-      if (below == null) {
-        throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
-      }
-      layers.acquire(below.id);
-      return new Merge(orphan, above, below, active);
-    } catch (IOException | RuntimeException e) {
-      releaseAbove(catalogue, above, active);
-      throw e;
+      active = choice.disk == null ? null : volumes.activateForMaintenance(choice.disk);
+      acquired = choice.pinned == null ? null : guard.open(choice.pinned);
+    } catch (IOException e) {
+      log(orphan, e);
+      return null;
     }
+    return guard.with(catalogue -> hold(catalogue, orphan, active, acquired));
+  }
+
+  /** Unless the disk has got another layer meanwhile, or one of the two is gone. */
+  private @Nullable Merge hold(
+      Catalogue catalogue,
+      LayerTable.Orphan orphan,
+      @Nullable ActiveVolume active,
+      @Nullable Layer acquired)
+      throws IOException {
+    Layer above = active == null ? Objects.requireNonNull(acquired) : active.nearest();
+    Layer below = above.parent();
+    if (below == null || !above.id.equals(orphan.above()) || !catalogue.layers().isOrphan(orphan)) {
+      unfinished.add(orphan);
+      releaseAbove(catalogue, above, active);
+      return null;
+    }
+    return new Merge(orphan, above, catalogue.open().pinOpen(below), active);
   }
 
   private LayerWriter writerTo(Layer frozen) {
@@ -140,7 +184,7 @@ final class Merging {
     try {
       releaseAbove(catalogue, merge.above, merge.disk);
     } finally {
-      catalogue.layers().release(merge.below, catalogue::deleteLater);
+      catalogue.open().release(merge.below);
     }
     return null;
   }
@@ -148,7 +192,7 @@ final class Merging {
   private void releaseAbove(Catalogue catalogue, Layer above, @Nullable ActiveVolume active)
       throws IOException {
     if (active == null) {
-      catalogue.layers().release(above, catalogue::deleteLater);
+      catalogue.open().release(above);
     } else {
       volumes.deactivateForMaintenance(catalogue, active);
     }
@@ -170,7 +214,7 @@ final class Merging {
           return true;
         };
     if (writer.absorb(merge.below, () -> endWanted(merge), gate)) {
-      guard.with(catalogue -> finish(catalogue, merge, writer));
+      finish(merge, writer);
     } else {
       unfinished.add(merge.orphan);
     }
@@ -210,8 +254,8 @@ final class Merging {
    */
   private boolean prepareToChange(Catalogue catalogue, Merge merge, Layer changed)
       throws IOException {
-    LayerTable layers = catalogue.layers();
-    if (!layers.isOrphan(merge.orphan)) {
+    OpenLayers layers = catalogue.open();
+    if (!catalogue.layers().isOrphan(merge.orphan)) {
       return false;
     }
     // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
@@ -222,28 +266,58 @@ final class Merging {
       layers.sums().removeAll(changed);
     }
     layers.forgetViewsOver(merge.below);
-    volumes.rebaseAll(merge.below);
+    volumes.rebaseAll(catalogue, merge.below);
     return true;
   }
 
-  private @Nullable Void finish(Catalogue catalogue, Merge merge, LayerWriter writer)
-      throws IOException {
-    LayerTable layers = catalogue.layers();
+  /**
+   * The upper layer's map names what the lower one stood on; then the lower one is taken out. The
+   * disk is not flattened meanwhile, as its chain is locked, and merges take turns; so the lower
+   * layer stays between the two, or goes together with the upper one.
+   */
+  private void finish(Merge merge, LayerWriter writer) throws IOException {
+    ActiveVolume disk = merge.disk;
+    if (disk == null) {
+      replaceMap(merge, writer);
+      return;
+    }
+    disk.chainLock().lock();
+    try {
+      replaceMap(merge, writer);
+    } finally {
+      disk.chainLock().unlock();
+    }
+  }
+
+  private void replaceMap(Merge merge, LayerWriter writer) throws IOException {
     // Meanwhile the upper layer may have been deleted, or its disk flattened.
-    if (layers.isOrphan(merge.orphan)) {
-      Optional<UUID> below = layers.below(merge.orphan.id());
-      try {
-        writer.rewriteMap(below);
-      } catch (IOException e) {
-        // Its map may name either of them on disk now: both stay until the next start.
-        if (below.isPresent()) {
-          layers.addVolume(below.get());
-        }
-        throw e;
-      }
-      Layer bypassed = layers.bypass(merge.above);
-      volumes.rebaseAll(bypassed);
-      layers.release(bypassed, catalogue::deleteLater);
+    boolean wanted = guard.with(catalogue -> catalogue.layers().isOrphan(merge.orphan));
+    if (!wanted) {
+      return;
+    }
+    Optional<UUID> below = guard.with(catalogue -> catalogue.layers().parentOf(merge.orphan.id()));
+    try {
+      writer.rewriteMap(below);
+    } catch (IOException e) {
+      guard.with(catalogue -> keep(catalogue, below));
+      throw e;
+    }
+    guard.with(catalogue -> bypass(catalogue, merge));
+  }
+
+  /** The map may name either of them on disk now: both stay until the next start. */
+  private static @Nullable Void keep(Catalogue catalogue, Optional<UUID> below) throws IOException {
+    if (below.isPresent() && catalogue.layers().exists(below.get())) {
+      catalogue.layers().addVolume(below.get());
+    }
+    return null;
+  }
+
+  private @Nullable Void bypass(Catalogue catalogue, Merge merge) throws IOException {
+    if (catalogue.layers().isOrphan(merge.orphan)) {
+      Layer bypassed = catalogue.layers().bypass(merge.above);
+      volumes.rebaseAll(catalogue, merge.above);
+      catalogue.open().release(bypassed);
     }
     return null;
   }

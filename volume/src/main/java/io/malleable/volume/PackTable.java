@@ -23,13 +23,15 @@ final class PackTable {
   private static final UUID NO_FLOOR = new UUID(0, 0);
 
   private final StoreFiles files;
+  private final Garbage garbage;
   private final Map<UUID, UUID> floors = new HashMap<>();
 
   /** Packs that are there and cannot be read. */
   private final Map<UUID, IOException> damages = new HashMap<>();
 
-  PackTable(StoreFiles files) {
+  PackTable(StoreFiles files, Garbage garbage) {
     this.files = files;
+    this.garbage = garbage;
   }
 
   /** At start: a pack found on disk. One that cannot be read is of no use to anybody. */
@@ -71,19 +73,46 @@ final class PackTable {
     return floors.containsKey(layer);
   }
 
-  /** Null when there is none, or none that can be used. */
-  @Nullable Pack open(UUID layer) {
-    if (NO_FLOOR.equals(floors.getOrDefault(layer, NO_FLOOR))) {
-      return null;
-    }
+  /** Whether there is one that can be tried. */
+  boolean usable(UUID layer) {
+    return !NO_FLOOR.equals(floors.getOrDefault(layer, NO_FLOOR));
+  }
+
+  /** Without the lock: takes as long as the pack is large. */
+  static LayerOpening.Extra<Pack> read(StoreFiles files, UUID layer) {
     try {
-      return Pack.open(files, layer);
+      return new LayerOpening.Extra<>(Pack.open(files, layer), null);
     } catch (NoSuchFileException e) {
-      return null;
+      return LayerOpening.Extra.none();
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "layer " + layer + " is read without its pack", e);
-      damages.put(layer, e);
-      return null;
+      return new LayerOpening.Extra<>(null, e);
+    }
+  }
+
+  /**
+   * Gives the layer its pack, as it was read, unless it was withdrawn meanwhile: then blocks may
+   * have wandered that are not in it.
+   */
+  void opened(Layer layer, LayerOpening.Extra<Pack> read) {
+    Pack pack = read.file();
+    if (!usable(layer.id)) {
+      closeWithdrawn(pack);
+      return;
+    }
+    layer.setPack(pack);
+    if (read.damage() != null) {
+      LOG.log(Level.WARNING, "layer " + layer.id + " is read without its pack", read.damage());
+      damages.put(layer.id, read.damage());
+    }
+  }
+
+  private static void closeWithdrawn(@Nullable Pack pack) {
+    try {
+      if (pack != null) {
+        pack.close();
+      }
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot close the withdrawn pack of layer " + pack.layer(), e);
     }
   }
 
@@ -101,7 +130,7 @@ final class PackTable {
   /** The file goes; durably so at the next sync of the directory. */
   void delete(UUID layer) throws IOException {
     if (floors.containsKey(layer)) {
-      files.delete(StoreLayout.pack(layer));
+      garbage.discard(StoreLayout.pack(layer));
       forget(layer);
     }
   }

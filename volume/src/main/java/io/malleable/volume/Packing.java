@@ -115,7 +115,7 @@ final class Packing {
     considered.clear();
     if (files.availableBytes() < RESERVE_FACTOR * settings.reserveBytes()) {
       guard.with(catalogue -> {
-        volumes.withdrawPacks(catalogue, catalogue.layers().packs().all());
+        volumes.withdrawPacks(catalogue, catalogue.open().packs().all());
         return null;
       });
     }
@@ -132,9 +132,7 @@ final class Packing {
         layer.settle();
       }
       Plan plan = plan(candidate.view);
-      if (plan != null
-          && pack(plan)
-          && guard.with(catalogue -> publish(catalogue, candidate, plan.from))) {
+      if (plan != null && pack(plan) && publish(candidate, plan.from)) {
         // There may be more to do further down.
         considered.remove(candidate.top.id);
       }
@@ -142,10 +140,7 @@ final class Packing {
       failed.add(candidate.top.id);
       LOG.log(Level.WARNING, "cannot pack layer " + candidate.top.id + " and those below it", e);
     } finally {
-      guard.with(catalogue -> {
-        catalogue.layers().release(candidate.top, catalogue::deleteLater);
-        return null;
-      });
+      guard.release(candidate.top);
     }
     return true;
   }
@@ -159,7 +154,7 @@ final class Packing {
           && catalogue.frozenOnDisk(top)
           && !failed.contains(top)
           && considered.add(top)) {
-        return new Candidate(catalogue.layers().acquire(top), view);
+        return new Candidate(catalogue.open().pinOpen(view.layers().getFirst()), view);
       }
     }
     return null;
@@ -258,7 +253,7 @@ final class Packing {
         guard.with(catalogue -> {
           // An older one of this layer, of fewer layers, would be hard to tell from the new one.
           volumes.withdrawPacks(catalogue, List.of(layer));
-          catalogue.layers().packs().expect(layer, plan.floor);
+          catalogue.open().packs().expect(layer, plan.floor);
           // Of its own, as what it remembers of the layers is of no use to others afterwards; and
           // without the pack that was just withdrawn, which is closed.
           return new ChainView(plan.from);
@@ -267,16 +262,22 @@ final class Packing {
     return Pack.create(files, layer, plan.floor, content, plan.runs, closing);
   }
 
+  private boolean publish(Candidate candidate, Layer packed) throws IOException {
+    LayerOpening.Extra<Pack> read = PackTable.read(files, packed.id);
+    return guard.with(catalogue -> publish(catalogue, candidate, packed, read));
+  }
+
   /**
    * Open volumes read from the pack from now on; those that it replaces go, and those further down
    * for which there is no budget any more.
    *
    * @return whether the chain has become shorter
    */
-  private boolean publish(Catalogue catalogue, Candidate candidate, Layer packed)
+  private boolean publish(
+      Catalogue catalogue, Candidate candidate, Layer packed, LayerOpening.Extra<Pack> read)
       throws IOException {
-    catalogue.layers().openPack(packed);
-    volumes.rebaseAll(packed);
+    catalogue.open().publishPack(packed, read);
+    volumes.rebaseAll(catalogue, packed);
     long spaceBytes = spaceBytes();
     Set<Pack> wanted = new HashSet<>();
     for (ChainView view : volumes.frozenViews()) {

@@ -79,20 +79,32 @@ final class Scrub {
     damages.computeIfAbsent(what, key -> new LinkedHashSet<>()).addAll(volumes);
   }
 
-  private @Nullable Layer acquire(Catalogue catalogue, UUID id) throws IOException {
-    LayerTable layers = catalogue.layers();
-    if (!layers.exists(id)) {
-      // Deleted since the list was made.
-      return null;
-    }
+  private @Nullable Layer acquire(UUID id) throws IOException {
     Layer layer;
     try {
-      LayerOpening.requireData(files, id);
-      layer = layers.acquire(id);
+      LayerNode pinned = guard.with(catalogue -> pin(catalogue.layers(), id));
+      if (pinned == null) {
+        return null;
+      }
+      layer = guard.open(pinned);
     } catch (IOException e) {
-      add(String.valueOf(e.getMessage()), catalogue.volumesOver(id));
+      report(id, e);
       return null;
     }
+    guard.with(catalogue -> noteDamagedExtras(catalogue.open(), id));
+    return layer;
+  }
+
+  /** Null if it was deleted since the list was made. */
+  private @Nullable LayerNode pin(LayerTable layers, UUID id) throws IOException {
+    if (!layers.exists(id)) {
+      return null;
+    }
+    LayerOpening.requireData(files, id);
+    return layers.pin(id);
+  }
+
+  private @Nullable Void noteDamagedExtras(OpenLayers layers, UUID id) {
     IOException sums = layers.sums().damage(id);
     if (sums != null) {
       add(sums.getMessage() + "; the layer's data is read without checks", List.of());
@@ -101,11 +113,11 @@ final class Scrub {
     if (pack != null) {
       add(String.valueOf(pack.getMessage()), List.of());
     }
-    return layer;
+    return null;
   }
 
   private void scrubFrozen(UUID id) throws IOException {
-    Layer layer = guard.with(catalogue -> acquire(catalogue, id));
+    Layer layer = acquire(id);
     if (layer == null) {
       return;
     }
@@ -116,10 +128,7 @@ final class Scrub {
       }
       scrubLayer(id, layer.map, layer.data, layer.sums());
     } finally {
-      guard.with(catalogue -> {
-        catalogue.layers().release(layer, catalogue::deleteLater);
-        return null;
-      });
+      guard.release(layer);
     }
   }
 
@@ -132,7 +141,7 @@ final class Scrub {
     try (StoreFile data = files.open(StoreLayout.data(id))) {
       guard.with(catalogue -> {
         LayerOpening.requireData(files, id);
-        catalogue.layers().requireChain(id);
+        catalogue.layers().requireWhole(id);
         return null;
       });
       replay(id, map);

@@ -12,7 +12,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Reads what is there when a store is opened and, unless it is only looked at, removes what
@@ -24,7 +23,8 @@ final class StoreScan {
 
   private final StoreFiles files;
   private final LayerTable layers;
-  private final Map<UUID, VolumeRecord> records;
+  private final OpenLayers open;
+  private final VolumeTable volumes;
   private final Map<UUID, VolumeException> damaged;
 
   /** Of no use any more, but their names may be wanted again at any time. */
@@ -36,13 +36,7 @@ final class StoreScan {
   /** Of no use any more, each with the disk that must not be used as long as it is there. */
   private final Map<String, UUID> outdated = new HashMap<>();
 
-  /** Layers with a tail of an earlier boot that nothing was written to. */
-  private final List<UUID> unused = new ArrayList<>();
-
-  /** Layers that were in use when the host went down, and the disk that used each. */
-  private final Map<UUID, UUID> past = new HashMap<>();
-
-  private final Map<UUID, VolumeRecord> adopted = new HashMap<>();
+  private final TailScan tails;
   private final Set<UUID> lostWrites = new HashSet<>();
 
   private final Set<UUID> ofEarlierVersion = new HashSet<>();
@@ -56,18 +50,21 @@ final class StoreScan {
   /**
    * Fills what is empty.
    *
-   * @param records those that can be read
+   * @param volumes those that can be read
    * @param damaged volumes that cannot be used, and why
    */
   StoreScan(
       StoreFiles files,
       LayerTable layers,
-      Map<UUID, VolumeRecord> records,
+      OpenLayers open,
+      VolumeTable volumes,
       Map<UUID, VolumeException> damaged) {
     this.files = files;
     this.layers = layers;
-    this.records = records;
+    this.open = open;
+    this.volumes = volumes;
     this.damaged = damaged;
+    this.tails = new TailScan(files, layers, volumes, this::addDamaged);
   }
 
   /** Returns the files that can be deleted at leisure. */
@@ -85,9 +82,10 @@ final class StoreScan {
     boolean complete = loadLayers();
     if (changing) {
       outdated.forEach(this::removeOutdated);
-      noteLostWrites();
+      tails.noteLostWrites();
+      loadLostWrites();
     }
-    for (VolumeRecord volume : records.values()) {
+    for (VolumeRecord volume : volumes.all()) {
       if (layers.exists(volume.layer())) {
         layers.addVolume(volume.layer());
       }
@@ -128,7 +126,7 @@ final class StoreScan {
       files.syncDirectory(StoreLayout.directoryOf(name));
     } catch (IOException e) {
       addDamaged(disk, new IOException("cannot delete the outdated " + name, e));
-      records.remove(disk);
+      volumes.remove(disk);
     }
   }
 
@@ -140,7 +138,7 @@ final class StoreScan {
         continue;
       }
       try {
-        records.put(id, VolumeRecord.read(files, id));
+        volumes.put(VolumeRecord.read(files, id));
       } catch (IOException e) {
         addDamaged(id, e);
       }
@@ -159,9 +157,9 @@ final class StoreScan {
         : new VolumeException(Reason.CORRUPT, "it cannot be read: " + e.getMessage(), e);
   }
 
-  /** Disks whose top layer is another one than their record on disk says, and that record. */
-  Map<UUID, VolumeRecord> adopted() {
-    return adopted;
+  /** See {@link TailScan#adopted}. */
+  Map<VolumeRecord, VolumeRecord> adopted() {
+    return tails.adopted();
   }
 
   /** Disks that may lack writes which were acknowledged before the host went down. */
@@ -173,6 +171,7 @@ final class StoreScan {
   private boolean loadLayers() throws IOException {
     Map<UUID, Optional<UUID>> parents = new HashMap<>();
     Map<UUID, VolumeException> unreadable = new HashMap<>();
+    List<UUID> tailed = new ArrayList<>();
     List<String> names = files.list(StoreLayout.LAYERS);
     for (String name : names) {
       UUID id = StoreLayout.idOrNull(stem(name));
@@ -188,23 +187,24 @@ final class StoreScan {
         } catch (IOException e) {
           unreadable.put(id, damage(e));
         }
+      } else if (name.endsWith(StoreLayout.TAIL)) {
+        tailed.add(id);
       }
     }
-    loadTails(names, parents);
+    tails.read(tailed, parents);
     layers.load(parents, unreadable);
     layers.outdated().addAll(ofEarlierVersion);
     Set<UUID> missing = missing(parents);
     for (UUID layer : missing) {
       LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
     }
-    Map<UUID, UUID> writers = writers();
     for (String name : names) {
       UUID id = StoreLayout.idOrNull(stem(name));
       if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
         continue;
       }
       if (parents.containsKey(id)) {
-        loadExtra(id, name, Optional.ofNullable(writers.get(id)));
+        loadExtra(id, name);
       } else if (missing.isEmpty() && damaged.isEmpty()) {
         // Its creation, or its deletion, was cut off.
         unneeded.add(StoreLayout.LAYERS + "/" + name);
@@ -212,7 +212,7 @@ final class StoreScan {
     }
     for (String name : names) {
       UUID id = name.endsWith(StoreLayout.LIVE) ? StoreLayout.idOrNull(stem(name)) : null;
-      if (id != null && layers.sums().has(id)) {
+      if (id != null && open.sums().has(id)) {
         // Those of the frozen layer were made of them.
         unneeded.add(StoreLayout.LAYERS + "/" + name);
       }
@@ -220,82 +220,7 @@ final class StoreScan {
     return missing.isEmpty();
   }
 
-  /** The disk that writes to each layer that is written to. */
-  private Map<UUID, UUID> writers() {
-    Map<UUID, UUID> writers = new HashMap<>();
-    for (VolumeRecord volume : records.values()) {
-      if (!volume.sealed()) {
-        writers.put(volume.layer(), volume.id());
-      }
-    }
-    return writers;
-  }
-
-  /** What servers that died in this boot of the host, or an earlier one, had not made durable. */
-  private void loadTails(List<String> names, Map<UUID, Optional<UUID>> parents) throws IOException {
-    UUID boot = files.bootId();
-    Map<UUID, UUID> writers = writers();
-    for (String name : names) {
-      UUID layer = name.endsWith(StoreLayout.TAIL) ? StoreLayout.idOrNull(stem(name)) : null;
-      if (layer == null || !parents.containsKey(layer)) {
-        continue;
-      }
-      try {
-        Optional<TailHeader> header = TailHeader.read(files, layer);
-        if (header.isPresent() && header.get().boot().equals(boot)) {
-          adopt(header.get(), parents);
-        } else if (header.isPresent() && header.get().inUse()) {
-          past.put(layer, header.get().disk());
-        } else {
-          unused.add(layer);
-        }
-      } catch (IOException e) {
-        UUID disk = writers.getOrDefault(layer, StoreLayout.NOBODY);
-        if (e instanceof VolumeException known
-            && known.reason() == VolumeException.Reason.CORRUPT) {
-          // Of whichever boot: what it held is lost.
-          LOG.log(Level.ERROR, "disk " + disk + " may lack writes that were acknowledged", e);
-          past.put(layer, disk);
-        } else if (records.remove(disk) != null) {
-          addDamaged(disk, e);
-        }
-      }
-    }
-  }
-
-  /** The server died before the disk's record named the layer that the disk wrote to. */
-  private void adopt(TailHeader header, Map<UUID, Optional<UUID>> parents) {
-    VolumeRecord before = records.get(header.disk());
-    if (before != null
-        && !before.sealed()
-        && Optional.of(before.layer()).equals(parents.get(header.layer()))
-        && records.values().stream().noneMatch(r -> r.layer().equals(header.layer()))) {
-      records.put(before.id(), before.withLayer(header.layer()));
-      adopted.put(before.id(), before);
-    }
-  }
-
-  /**
-   * Durable before the tails that say so are replaced. A disk whose machine lived on must be known
-   * until somebody has seen to that.
-   */
-  private void noteLostWrites() throws IOException {
-    boolean found = false;
-    for (Map.Entry<UUID, UUID> tail : past.entrySet()) {
-      if (isOfDisk(tail.getKey(), records.get(tail.getValue()))) {
-        files.create(StoreLayout.lostWrites(tail.getValue())).close();
-        found = true;
-      }
-    }
-    if (found) {
-      files.syncDirectory(StoreLayout.LOST_WRITES);
-    }
-    for (Map.Entry<UUID, UUID> tail : past.entrySet()) {
-      MapTail.renew(files, tail.getKey(), tail.getValue());
-    }
-    for (UUID layer : unused) {
-      files.delete(StoreLayout.tail(layer));
-    }
+  private void loadLostWrites() throws IOException {
     for (String name : files.list(StoreLayout.LOST_WRITES)) {
       UUID disk = StoreLayout.idOrNull(name);
       if (disk != null) {
@@ -306,20 +231,11 @@ final class StoreScan {
     }
   }
 
-  /** Whether the layer was the disk's when the host went down, and is of its chain. */
-  private boolean isOfDisk(UUID layer, @Nullable VolumeRecord disk) {
-    return disk != null
-        && !disk.sealed()
-        && (disk.layer().equals(layer)
-            || Optional.of(layer).equals(layers.parentOf(disk.layer()))
-            || Optional.of(disk.layer()).equals(layers.parentOf(layer)));
-  }
-
   /** Layers that volumes stand on, directly or not, and whose maps are absent or unreadable. */
   private Set<UUID> missing(Map<UUID, Optional<UUID>> parents) {
     Set<UUID> missing = new HashSet<>();
     Set<UUID> seen = new HashSet<>();
-    for (VolumeRecord volume : records.values()) {
+    for (VolumeRecord volume : volumes.all()) {
       Optional<UUID> layer = Optional.of(volume.layer());
       while (layer.isPresent() && seen.add(layer.get())) {
         if (!parents.containsKey(layer.get())) {
@@ -331,19 +247,20 @@ final class StoreScan {
     return missing;
   }
 
-  private void loadExtra(UUID layer, String name, Optional<UUID> disk) {
+  private void loadExtra(UUID layer, String name) {
     boolean sums = name.endsWith(StoreLayout.SUMS);
     boolean pack = name.endsWith(StoreLayout.PACK);
     if (!sums && !pack) {
       return;
     }
+    Optional<UUID> disk = volumes.writingTo(layer);
     if (disk.isPresent()) {
       // Made while the layer passed for frozen: not of what is written to it from now on.
       outdated.put(StoreLayout.LAYERS + "/" + name, disk.get());
     } else if (sums) {
-      layers.addSums(layer);
+      open.sums().add(layer);
     } else {
-      layers.packs().load(layer);
+      open.packs().load(layer);
     }
   }
 

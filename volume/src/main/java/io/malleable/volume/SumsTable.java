@@ -18,6 +18,7 @@ final class SumsTable implements Closeable {
   private static final Logger LOG = System.getLogger(SumsTable.class.getName());
 
   private final StoreFiles files;
+  private final Garbage garbage;
   private final Set<UUID> usable = new HashSet<>();
 
   /** Why those that are there cannot be read. */
@@ -26,8 +27,9 @@ final class SumsTable implements Closeable {
   /** Closed with the table: a read may be using them. */
   private final List<LayerSums> retired = new ArrayList<>();
 
-  SumsTable(StoreFiles files) {
+  SumsTable(StoreFiles files, Garbage garbage) {
     this.files = files;
+    this.garbage = garbage;
   }
 
   void add(UUID layer) {
@@ -43,26 +45,32 @@ final class SumsTable implements Closeable {
     return damage.get(layer);
   }
 
-  /** Gives the layer its checksums, if it has some. */
-  void open(Layer layer) {
-    if (!usable.contains(layer.id)) {
-      layer.setLive(LiveSums.open(files, layer));
-      return;
-    }
+  /** Without the lock: takes as long as the layer is large. */
+  static LayerOpening.Extra<LayerSums> read(StoreFiles files, Layer layer) {
     try {
-      layer.setSums(LayerSums.open(files, layer));
+      return new LayerOpening.Extra<>(LayerSums.open(files, layer), null);
+    } catch (IOException e) {
+      return new LayerOpening.Extra<>(null, e);
+    }
+  }
+
+  /** Gives the layer its checksums, as they were read. */
+  void opened(Layer layer, LayerOpening.Extra<LayerSums> read) {
+    if (read.file() != null) {
+      layer.setSums(read.file());
       damage.remove(layer.id);
       LiveSums before = layer.live();
       layer.setLive(null);
       if (before != null) {
         before.retire();
       }
-    } catch (IOException e) {
+    }
+    if (read.damage() != null) {
       // The data is readable without them. The next maintenance computes them anew; until then a
       // scrub names them.
-      LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", e);
+      LOG.log(Level.ERROR, "layer " + layer.id + " is read without checks", read.damage());
       usable.remove(layer.id);
-      damage.put(layer.id, e);
+      damage.put(layer.id, read.damage());
     }
   }
 
@@ -82,7 +90,7 @@ final class SumsTable implements Closeable {
   void remove(Layer layer) throws IOException {
     // Also when none are known: publishing them may have failed after they had got their name, and
     // the next start would take them for those of the changed layer.
-    files.delete(StoreLayout.sums(layer.id));
+    garbage.discard(StoreLayout.sums(layer.id));
     files.syncDirectory(StoreLayout.LAYERS);
     forget(layer.id);
     LayerSums sums = layer.sums();

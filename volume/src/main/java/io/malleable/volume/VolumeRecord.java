@@ -3,7 +3,6 @@ package io.malleable.volume;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.Collection;
 import java.util.Optional;
 import java.util.UUID;
 
@@ -25,14 +24,6 @@ record VolumeRecord(
   private static final int LENGTH_BYTES =
       Formats.PREFIX_BYTES + Integer.BYTES + 16 + Long.BYTES + 3 * 16 + Formats.CRC_BYTES;
   private static final int FLAG_SEALED = 1;
-
-  /** The disk that writes to the layer, if one of these does. */
-  static Optional<UUID> writingTo(UUID layer, Collection<VolumeRecord> volumes) {
-    return volumes.stream()
-        .filter(volume -> !volume.sealed && volume.layer.equals(layer))
-        .map(VolumeRecord::id)
-        .findFirst();
-  }
 
   void publish(StoreFiles files) throws IOException {
     ByteBuffer buffer = Formats.header(MAGIC, LENGTH_BYTES);

@@ -10,8 +10,6 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryMXBean;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.UUID;
@@ -36,22 +34,19 @@ class ChainMemoryTest {
   void everythingThatAnOpenChainKeepsIsLessThan32MiB() throws IOException, InterruptedException {
     LocalFiles files = new LocalFiles(directory);
     files.createDirectory(StoreLayout.LAYERS);
-    Map<UUID, Optional<UUID>> parents = new HashMap<>();
+    files.createDirectory(StoreLayout.VOLUMES);
     Optional<UUID> parent = Optional.empty();
     for (int i = 0; i < DEPTH; i++) {
       UUID id = UUID.randomUUID();
       write(files, id, parent, new SplittableRandom(i));
-      parents.put(id, parent);
       parent = Optional.of(id);
     }
-    LayerTable table = new LayerTable(files, MapMemory.unlimited());
-    table.load(parents, Map.of());
-    for (UUID id : parents.keySet()) {
-      table.addSums(id);
-    }
+    GuardedCatalogue guard =
+        new GuardedCatalogue(
+            files, Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.READ));
 
     long before = usedBytes();
-    Layer top = table.acquire(parent.orElseThrow());
+    Layer top = guard.acquire(parent.orElseThrow());
     ChainView view = top.view();
     // All of the volume has been read once.
     assertEquals(DEPTH, view.layers().size());
@@ -69,7 +64,7 @@ class ChainMemoryTest {
       held = usedBytes() - before;
     }
     assertEquals(PAGES, view.layers().getFirst().map.dataBlocks());
-    table.release(top, garbage -> {});
+    guard.release(top);
     assertTrue(held < LIMIT_BYTES, "it needs " + held + " bytes");
   }
 

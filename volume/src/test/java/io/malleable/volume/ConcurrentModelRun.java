@@ -13,19 +13,22 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Random operations by several threads at once on one open disk, beside a history of what each
  * sector was given and when. The first stripes of the disk belong to one thread each, the rest to
  * all. Meanwhile another thread takes snapshots, clones them, writes to the clones, flattens them,
- * rolls them back and deletes them, and lets the disk itself grow and flattens it. Every non-zero
- * value is used once.
+ * rolls them back and deletes them, and lets the disk itself grow and flattens it. On a local store
+ * others make, open and delete clones of the snapshots, and snapshots of those, each other's too,
+ * while maintenance merges what is left. Every non-zero value is used once.
  *
  * <p>What must hold, by the times at which calls began and ended:
  *
@@ -44,6 +47,8 @@ final class ConcurrentModelRun {
   private static final int SECTORS = 9 * STRIPE_SECTORS + 3;
   private static final int MAX_RANGE_SECTORS = 24;
   private static final int PHASES = 3;
+  private static final int VISITORS = 2;
+  private static final int MAX_CLONES = 6;
   private static final long SIZE_BYTES = (long) SECTORS * SECTOR_BYTES;
 
   private final VolumeStore store;
@@ -54,6 +59,14 @@ final class ConcurrentModelRun {
   private final List<List<Change>> history = new ArrayList<>();
   private final UUID disk = UUID.randomUUID();
   private final AtomicInteger working = new AtomicInteger();
+
+  /** Snapshots that stay until the end of the phase. */
+  private final List<Moment> kept = new CopyOnWriteArrayList<>();
+
+  /** Clones of those, which any visitor may use or delete. */
+  private final List<Moment> clones = new CopyOnWriteArrayList<>();
+
+  private volatile boolean visiting;
 
   ConcurrentModelRun(VolumeStore store, long seed, int steps) {
     this.store = store;
@@ -76,7 +89,7 @@ final class ConcurrentModelRun {
     }
   }
 
-  /** A snapshot, and what it was found to hold. */
+  /** A snapshot or a clone, and what it was found to hold. */
   private static final class Moment {
     final UUID id;
     final long[] content;
@@ -127,7 +140,7 @@ final class ConcurrentModelRun {
       throws IOException, InterruptedException, ExecutionException {
     List<Moment> moments;
     try (Volume volume = store.open(disk);
-        ExecutorService threads = Executors.newFixedThreadPool(WORKERS + 1)) {
+        ExecutorService threads = Executors.newFixedThreadPool(WORKERS + 1 + VISITORS + 1)) {
       List<Future<?>> workers = new ArrayList<>();
       working.set(WORKERS);
       for (int worker = 0; worker < WORKERS; worker++) {
@@ -145,10 +158,19 @@ final class ConcurrentModelRun {
       }
       Random own = new Random(random.nextLong());
       Future<List<Moment>> lifecycle = threads.submit(() -> lifecycle(own));
-      for (Future<?> worker : workers) {
-        worker.get();
+      List<Future<?>> visitors = startVisitors(threads, random);
+      try {
+        for (Future<?> worker : workers) {
+          worker.get();
+        }
+        moments = lifecycle.get();
+      } finally {
+        visiting = false;
       }
-      moments = lifecycle.get();
+      for (Future<?> visitor : visitors) {
+        visitor.get();
+      }
+      removeClones();
       long now = clock.incrementAndGet();
       check(volume, 0, SECTORS, now);
     }
@@ -157,6 +179,100 @@ final class ConcurrentModelRun {
       check(reopened, 0, SECTORS, now);
     }
     return moments;
+  }
+
+  private List<Future<?>> startVisitors(ExecutorService threads, Random random) {
+    List<Future<?>> started = new ArrayList<>();
+    kept.clear();
+    if (!(store instanceof LocalVolumeStore local)) {
+      return started;
+    }
+    visiting = true;
+    started.add(
+        threads.submit(() -> {
+          while (visiting) {
+            local.maintain();
+          }
+          return null;
+        }));
+    for (int visitor = 0; visitor < VISITORS; visitor++) {
+      Random own = new Random(random.nextLong());
+      started.add(
+          threads.submit(() -> {
+            while (visiting) {
+              visit(own);
+            }
+            return null;
+          }));
+    }
+    return started;
+  }
+
+  private void visit(Random random) throws IOException {
+    Moment clone = anyOf(clones, random);
+    Moment snapshot = anyOf(kept, random);
+    int dice = random.nextInt(100);
+    if (snapshot == null) {
+      Thread.onSpinWait();
+    } else if (clone == null || (dice < 20 && clones.size() < MAX_CLONES)) {
+      clones.add(newClone(snapshot, random));
+    } else if (dice < 30) {
+      assertArrayEquals(snapshot.content, contentOf(snapshot.id), "a snapshot has changed");
+    } else if (dice < 60) {
+      unlessTaken(
+          () -> assertArrayEquals(clone.content, contentOf(clone.id), "a clone has changed"));
+    } else if (dice < 90) {
+      UUID ofClone = UUID.randomUUID();
+      unlessTaken(() -> {
+        store.snapshot(ofClone, clone.id);
+        assertArrayEquals(clone.content, contentOf(ofClone), "a snapshot of a clone");
+      });
+      store.delete(ofClone);
+    } else if (clones.remove(clone)) {
+      while (!unlessTaken(() -> store.delete(clone.id))) {
+        Thread.onSpinWait();
+      }
+      assertTrue(store.find(clone.id).isEmpty(), "it is still there");
+    }
+  }
+
+  private static @Nullable Moment anyOf(List<Moment> moments, Random random) {
+    List<Moment> now = List.copyOf(moments);
+    return now.isEmpty() ? null : now.get(random.nextInt(now.size()));
+  }
+
+  private Moment newClone(Moment parent, Random random) throws IOException {
+    Moment clone = new Moment(UUID.randomUUID(), parent.content.clone());
+    store.clone(clone.id, parent.id, store.find(parent.id).orElseThrow().sizeBytes());
+    try (Volume volume = store.open(clone.id)) {
+      scribble(volume, clone.content, random);
+    }
+    return clone;
+  }
+
+  private interface Call {
+    void run() throws IOException;
+  }
+
+  /** Whether it was done; not when another visitor uses the volume, or has deleted it. */
+  private static boolean unlessTaken(Call call) throws IOException {
+    try {
+      call.run();
+      return true;
+    } catch (VolumeException e) {
+      if (e.reason() != Reason.IN_USE && e.reason() != Reason.NOT_FOUND) {
+        throw e;
+      }
+      return false;
+    }
+  }
+
+  private void removeClones() throws IOException {
+    for (Moment clone : clones) {
+      assertArrayEquals(clone.content, contentOf(clone.id), "a clone has changed");
+      store.delete(clone.id);
+    }
+    clones.clear();
   }
 
   private void work(Volume volume, int worker, Random random) throws IOException {
@@ -289,7 +405,9 @@ final class ConcurrentModelRun {
       if (random.nextInt(3) == 0) {
         store.delete(id);
       } else {
-        moments.add(new Moment(id, content));
+        Moment moment = new Moment(id, content);
+        moments.add(moment);
+        kept.add(moment);
       }
     }
     return moments;

@@ -363,9 +363,13 @@ final class FaultyFiles implements StoreFiles {
   public void rename(String from, String to) throws IOException {
     failMaybe("rename " + from);
     Directory directory = parent(from);
+    Inode inode = directory.entries.get(leaf(from));
+    if (inode == null) {
+      throw new NoSuchFileException(from);
+    }
     Map<String, @Nullable Inode> change = new HashMap<>();
     change.put(leaf(from), null);
-    change.put(leaf(to), directory.entries.get(leaf(from)));
+    change.put(leaf(to), inode);
     directory.change(change);
   }
 

@@ -46,10 +46,10 @@ class SnapshotDuringMergeTest {
       SpaceGuard space = new SpaceGuard(files, 0, System::nanoTime);
       guard =
           new GuardedCatalogue(
-              Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.MAINTAIN));
+              files, Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.MAINTAIN));
       volumes = new ActiveVolumes(guard, files, space, new IntentTable(files), maintainer, 8);
       merging = new Merging(guard, volumes, files, space, this::look);
-      guard.with(catalogue -> volumes.openHandle(catalogue, disk));
+      volumes.openHandle(disk);
     }
 
     private void fill() throws IOException {
@@ -89,7 +89,7 @@ class SnapshotDuringMergeTest {
     }
 
     private void takeSnapshot() throws IOException {
-      ActiveVolume source = guard.with(catalogue -> volumes.activate(catalogue, disk));
+      ActiveVolume source = volumes.activate(disk);
       new Freezing(guard, source, maintainer).snapshot(snapshot);
       volumes.deactivate(source);
     }
@@ -107,6 +107,7 @@ class SnapshotDuringMergeTest {
       while (merging.mergeOne()) {
         // Each says whether there was anything to do.
       }
+      merging.end();
     }
 
     List<Layer> frozen() throws IOException {
@@ -122,7 +123,7 @@ class SnapshotDuringMergeTest {
     void assertNothingIsLost() throws IOException {
       MergingTest.assertSayNoMoreThanIsDurable(frozen(), files);
       ByteBuffer found = ByteBuffer.allocate(content.length);
-      ActiveVolume used = guard.with(catalogue -> volumes.activate(catalogue, disk));
+      ActiveVolume used = volumes.activate(disk);
       used.read(0, found);
       volumes.deactivate(used);
       assertEquals(ByteBuffer.wrap(content), found.flip());
