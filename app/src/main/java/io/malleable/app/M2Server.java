@@ -12,9 +12,11 @@ import io.malleable.hardware.Credentials;
 import io.malleable.hardware.CredentialsFile;
 import io.malleable.hardware.HardwareSettings;
 import io.malleable.hardware.PowerDrivers;
+import io.malleable.iscsi.DirectoryReservationStore;
 import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.IscsiServerConfig;
 import io.malleable.iscsi.LogicalUnit;
+import io.malleable.iscsi.ReservationStore;
 import io.malleable.netboot.BootHttpConfig;
 import io.malleable.netboot.BootHttpServer;
 import io.malleable.netboot.LoaderDirectory;
@@ -138,9 +140,11 @@ final class M2Server implements AutoCloseable {
       AccessToken token = new AccessToken(data.adminToken());
       Files.createDirectories(settings.lab());
       VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
-      IscsiServer iscsi = target(data);
+      ReservationStore reservations = new DirectoryReservationStore(data.resolve("reservations"));
+      IscsiServer iscsi = target(reservations);
       TargetsOverIscsi targets =
-          new TargetsOverIscsi(volumes, iscsi, identities(), fullStore, Volumes.ioLimit(settings));
+          new TargetsOverIscsi(
+              volumes, iscsi, reservations, identities(), fullStore, Volumes.ioLimit(settings));
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(
@@ -218,12 +222,12 @@ final class M2Server implements AutoCloseable {
           settings.bmcCertificates().orElse(null));
     }
 
-    private IscsiServer target(DataDirectory data) throws StartException, IOException {
+    private IscsiServer target(ReservationStore reservations) throws StartException {
       InetSocketAddress at = resolve(Setting.ISCSI, settings.iscsi());
       IscsiServer iscsi =
           new IscsiServer(
               IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1))),
-              ReservationFiles.open(data.resolve("reservations")),
+              reservations,
               targetEvents);
       started.push("target", () -> iscsi.close(LOGOUT_GRACE));
       return iscsi;

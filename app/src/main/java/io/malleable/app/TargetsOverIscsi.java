@@ -5,6 +5,8 @@ import io.malleable.iscsi.Access;
 import io.malleable.iscsi.ChapCredentials;
 import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.LogicalUnit;
+import io.malleable.iscsi.ReservationReport;
+import io.malleable.iscsi.ReservationStore;
 import io.malleable.iscsi.TargetDefinition;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeStore;
@@ -12,6 +14,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -34,11 +37,16 @@ final class TargetsOverIscsi implements Targets {
   /** Beyond the time that the store gives itself, for what a request does before and after. */
   private static final Duration WITHDRAW_MARGIN = Duration.ofSeconds(5);
 
+  private static final int BOOT_DRIVE = 0;
+  private static final int IDENTITY_DRIVE = 1;
+  private static final int ISID_DIGITS = 12;
+
   private record Defined(
       Definition definition, Volume volume, VolumeLogicalUnit unit, LongAdder failedLogins) {}
 
   private final VolumeStore volumes;
   private final IscsiServer server;
+  private final ReservationStore saved;
   private final Function<Definition, Optional<LogicalUnit>> identity;
   private final FullStoreReports fullStore;
   private final Duration withdrawLimit;
@@ -54,6 +62,7 @@ final class TargetsOverIscsi implements Targets {
   /**
    * Makes targets of volumes.
    *
+   * @param saved where the server keeps reservations
    * @param identity makes a node's second drive, where it shall have one
    * @param fullStore hears of writes that a full store refused
    * @param ioLimit within this a request on a volume ends, one way or the other
@@ -61,6 +70,7 @@ final class TargetsOverIscsi implements Targets {
   TargetsOverIscsi(
       VolumeStore volumes,
       IscsiServer server,
+      ReservationStore saved,
       Function<Definition, Optional<LogicalUnit>> identity,
       FullStoreReports fullStore,
       Duration ioLimit) {
@@ -68,6 +78,7 @@ final class TargetsOverIscsi implements Targets {
     this.fullStore = fullStore;
     this.volumes = volumes;
     this.server = server;
+    this.saved = saved;
     this.identity = identity;
     Arrays.setAll(locks, i -> new ReentrantLock());
   }
@@ -86,8 +97,8 @@ final class TargetsOverIscsi implements Targets {
       try {
         VolumeLogicalUnit unit =
             new VolumeLogicalUnit(volume, () -> fullStore.onRefusal(definition.disk()));
-        Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
-        identity.apply(definition).ifPresent(second -> units.put(1, second));
+        Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(BOOT_DRIVE, unit));
+        identity.apply(definition).ifPresent(second -> units.put(IDENTITY_DRIVE, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));
         defined.put(definition.disk(), new Defined(definition, volume, unit, new LongAdder()));
       } catch (IOException | RuntimeException e) {
@@ -155,6 +166,45 @@ final class TargetsOverIscsi implements Targets {
         target.unit().readBytes(),
         target.unit().writtenBytes(),
         target.failedLogins().sum());
+  }
+
+  @Override
+  public Optional<Reservations> reservations(UUID disk) {
+    return Optional.ofNullable(defined.get(disk))
+        .flatMap(target -> server.reservations(target.definition().name(), BOOT_DRIVE))
+        .map(TargetsOverIscsi::reservations);
+  }
+
+  private static Reservations reservations(ReservationReport report) {
+    return new Reservations(
+        report.type(),
+        report.persistent(),
+        report.registrants().stream()
+            .map(r ->
+                new Registrant(
+                    r.initiator(),
+                    HexFormat.of().toHexDigits(r.isid(), ISID_DIGITS),
+                    r.key(),
+                    r.holder()))
+            .toList());
+  }
+
+  @Override
+  public void clearReservations(UUID disk) throws IOException {
+    Lock lock = lock(disk);
+    lock.lock();
+    try {
+      Defined target = defined.get(disk);
+      if (target != null) {
+        server.clearReservations(target.definition().name(), BOOT_DRIVE);
+        server.clearReservations(target.definition().name(), IDENTITY_DRIVE);
+      }
+      // Also what an earlier binding left, of which no unit knows any more.
+      saved.save(disk, new byte[0]);
+      saved.save(IdentityUnit.id(disk), new byte[0]);
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** Counts a login that was refused; the target may be none of ours. */

@@ -3,6 +3,7 @@ package io.malleable.control;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Consumer;
 
 /** Steps that several kinds of operations share: a disk's target comes and goes. */
 final class TargetSteps {
@@ -28,15 +29,24 @@ final class TargetSteps {
     return Step.Action.of(
             "expose",
             run -> {
+              // What machines settled among themselves on an earlier binding must not bind this
+              // one.
+              ports.targets().clearReservations(disk);
               ports.targets().define(run.database().read(rows -> definition(rows, disk)));
               return Step.Outcome.done(
                   Binding.targetName(disk), rows -> setState(rows, disk, Binding.State.DEFINED));
             })
-        .undoneBy(_ -> ports.targets().withdraw(disk))
+        .undoneBy(_ -> {
+          ports.targets().withdraw(disk);
+          ports.targets().clearReservations(disk);
+        })
         .undoneIn((rows, _) -> setState(rows, disk, Binding.State.PREPARING));
   }
 
-  /** Takes the target away; undone, it is there again as the binding describes it. */
+  /**
+   * Takes the target away; undone, it is there again as the binding describes it, with the
+   * reservations that it had.
+   */
   Step.Action withdraw(UUID disk) {
     return Step.Action.of(
             "withdraw",
@@ -47,6 +57,19 @@ final class TargetSteps {
         .undoneBy(
             run -> ports.targets().define(run.database().read(rows -> definition(rows, disk))))
         .undoneIn((rows, _) -> setState(rows, disk, Binding.State.DEFINED));
+  }
+
+  /** Ends the binding; nothing of it stays, neither the row nor what machines have reserved. */
+  Step.Action unbind(String name, UUID disk, Consumer<Rows> alsoWritten) {
+    return Step.Action.of(
+        name,
+        _ -> {
+          ports.targets().clearReservations(disk);
+          return Step.Outcome.done(rows -> {
+            rows.bindings().delete(disk);
+            alsoWritten.accept(rows);
+          });
+        });
   }
 
   static void setState(Rows rows, UUID disk, Binding.State state) {

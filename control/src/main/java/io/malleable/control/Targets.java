@@ -32,6 +32,38 @@ public interface Targets {
   Use use(UUID disk);
 
   /**
+   * The persistent reservations on the disk, from memory; they outlive sessions and restarts of the
+   * server, but not the binding. Empty when the disk has no target.
+   */
+  Optional<Reservations> reservations(UUID disk);
+
+  /**
+   * Ends the persistent reservations on a disk and forgets what is saved of them, whether it has a
+   * target or not.
+   */
+  void clearReservations(UUID disk) throws IOException;
+
+  /**
+   * Who may use a disk beside whom, as the machines on it have settled (SPC-4 5.13).
+   *
+   * @param type of the reservation; absent when there are only registrations
+   * @param persistent whether they outlive a restart of the server
+   */
+  record Reservations(Optional<String> type, boolean persistent, List<Registrant> registrants) {
+    public Reservations {
+      registrants = List.copyOf(registrants);
+    }
+  }
+
+  /**
+   * An initiator that has registered a key.
+   *
+   * @param port its port, the ISID in hexadecimal digits
+   * @param holder whether the reservation is its own
+   */
+  record Registrant(String initiator, String port, long key, boolean holder) {}
+
+  /**
    * A target.
    *
    * @param name {@link Binding#targetName}

@@ -32,7 +32,9 @@ public final class DirectoryReservationStore implements ReservationStore {
   @Override
   public void save(UUID logicalUnit, byte[] content) throws IOException {
     if (content.length == 0) {
-      Files.deleteIfExists(file(logicalUnit));
+      if (!Files.deleteIfExists(file(logicalUnit))) {
+        return;
+      }
     } else {
       Path fresh = directory.resolve(logicalUnit + ".new");
       try (FileChannel channel =

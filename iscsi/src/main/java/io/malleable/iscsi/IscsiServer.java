@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -137,6 +138,28 @@ public final class IscsiServer implements AutoCloseable {
       throw new TimeoutException(
           "I/O on LUN " + lun + " of " + targetName + " did not end within " + limit);
     }
+  }
+
+  /** The persistent reservations of a unit; empty when there is no such unit. */
+  public Optional<ReservationReport> reservations(String targetName, int lun) {
+    return device(targetName, lun).map(d -> ReservationReport.of(d.reservations().state()));
+  }
+
+  /**
+   * Ends the persistent reservations of a unit, whoever holds them; registrants are told by unit
+   * attention. A unit that is not there has none.
+   *
+   * @throws IOException that could not be saved; nothing has changed
+   */
+  public void clearReservations(String targetName, int lun) throws IOException {
+    Optional<DeviceServer> device = device(targetName, lun);
+    if (device.isPresent()) {
+      device.get().reservations().clearForAll();
+    }
+  }
+
+  private Optional<DeviceServer> device(String targetName, int lun) {
+    return Optional.ofNullable(registry.find(targetName)).map(target -> target.device(lun));
   }
 
   private Target require(String targetName) {

@@ -33,6 +33,8 @@ final class DiskRoutes {
         Route.of("DELETE", "/v1/disks/{disk}", this::delete, "purge"),
         Route.of("POST", "/v1/disks/{disk}/expose", this::expose),
         Route.of("POST", "/v1/disks/{disk}/withdraw", this::withdraw),
+        Route.of("GET", "/v1/disks/{disk}/reservations", this::reservations),
+        Route.of("DELETE", "/v1/disks/{disk}/reservations", this::clearReservations),
         Route.of("POST", "/v1/disks/{disk}/rollback", this::rollback),
         Route.of("POST", "/v1/disks/{disk}/flatten", this::flatten),
         Route.of("POST", "/v1/disks/{disk}/undelete", this::undelete));
@@ -125,6 +127,20 @@ final class DiskRoutes {
 
   private Answer withdraw(Call call) throws InterruptedException {
     return act(call, project -> () -> disks.withdraw(project, call.variable("disk")));
+  }
+
+  private Answer reservations(Call call) {
+    return Answer.json(
+        200,
+        disks
+            .reservations(context.project(call), call.variable("disk"))
+            .map(ReservationsBody::of)
+            .orElse(ReservationsBody.NONE));
+  }
+
+  private Answer clearReservations(Call call) {
+    disks.clearReservations(context.project(call), call.variable("disk"));
+    return Answer.none();
   }
 
   private Answer rollback(Call call) throws InterruptedException {

@@ -134,6 +134,14 @@ final class ApiRoutesTest {
     public Use use(UUID disk) {
       return Use.NONE;
     }
+
+    @Override
+    public Optional<Reservations> reservations(UUID disk) {
+      return Optional.empty();
+    }
+
+    @Override
+    public void clearReservations(UUID disk) {}
   }
 
   private static final class NoPower implements Power {
