@@ -39,6 +39,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 
 /**
  * All of one server, wired by hand.
@@ -73,9 +74,15 @@ final class M2Server implements AutoCloseable {
   }
 
   static M2Server start(Settings settings) throws StartException, IOException {
+    return start(settings, UnaryOperator.identity());
+  }
+
+  /** The same on what is made of the volume store. */
+  static M2Server start(Settings settings, UnaryOperator<VolumeStore> around)
+      throws StartException, IOException {
     StopStack started = new StopStack();
     try {
-      return new Start(settings, started).run();
+      return new Start(settings, started, around).run();
     } catch (ControlException e) {
       started.close();
       throw new StartException(
@@ -124,22 +131,29 @@ final class M2Server implements AutoCloseable {
   private static final class Start {
     private final Settings settings;
     private final StopStack started;
+    private final UnaryOperator<VolumeStore> around;
+    private final Descriptors descriptors;
     private final Instant startedAt = Instant.now();
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
     private final BootOrigins origins = new BootOrigins();
     private final FullStoreReports fullStore = new FullStoreReports(InstantSource.system());
 
-    Start(Settings settings, StopStack started) {
+    Start(Settings settings, StopStack started, UnaryOperator<VolumeStore> around)
+        throws IOException {
       this.settings = settings;
       this.started = started;
+      this.around = around;
+      // Before anything takes some.
+      this.descriptors = Descriptors.claim();
     }
 
     M2Server run() throws StartException, IOException {
       DataDirectory data = started.push("data directory", DataDirectory.open(settings.data()));
       AccessToken token = new AccessToken(data.adminToken());
       Files.createDirectories(settings.lab());
-      VolumeStore volumes = started.push("volume store", Volumes.open(settings, data));
+      VolumeStore volumes =
+          around.apply(started.push("volume store", Volumes.open(settings, data)));
       ReservationStore reservations = new DirectoryReservationStore(data.resolve("reservations"));
       IscsiServer iscsi = target(reservations);
       TargetsOverIscsi targets =
@@ -154,12 +168,18 @@ final class M2Server implements AutoCloseable {
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
       fullStore.connect(control.events());
       control.start();
+      started.push(
+          "descriptor watch",
+          new DescriptorWatch(
+                  descriptors::open, descriptors.budget().limit(), control.events()::report)
+              .started());
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
       BootDesk desk = new BootDesk(control, portal(iscsiAt), origins);
       HostPort bootAt = settings.bootHttp().withPort(boot(desk));
       plainOrigin(bootAt);
       ServerFactsNow facts =
-          new ServerFactsNow(settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt);
+          new ServerFactsNow(
+              settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt, descriptors);
       ApiPorts ports =
           new ApiPorts(
               control,
@@ -172,8 +192,7 @@ final class M2Server implements AutoCloseable {
               data.resolve("uploads"),
               settings.storeReserveBytes(),
               serving::get);
-      Segment segment =
-          Segment.start(settings, control, desk, bootAt.port(), data.resolve("dhcp-leases"));
+      Segment segment = Segment.start(settings, control, desk, bootAt.port(), descriptors);
       started.push("segment", segment);
       ApiServer api = api(token, ports);
       HostPort httpAt = settings.http().withPort(api.port());
@@ -226,10 +245,13 @@ final class M2Server implements AutoCloseable {
       InetSocketAddress at = resolve(Setting.ISCSI, settings.iscsi());
       IscsiServer iscsi =
           new IscsiServer(
-              IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1))),
+              IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1)))
+                  .withMaxConnections(descriptors.budget().iscsi()),
               reservations,
               targetEvents);
       started.push("target", () -> iscsi.close(LOGOUT_GRACE));
+      descriptors.onListening(
+          "iscsi", descriptors.budget().iscsi(), () -> iscsi.counters().connections());
       return iscsi;
     }
 
@@ -269,11 +291,16 @@ final class M2Server implements AutoCloseable {
       InetSocketAddress at = resolve(Setting.BOOT_HTTP, settings.bootHttp());
       LoaderDirectory loaders =
           settings.loaders().map(LoaderDirectory::of).orElseGet(LoaderDirectory::ofDistribution);
+      int most = descriptors.budget().boot();
+      BootHttpConfig config =
+          new BootHttpConfig(at, settings.advertise(), loaders, BOOT_RETRY)
+              .withMaxConnections(most);
       try {
         BootHttpServer server =
-            BootHttpServer.start(
-                new BootHttpConfig(at, settings.advertise(), loaders, BOOT_RETRY), desk, desk);
-        return started.push("boot listener", server).address().getPort();
+            started.push("boot listener", BootHttpServer.start(config, desk, desk));
+        int port = server.address().getPort();
+        descriptors.onListening("boot", most, () -> TcpConnections.to(port));
+        return port;
       } catch (IOException e) {
         throw taken(Setting.BOOT_HTTP, settings.bootHttp(), e);
       }
@@ -291,8 +318,11 @@ final class M2Server implements AutoCloseable {
 
     private ApiServer api(AccessToken token, ApiPorts ports) throws StartException {
       InetSocketAddress at = resolve(Setting.HTTP, settings.http());
+      int most = descriptors.budget().api();
       try {
-        return started.push("API", ApiServer.start(at, token, ports));
+        ApiServer api = started.push("API", ApiServer.start(at, most, token, ports));
+        descriptors.onListening("api", most, api::connections);
+        return api;
       } catch (IOException e) {
         throw taken(Setting.HTTP, settings.http(), e);
       }

@@ -29,19 +29,26 @@ final class Segment implements AutoCloseable {
    * Starts what the settings ask for.
    *
    * @param bootHttpPort of the boot listener
-   * @param leases file of the leases
    */
   static Segment start(
-      Settings settings, Control control, BootListener listener, int bootHttpPort, Path leases)
+      Settings settings,
+      Control control,
+      BootListener listener,
+      int bootHttpPort,
+      Descriptors descriptors)
       throws StartException {
     StopStack started = new StopStack();
     String notice = "";
     try {
       if (settings.dhcp().isPresent()) {
+        Path leases = settings.data().resolve("dhcp-leases");
         notice = dhcp(settings.dhcp().get(), control, listener, bootHttpPort, leases, started);
       }
       if (settings.tftp().isPresent()) {
-        tftp(settings, settings.tftp().get(), listener, bootHttpPort, started);
+        TftpServer tftp =
+            tftp(settings, settings.tftp().get(), listener, bootHttpPort, descriptors.budget());
+        started.push("TFTP", tftp);
+        descriptors.onListening("tftp", descriptors.budget().tftp(), tftp::transferCount);
       }
       return new Segment(started, notice);
     } catch (StartException | RuntimeException e) {
@@ -100,8 +107,12 @@ final class Segment implements AutoCloseable {
         .formatted(settings.dnsmasq().indent(2), settings.kea().indent(2));
   }
 
-  private static void tftp(
-      Settings settings, HostPort at, BootListener listener, int bootHttpPort, StopStack started)
+  private static TftpServer tftp(
+      Settings settings,
+      HostPort at,
+      BootListener listener,
+      int bootHttpPort,
+      DescriptorBudget budget)
       throws StartException {
     LoaderDirectory loaders =
         settings.loaders().map(LoaderDirectory::of).orElseGet(LoaderDirectory::ofDistribution);
@@ -117,7 +128,7 @@ final class Segment implements AutoCloseable {
     }
     try {
       InetSocketAddress address = at.resolve();
-      started.push("TFTP", TftpServer.start(address, loaders, bootHttpPort, listener));
+      return TftpServer.start(address, loaders, bootHttpPort, listener, budget.tftp());
     } catch (IOException e) {
       throw new StartException(
           String.valueOf(e.getMessage()), "ports below 1024 need root or CAP_NET_BIND_SERVICE", e);

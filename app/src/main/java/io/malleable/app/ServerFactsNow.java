@@ -18,6 +18,7 @@ final class ServerFactsNow implements ServerFacts {
   private final BootDesk desk;
   private final HostPort bootAt;
   private final HostPort iscsiAt;
+  private final Descriptors descriptors;
 
   /** The configured address until the API listens; nobody can ask before. */
   private volatile HostPort httpAt;
@@ -30,7 +31,8 @@ final class ServerFactsNow implements ServerFacts {
       IscsiServer iscsi,
       BootDesk desk,
       HostPort bootAt,
-      HostPort iscsiAt) {
+      HostPort iscsiAt,
+      Descriptors descriptors) {
     this.settings = settings;
     this.startedAt = startedAt;
     this.volumes = volumes;
@@ -39,6 +41,7 @@ final class ServerFactsNow implements ServerFacts {
     this.desk = desk;
     this.bootAt = bootAt;
     this.iscsiAt = iscsiAt;
+    this.descriptors = descriptors;
     this.httpAt = settings.http();
   }
 
@@ -94,6 +97,11 @@ final class ServerFactsNow implements ServerFacts {
         targets.readBytes(),
         targets.writtenBytes(),
         targets.failedLogins());
+  }
+
+  @Override
+  public DescriptorFacts descriptors() {
+    return descriptors.facts();
   }
 
   @Override

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
@@ -31,6 +32,8 @@ import java.util.function.Function;
  * for one disk come after one another.
  */
 final class TargetsOverIscsi implements Targets {
+  private static final System.Logger LOG = System.getLogger(TargetsOverIscsi.class.getName());
+
   /** One lock for each disk would grow for ever; a few shared ones do not. */
   private static final int LOCKS = 64;
 
@@ -51,6 +54,16 @@ final class TargetsOverIscsi implements Targets {
   private final FullStoreReports fullStore;
   private final Duration withdrawLimit;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
+
+  /** Those of them that take no session any more, and whose I/O has not ended yet. */
+  private final Set<UUID> leaving = ConcurrentHashMap.newKeySet();
+
+  /**
+   * Volumes without a target whose closing failed: whether their handle is free is only known when
+   * they are closed once more.
+   */
+  private final Map<UUID, Volume> leftOpen = new ConcurrentHashMap<>();
+
   private final Lock[] locks = new Lock[LOCKS];
 
   /** Of targets that are gone, so that the totals never shrink. */
@@ -85,28 +98,46 @@ final class TargetsOverIscsi implements Targets {
 
   @Override
   public void define(Definition definition) throws IOException {
-    Lock lock = lock(definition.disk());
+    UUID disk = definition.disk();
+    Lock lock = lock(disk);
     lock.lock();
     try {
-      Defined before = defined.get(definition.disk());
-      if (before != null && before.definition().equals(definition)) {
+      Defined before = defined.get(disk);
+      if (before != null && !leaving.contains(disk) && before.definition().equals(definition)) {
         return;
       }
-      withdrawLocked(definition.disk());
-      Volume volume = volumes.open(definition.disk());
+      if (before != null) {
+        // The log has what may be lost.
+        Optional<String> _ = withdrawLocked(disk);
+      }
+      closeLeftOpen(disk);
+      Volume volume = volumes.open(disk);
+      boolean done = false;
       try {
         VolumeLogicalUnit unit =
-            new VolumeLogicalUnit(volume, () -> fullStore.onRefusal(definition.disk()));
+            new VolumeLogicalUnit(volume, definition.writeCache(), () -> fullStore.onRefusal(disk));
         Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(BOOT_DRIVE, unit));
         identity.apply(definition).ifPresent(second -> units.put(IDENTITY_DRIVE, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));
-        defined.put(definition.disk(), new Defined(definition, volume, unit, new LongAdder()));
-      } catch (IOException | RuntimeException e) {
-        volume.close();
-        throw e;
+        defined.put(disk, new Defined(definition, volume, unit, new LongAdder()));
+        done = true;
+      } finally {
+        if (!done) {
+          // What failed first is told; nothing was written that this could lose.
+          Optional<String> _ = close(disk, volume);
+        }
       }
     } finally {
       lock.unlock();
+    }
+  }
+
+  /** Nobody may open a volume that somebody has not closed. */
+  private void closeLeftOpen(UUID disk) throws IOException {
+    Optional<String> why = Optional.ofNullable(leftOpen.remove(disk)).flatMap(v -> close(disk, v));
+    if (why.isPresent()) {
+      throw new IOException(
+          "the volume of the disk " + disk + " cannot be closed, so not be opened: " + why.get());
     }
   }
 
@@ -118,21 +149,22 @@ final class TargetsOverIscsi implements Targets {
   }
 
   @Override
-  public void withdraw(UUID disk) throws IOException {
+  public Optional<String> withdraw(UUID disk) throws IOException {
     Lock lock = lock(disk);
     lock.lock();
     try {
-      withdrawLocked(disk);
+      return withdrawLocked(disk);
     } finally {
       lock.unlock();
     }
   }
 
-  private void withdrawLocked(UUID disk) throws IOException {
+  private Optional<String> withdrawLocked(UUID disk) throws IOException {
     Defined target = defined.get(disk);
     if (target == null) {
-      return;
+      return Optional.ofNullable(leftOpen.remove(disk)).flatMap(volume -> close(disk, volume));
     }
+    leaving.add(disk);
     // Returns when no command of the target is under way: nothing writes to the volume any more.
     try {
       server.withdraw(target.definition().name(), withdrawLimit);
@@ -142,15 +174,33 @@ final class TargetsOverIscsi implements Targets {
       Thread.currentThread().interrupt();
       throw new IOException("interrupted while the disk " + disk + " was withdrawn", e);
     }
-    target.volume().close();
     defined.remove(disk);
+    leaving.remove(disk);
     pastReadBytes.add(target.unit().readBytes());
     pastWrittenBytes.add(target.unit().writtenBytes());
+    return close(disk, target.volume());
+  }
+
+  /** Returns what kept the volume from being flushed, or from being closed at all. */
+  private Optional<String> close(UUID disk, Volume volume) {
+    try {
+      volume.close();
+      return Optional.empty();
+    } catch (IOException | RuntimeException e) {
+      LOG.log(
+          System.Logger.Level.ERROR,
+          "the disk " + disk + " was closed and not flushed: writes may be lost",
+          e);
+      leftOpen.put(disk, volume);
+      return Optional.of(e.getMessage() == null ? e.toString() : e.getMessage());
+    }
   }
 
   @Override
   public Set<UUID> defined() {
-    return Set.copyOf(defined.keySet());
+    Set<UUID> there = new HashSet<>(defined.keySet());
+    there.removeAll(leaving);
+    return there;
   }
 
   @Override
@@ -195,13 +245,15 @@ final class TargetsOverIscsi implements Targets {
     lock.lock();
     try {
       Defined target = defined.get(disk);
-      if (target != null) {
+      if (target == null) {
+        // What is saved, of which no unit knows.
+        saved.save(disk, new byte[0]);
+        saved.save(IdentityUnit.id(disk), new byte[0]);
+      } else {
+        // The units save it: what a machine reserves meanwhile must not lose its file.
         server.clearReservations(target.definition().name(), BOOT_DRIVE);
         server.clearReservations(target.definition().name(), IDENTITY_DRIVE);
       }
-      // Also what an earlier binding left, of which no unit knows any more.
-      saved.save(disk, new byte[0]);
-      saved.save(IdentityUnit.id(disk), new byte[0]);
     } finally {
       lock.unlock();
     }

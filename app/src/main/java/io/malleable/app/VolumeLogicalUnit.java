@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import io.malleable.control.WriteCache;
 import io.malleable.iscsi.LogicalUnit;
 import io.malleable.iscsi.LogicalUnitIdentity;
 import io.malleable.iscsi.OutOfSpaceException;
@@ -15,6 +16,7 @@ public final class VolumeLogicalUnit implements LogicalUnit {
   private static final int BLOCK_BYTES = 512;
 
   private final Volume volume;
+  private final WriteCache writeCache;
   private final Runnable whenFull;
   private final LogicalUnitIdentity identity;
   private final LongAdder readBytes = new LongAdder();
@@ -22,7 +24,7 @@ public final class VolumeLogicalUnit implements LogicalUnit {
 
   /** The volume stays the caller's, who closes it after the target is withdrawn. */
   public VolumeLogicalUnit(Volume volume) {
-    this(volume, () -> {});
+    this(volume, WriteCache.WRITE_BACK, () -> {});
   }
 
   /**
@@ -30,8 +32,9 @@ public final class VolumeLogicalUnit implements LogicalUnit {
    *
    * @param whenFull is called by I/O threads for each write that a full store refused
    */
-  VolumeLogicalUnit(Volume volume, Runnable whenFull) {
+  VolumeLogicalUnit(Volume volume, WriteCache writeCache, Runnable whenFull) {
     this.volume = volume;
+    this.writeCache = writeCache;
     this.whenFull = whenFull;
     this.identity = new LogicalUnitIdentity(volume.id(), "M2", "DISK", "1");
   }
@@ -72,6 +75,11 @@ public final class VolumeLogicalUnit implements LogicalUnit {
     } catch (VolumeException e) {
       throw translated(e);
     }
+  }
+
+  @Override
+  public boolean writeCache() {
+    return writeCache == WriteCache.WRITE_BACK;
   }
 
   @Override

@@ -3,6 +3,7 @@ package io.malleable.app;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.malleable.control.AfterHostCrash;
 import io.malleable.control.Firmware;
 import io.malleable.control.MacAddress;
 import io.malleable.control.NodeSpec;
@@ -91,7 +92,8 @@ class DhcpSpeedTest {
                     "x86_64",
                     Optional.empty(),
                     Optional.empty(),
-                    List.of()));
+                    List.of(),
+                    AfterHostCrash.REBOOT));
       }
       client.setSoTimeout(60_000);
       port = freePort();

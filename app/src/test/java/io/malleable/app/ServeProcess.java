@@ -36,9 +36,28 @@ final class ServeProcess implements AutoCloseable {
     return server;
   }
 
+  /**
+   * Starts the server with a limit on its descriptors.
+   *
+   * @param limit {@code SOFT:HARD}, see prlimit(1)
+   */
+  static ServeProcess startWithin(
+      String limit, Path data, Map<String, String> environment, String... more)
+      throws IOException, InterruptedException {
+    ServeProcess server = launch(List.of("prlimit", "--nofile=" + limit), data, environment, more);
+    server.awaitReady();
+    return server;
+  }
+
   static ServeProcess launch(Path data, Map<String, String> environment, String... more)
       throws IOException {
-    List<String> command = new ArrayList<>();
+    return launch(List.of(), data, environment, more);
+  }
+
+  private static ServeProcess launch(
+      List<String> starter, Path data, Map<String, String> environment, String... more)
+      throws IOException {
+    List<String> command = new ArrayList<>(starter);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
         List.of("--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Xmx512m"));
@@ -69,6 +88,11 @@ final class ServeProcess implements AutoCloseable {
     return new TestApi(
         "http://" + run().path("http").asText(),
         Files.readString(data.resolve("admin-token")).strip());
+  }
+
+  /** Changes the limit on its descriptors while it runs. */
+  void limit(String limit) throws IOException, InterruptedException {
+    Programs.run(List.of("prlimit", "--pid", Long.toString(process.pid()), "--nofile=" + limit));
   }
 
   boolean isAlive() {

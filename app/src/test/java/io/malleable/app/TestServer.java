@@ -3,12 +3,14 @@ package io.malleable.app;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.malleable.control.Nodes;
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /** A whole server in the test's own process, on free ports of 127.0.0.1. */
 final class TestServer implements AutoCloseable {
@@ -27,6 +29,12 @@ final class TestServer implements AutoCloseable {
   }
 
   static TestServer start(Path data, Map<Setting, String> more) throws Exception {
+    return start(data, more, UnaryOperator.identity());
+  }
+
+  /** On what is made of its volume store. */
+  static TestServer start(Path data, Map<Setting, String> more, UnaryOperator<VolumeStore> around)
+      throws Exception {
     Map<Setting, String> flags = new EnumMap<>(Setting.class);
     flags.put(Setting.DATA, data.toString());
     flags.put(Setting.HTTP, "127.0.0.1:0");
@@ -34,7 +42,7 @@ final class TestServer implements AutoCloseable {
     flags.put(Setting.ISCSI, "127.0.0.1:0");
     flags.putAll(more);
     Settings settings = Settings.read(flags, Map.of(), "");
-    M2Server server = M2Server.start(settings);
+    M2Server server = M2Server.start(settings, around);
     try {
       String token = Files.readString(data.resolve("admin-token")).strip();
       return new TestServer(data, server, new TestApi(server.addresses().apiUrl(), token));

@@ -17,7 +17,9 @@ final class BarChart {
   /** Bars that belong together. */
   record Group(String title, List<Bar> bars) {}
 
-  private static final String[] COLOURS = {"#2a6f97", "#89c2d9", "#c1666b", "#d4b483", "#6b705c"};
+  private static final String[] COLOURS = {
+    "#2a6f97", "#89c2d9", "#c1666b", "#d4b483", "#6b705c", "#8e6c8a"
+  };
   private static final int WIDTH = 960;
   private static final int LEFT = 330;
   private static final int BAR_AREA = 470;

@@ -9,6 +9,14 @@ interface Contender {
   /** For libiscsi's programs and QEMU. */
   String url();
 
+  /**
+   * For the same, a unit with the same bytes of which no block was written to: a new clone, where
+   * there are clones. It takes the place of the one before.
+   */
+  default String freshUrl() throws IOException, InterruptedException {
+    return url();
+  }
+
   /** Whose CPU time counts. */
   long pid();
 

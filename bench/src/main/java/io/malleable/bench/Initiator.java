@@ -1,5 +1,6 @@
 package io.malleable.bench;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.EOFException;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -90,10 +91,20 @@ final class Initiator implements AutoCloseable {
     }
   }
 
-  /** Logs in with CHAP, for one command of 4 KiB at a time. */
-  static Initiator login(InetSocketAddress address, String target, int number, Chap chap)
-      throws IOException {
-    return login(new Initiator(connect(address), 4096, 1), target, number, chap);
+  /**
+   * Logs in with CHAP, for one command of 4 KiB at a time.
+   *
+   * @param iscsi what the API says of how the disk is reached
+   */
+  static Initiator login(JsonNode iscsi, int number) throws IOException {
+    String portal = iscsi.path("portal").asText();
+    int colon = portal.lastIndexOf(':');
+    InetSocketAddress address =
+        new InetSocketAddress(
+            portal.substring(0, colon), Integer.parseInt(portal.substring(colon + 1)));
+    Chap chap = new Chap(iscsi.path("username").asText(), iscsi.path("password").asText());
+    Initiator initiator = new Initiator(connect(address), 4096, 1);
+    return login(initiator, iscsi.path("target").asText(), number, chap);
   }
 
   private static SocketChannel connect(InetSocketAddress address) throws IOException {

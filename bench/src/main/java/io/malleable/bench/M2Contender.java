@@ -2,6 +2,7 @@ package io.malleable.bench;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,12 +12,17 @@ import java.util.concurrent.TimeUnit;
 final class M2Contender implements Contender {
   private final String name;
   private final Process process;
+  private final BufferedReader output;
   private final int port;
+  private final boolean clones;
 
-  private M2Contender(String name, Process process, int port) {
+  private M2Contender(
+      String name, Process process, BufferedReader output, int port, boolean clones) {
     this.name = name;
     this.process = process;
+    this.output = output;
     this.port = port;
+    this.clones = clones;
   }
 
   /** Starts {@link ServeUnit} with its arguments. */
@@ -37,7 +43,8 @@ final class M2Contender implements Contender {
     if (port == null) {
       throw new IOException("our target did not start; see " + log);
     }
-    return new M2Contender(name, process, Integer.parseInt(port));
+    boolean clones = arguments.length == ServeUnit.ARGUMENTS_FOR_CLONES;
+    return new M2Contender(name, process, output, Integer.parseInt(port), clones);
   }
 
   int port() {
@@ -51,7 +58,26 @@ final class M2Contender implements Contender {
 
   @Override
   public String url() {
-    return "iscsi://127.0.0.1:" + port + "/" + ServeUnit.IQN + "/0";
+    return url(ServeUnit.IQN);
+  }
+
+  @Override
+  public String freshUrl() throws IOException {
+    if (!clones) {
+      return url();
+    }
+    OutputStream commands = process.getOutputStream();
+    commands.write('\n');
+    commands.flush();
+    String target = output.readLine();
+    if (target == null) {
+      throw new IOException("our target made no clone; see its log");
+    }
+    return url(target);
+  }
+
+  private String url(String target) {
+    return "iscsi://127.0.0.1:" + port + "/" + target + "/0";
   }
 
   @Override

@@ -1,8 +1,6 @@
 package io.malleable.bench;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
-import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Map;
@@ -126,17 +124,7 @@ final class RestCalls {
   /** Exposes the disk and logs in. */
   private Initiator login(ServerProcess server, String disk)
       throws IOException, InterruptedException {
-    JsonNode iscsi = server.call("POST", "/v1/disks/" + disk + "/expose", Map.of()).path("iscsi");
-    String portal = iscsi.path("portal").asText();
-    int colon = portal.lastIndexOf(':');
-    Initiator.Chap chap =
-        new Initiator.Chap(iscsi.path("username").asText(), iscsi.path("password").asText());
-    return Initiator.login(
-        new InetSocketAddress(
-            portal.substring(0, colon), Integer.parseInt(portal.substring(colon + 1))),
-        iscsi.path("target").asText(),
-        names,
-        chap);
+    return Initiator.login(server.expose(disk), names);
   }
 
   private String name() {

@@ -17,7 +17,8 @@ import java.util.concurrent.TimeUnit;
 
 /** The real server in a process of its own, on free ports, and its REST interface. */
 final class ServerProcess implements AutoCloseable {
-  private static final Duration LIMIT = Duration.ofSeconds(60);
+  private static final Duration LIMIT = Duration.ofMinutes(5);
+  private static final String WRITE_CACHE = "writeCache";
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final Path data;
@@ -37,6 +38,15 @@ final class ServerProcess implements AutoCloseable {
    * @param data its data directory; its log is written beside it
    */
   static ServerProcess start(Path data) throws IOException, InterruptedException {
+    return start(data, System.getProperty("java.class.path"));
+  }
+
+  /**
+   * The same of another build.
+   *
+   * @param classPath of that build
+   */
+  static ServerProcess start(Path data, String classPath) throws IOException, InterruptedException {
     String any = "127.0.0.1:0";
     Process process =
         new ProcessBuilder(
@@ -44,7 +54,7 @@ final class ServerProcess implements AutoCloseable {
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow",
                 "-cp",
-                System.getProperty("java.class.path"),
+                classPath,
                 "io.malleable.app.Main",
                 "serve",
                 "--data",
@@ -89,6 +99,21 @@ final class ServerProcess implements AutoCloseable {
       TimeUnit.MILLISECONDS.sleep(2);
     }
     throw new IOException("the server did not become ready:\n" + Files.readString(log(data)));
+  }
+
+  long pid() {
+    return process.pid();
+  }
+
+  /**
+   * Exposes a disk, with a write cache where the server lets one choose: how it is reached.
+   *
+   * @return the field {@code iscsi} of the disk
+   */
+  JsonNode expose(String disk) throws IOException, InterruptedException {
+    boolean chooses = send("GET", "/openapi.yaml", "").body().contains(WRITE_CACHE + ":");
+    Map<String, ?> choice = chooses ? Map.of(WRITE_CACHE, true) : Map.of();
+    return call("POST", "/v1/disks/" + disk + "/expose", choice).path("iscsi");
   }
 
   /** What a client waits for: the answer, and the end of the operation when it names one. */

@@ -30,7 +30,7 @@ final class ServerStart {
           fill(server);
         }
         for (; exposed < wanted; exposed++) {
-          server.call("POST", "/v1/disks/disk-" + exposed + "/expose", Map.of());
+          server.expose("disk-" + exposed);
         }
       }
       for (int round = 0; round < rounds; round++) {

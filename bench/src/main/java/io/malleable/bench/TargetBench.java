@@ -11,11 +11,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -47,6 +49,19 @@ final class TargetBench implements Callable<Integer> {
       defaultValue = "512",
       description = "size of the drive (default ${DEFAULT-VALUE})")
   int sizeMib;
+
+  @Option(
+      names = "--kinds",
+      split = ",",
+      paramLabel = "KIND",
+      description = "only these of ${COMPLETION-CANDIDATES}, separated by commas")
+  Set<Workload.Kind> kinds = EnumSet.allOf(Workload.Kind.class);
+
+  @Option(
+      names = "--against",
+      paramLabel = "DIR",
+      description = "another checkout that was built: its server and this one's beside the others")
+  Path against;
 
   @Option(
       names = "--out",
@@ -91,23 +106,42 @@ final class TargetBench implements Callable<Integer> {
     Path store = directory.resolve("store");
     Path tgtFile = directory.resolve("tgt.raw");
     Path istgtFile = directory.resolve("istgt.raw");
-    UUID clone = fill(store, tgtFile, istgtFile);
+    UUID image = UUID.randomUUID();
+    UUID clone = fill(store, image, tgtFile, istgtFile);
     contenders.add(
         M2Contender.start(
-            "M2, clone", directory.resolve("m2.log"), "local", store.toString(), clone.toString()));
+            "M2, clone",
+            directory.resolve("m2.log"),
+            "local",
+            store.toString(),
+            clone.toString(),
+            image.toString()));
     contenders.add(
         M2Contender.start(
             "M2, null device",
             directory.resolve("null.log"),
             "null",
             Long.toString((long) sizeMib << 20)));
+    if (against != null) {
+      contenders.add(
+          ServerContender.start(
+              TargetReport.SERVER,
+              System.getProperty("java.class.path"),
+              directory.resolve("server/data"),
+              tgtFile));
+      contenders.add(
+          ServerContender.start(
+              TargetReport.OTHER_SERVER,
+              ServerContender.classPathOf(against),
+              directory.resolve("other-server/data"),
+              tgtFile));
+    }
     contenders.add(TgtContender.start(tgtFile, directory.resolve("tgt.log")));
     contenders.add(IstgtContender.start(istgtFile, (long) sizeMib << 20, directory));
   }
 
   /** The same random bytes in an image, of which the result is a clone, and in two files. */
-  private UUID fill(Path directory, Path... files) throws IOException {
-    UUID image = UUID.randomUUID();
+  private UUID fill(Path directory, UUID image, Path... files) throws IOException {
     UUID clone = UUID.randomUUID();
     Random random = new Random(20261122);
     byte[] chunk = new byte[CHUNK_BYTES];
@@ -145,26 +179,28 @@ final class TargetBench implements Callable<Integer> {
 
   /**
    * Reads come first: a write gives a clone blocks of its own. One unmeasured round warms everybody
-   * up.
+   * up, and writes what later rounds overwrite.
    */
   private Map<Workload, Map<Contender, Result>> measure(List<Contender> contenders)
       throws IOException, InterruptedException {
     Map<Workload, Map<Contender, Result>> results = new LinkedHashMap<>();
-    for (Workload workload : Workload.all()) {
+    List<Workload> workloads =
+        Workload.all().stream().filter(w -> kinds.contains(w.kind())).toList();
+    for (Workload workload : workloads) {
       Map<Contender, Result> byContender = new LinkedHashMap<>();
       results.put(workload, byContender);
       for (int round = 0; round <= rounds; round++) {
         for (Contender contender : contenders) {
+          String url = workload.kind().fresh() ? contender.freshUrl() : contender.url();
           double cpuBefore = Programs.cpuSeconds(contender.pid());
           long startedNanos = System.nanoTime();
-          double rate = workload.run(contender.url(), seconds, (long) sizeMib << 20);
+          double rate = workload.run(url, seconds, (long) sizeMib << 20);
           double elapsed = (System.nanoTime() - startedNanos) / 1e9;
           double cpu = Programs.cpuSeconds(contender.pid()) - cpuBefore;
           if (round > 0) {
             Result result = byContender.computeIfAbsent(contender, c -> new Result());
             result.rate().add(workload.inUnit(rate));
-            double requests =
-                workload.kind() == Workload.Kind.SEQUENTIAL_WRITE ? 0 : rate * elapsed;
+            double requests = workload.kind().reads() ? rate * elapsed : 0;
             if (requests > 0) {
               result.cpuMicros().add(cpu * 1e6 / requests);
             }

@@ -12,6 +12,11 @@ import java.util.Objects;
 
 /** The results of {@link TargetBench} as a table and a chart. */
 final class TargetReport {
+  /** The whole server of this build and of another one. */
+  static final String SERVER = "M2, server";
+
+  static final String OTHER_SERVER = "M2, other server";
+
   private static final String OURS = "M2, clone";
   private static final String NULL_DEVICE = "M2, null device";
   private static final String REFERENCE = "tgtd, raw file";
@@ -40,7 +45,8 @@ final class TargetReport {
             Locale.ROOT,
             "Medians (smallest to largest) of %d rounds of %d s, interleaved in one run, after one unmeasured round; a drive of"
                 + " %d MiB of random bytes, loopback, initiator and target on the same machine.\n"
-                + "Reads by `iscsi-perf`, writes by `qemu-img bench -w`. Only ratios within one run mean anything.\n\n%s\n\n",
+                + "Reads by `iscsi-perf`, writes by `qemu-img bench -w`. Only ratios within one run mean anything.\n"
+                + "First writes, and writes with a flush after each, go to a new clone in each round; the raw files and the null device have none.\n\n%s\n\n",
             rounds,
             seconds,
             sizeMib,
@@ -48,8 +54,10 @@ final class TargetReport {
     List<String> contenders = List.copyOf(rates.values().iterator().next().keySet());
     text.append("| workload | ")
         .append(String.join(" | ", contenders))
-        .append(" | M2 clone / tgtd | wanted | clone / null |\n");
-    text.append("|---|").append("---|".repeat(contenders.size() + 3)).append('\n');
+        .append(" | M2 clone / tgtd | wanted | clone / null |")
+        .append(contenders.contains(SERVER) ? " server / other server |\n" : "\n");
+    int ratios = contenders.contains(SERVER) ? 4 : 3;
+    text.append("|---|").append("---|".repeat(contenders.size() + ratios)).append('\n');
     rates.forEach((workload, byContender) -> {
       text.append("| ").append(workload.title()).append(", ").append(workload.unit());
       byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 0)));
@@ -57,16 +65,21 @@ final class TargetReport {
       text.append(
           String.format(
               Locale.ROOT,
-              " | **%.2f** | %.1f | %.2f |%n",
+              " | **%.2f** | %s | %.2f |",
               ours / median(byContender, REFERENCE),
-              workload.required(),
+              workload.required() > 0 ? Double.toString(workload.required()) : "",
               ours / median(byContender, NULL_DEVICE)));
+      if (byContender.containsKey(SERVER)) {
+        double other = median(byContender, OTHER_SERVER);
+        text.append(String.format(Locale.ROOT, " %.2f |", median(byContender, SERVER) / other));
+      }
+      text.append('\n');
     });
     text.append("\nCPU time of the target's process per read, in microseconds:\n\n| workload | ");
     text.append(String.join(" | ", contenders)).append(" | M2 clone / tgtd |\n|---|");
     text.append("---|".repeat(contenders.size() + 1)).append('\n');
     cpuMicros.forEach((workload, byContender) -> {
-      if (workload.kind() != Workload.Kind.SEQUENTIAL_WRITE) {
+      if (workload.kind().reads()) {
         text.append("| ").append(workload.title());
         byContender.values().forEach(samples -> text.append(" | ").append(format(samples, 1)));
         text.append(

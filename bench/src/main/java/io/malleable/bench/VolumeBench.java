@@ -48,6 +48,7 @@ final class VolumeBench implements Callable<Integer> {
     READS,
     REST,
     START,
+    MANY,
     QCOW2,
     RBD
   }
@@ -118,6 +119,7 @@ final class VolumeBench implements Callable<Integer> {
       }
       case REST -> new RestCalls(directory, times).measure();
       case START -> new ServerStart(directory, rounds).measure(report);
+      case MANY -> new ManyVolumes(directory, rounds).measure(report);
       case QCOW2 -> new QcowCalls(directory, times).measure();
       case RBD -> measureRbd(directory, times);
     }

@@ -7,6 +7,7 @@ import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
+import picocli.CommandLine.Range;
 
 /** The options and parameters that a command takes, in the order in which they were declared. */
 public final class Arguments {
@@ -111,7 +112,13 @@ public final class Arguments {
   private Argument parameter(
       String label, String arity, Class<?> type, @Nullable String byDefault, String text) {
     PositionalParamSpec.Builder builder =
-        PositionalParamSpec.builder().paramLabel(label).arity(arity).type(type).description(text);
+        PositionalParamSpec.builder()
+            .paramLabel(label)
+            .arity(arity)
+            // Of a spec that is built by hand, the parser does not infer it from the arity.
+            .required(Range.valueOf(arity).min() > 0)
+            .type(type)
+            .description(text);
     if (type == List.class) {
       builder.auxiliaryTypes(String.class);
     }

@@ -163,11 +163,13 @@ final class DiskCommands {
           .text("project")
           .text("state")
           .text("damage")
+          .line("fault", StoreFault.ofVolume(disk))
           .size("sizeBytes", "size")
           .line("own", StoreFault.occupied(disk))
           .text("parent")
           .line("lineage", Lineage.text(disk))
           .text("node")
+          .line("writes lost", Expose.writesLost(disk))
           .time("createdAt", "created")
           .time("deletedAt", "deleted");
       Expose.printTarget(this, disk);
@@ -175,6 +177,12 @@ final class DiskCommands {
   }
 
   static final class Expose extends OneDisk {
+    private final Argument writeCache =
+        arguments.flag(
+            "--write-cache",
+            "acknowledge writes before they are durable; after a crash of the server's host that may"
+                + " have taken some, the secret is another one");
+
     Expose() {
       super(
           "Opens an iSCSI target for a disk without a node",
@@ -185,12 +193,32 @@ final class DiskCommands {
     @Override
     protected void run() {
       conclude(
-          api().post(null, DISK + "/expose", name.text()),
+          api()
+              .post(
+                  writeCache.isSet() ? api().object().put("writeCache", true) : null,
+                  DISK + "/expose",
+                  name.text()),
           this::disk,
           disk -> {
             out().println("disk " + name.text() + " is exposed");
             printTarget(this, disk);
           });
+    }
+
+    private static String writeCache(JsonNode disk) {
+      JsonNode cache = disk.path("writeCache");
+      return cache.isMissingNode() ? "-" : cache.asBoolean() ? "on" : "off";
+    }
+
+    static String writesLost(JsonNode disk) {
+      JsonNode lost = disk.path("writesLost");
+      return lost.isObject()
+          ? "since "
+              + Table.cell(lost.path("since"))
+              + ": "
+              + Table.cell(lost.path("reason"))
+              + " Unmount it where it was in use, then log in anew with the secret that -o json shows."
+          : "-";
     }
 
     static void printTarget(ServerCommand command, JsonNode disk) {
@@ -203,6 +231,7 @@ final class DiskCommands {
             .text("portal")
             .text("lun")
             .text("initiator")
+            .line("write cache", writeCache(disk))
             .line(
                 "username", secret.equals("-") ? "-" : Table.cell(iscsi.path("username")) + secret);
       }

@@ -15,6 +15,7 @@ import java.util.function.Supplier;
 final class Examination {
   private static final int WANTED_JAVA = 25;
   private static final long LITTLE_BYTES = 2L << 30;
+  private static final int FULL_PERCENT = 80;
 
   /** A program or file that some feature needs. */
   private record Need(String what, String purpose, String debianPackage, List<String> anyOf) {}
@@ -107,6 +108,9 @@ final class Examination {
       findings.add(
           Finding.ok("server", endpoint.url() + ", version " + Table.cell(system.path("version"))));
       findings.add(space(system));
+      if (system.has("descriptors")) {
+        findings.add(files(system.path("descriptors")));
+      }
       if (system.has("capacity") && system.hasNonNull("storeFault")) {
         findings.add(
             new Finding(
@@ -120,8 +124,16 @@ final class Examination {
             new Finding(
                 "volumes",
                 Finding.State.warning,
-                DamageCount.text(system) + " cannot be used",
-                DamageCount.REMEDY));
+                TroubleCount.damaged(system) + " cannot be used",
+                TroubleCount.DAMAGE_REMEDY));
+      }
+      if (system.has("failed")) {
+        findings.add(
+            new Finding(
+                "storage",
+                Finding.State.failed,
+                TroubleCount.failed(system) + " without writes, as the storage failed",
+                TroubleCount.FAILURE_REMEDY));
       }
     } catch (ApiException e) {
       String hint = e.hint();
@@ -136,6 +148,23 @@ final class Examination {
         findings.add(port("iSCSI", 3260, "--iscsi"));
       }
     }
+  }
+
+  private static Finding files(JsonNode descriptors) {
+    long open = descriptors.path("open").asLong();
+    long limit = descriptors.path("limit").asLong();
+    String detail = open + " of " + limit + " in use by the server";
+    if (100 * open > FULL_PERCENT * limit) {
+      return new Finding(
+          "open files",
+          Finding.State.warning,
+          detail,
+          "See m2 status for whose connections they are, and raise the server's limit.");
+    }
+    return descriptors.has("shortage")
+        ? new Finding(
+            "open files", Finding.State.warning, detail, Table.cell(descriptors.path("shortage")))
+        : Finding.ok("open files", detail);
   }
 
   private static Finding space(JsonNode system) {

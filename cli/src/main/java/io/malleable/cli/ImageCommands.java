@@ -155,6 +155,7 @@ final class ImageCommands {
           .text("project")
           .text("state")
           .text("damage")
+          .line("fault", StoreFault.ofVolume(image))
           .size("sizeBytes", "size")
           .line("allocated", StoreFault.occupied(image))
           .text("parent")

@@ -49,14 +49,25 @@ public abstract class LongCommand extends ServerCommand {
         printOperation(result);
         return;
       }
-      Operations.await(
-          api(), result, terminal(), err(), Duration.ofSeconds(timeout.number(1, 1_000_000)));
+      warn(
+          Operations.await(
+              api(), result, terminal(), err(), Duration.ofSeconds(timeout.number(1, 1_000_000))));
       result = resource.get();
+    } else {
+      warn(result);
     }
     if (!wantsJson()) {
       print.accept(result);
     } else if (!result.isMissingNode()) {
       printJson(result);
+    }
+  }
+
+  /** It is done, and something was lost. */
+  private void warn(JsonNode done) {
+    if (done.has("warning")) {
+      err().println("warning: " + Table.cell(done.path("warning")));
+      err().flush();
     }
   }
 

@@ -23,6 +23,10 @@ final class NodeCommands {
   static final String SSH_KEY =
       "of a public key that may log in, by cloud-init at a disk's first boot; repeat it for more";
 
+  private static final String AFTER_HOST_CRASH =
+      "when the server's host took acknowledged writes with it (default: reboot); with write-through"
+          + " it takes none, and writes are slower";
+
   private NodeCommands() {}
 
   static void addTo(Map<String, Supplier<Object>> commands) {
@@ -67,6 +71,8 @@ final class NodeCommands {
 
     private final Argument address = arguments.option("--address", "IPV4", ADDRESS);
     private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
+    private final Argument afterHostCrash =
+        arguments.option("--after-host-crash", "reboot|write-through", AFTER_HOST_CRASH);
 
     @Override
     protected void run() {
@@ -77,6 +83,7 @@ final class NodeCommands {
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
       putIfGiven(request, "address", address);
+      putIfGiven(request, "afterHostCrash", afterHostCrash);
       PublicKeys.putInto(request, sshKeys);
       JsonNode node = api().post(request, "/v1/nodes").body();
       if (wantsJson()) {
@@ -113,14 +120,19 @@ final class NodeCommands {
         arguments.option(
             "--address", "IPV4", "that DHCP gives the NIC that boots; none: one of the pool");
     private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
+    private final Argument afterHostCrash =
+        arguments.option(
+            "--after-host-crash",
+            "reboot|write-through",
+            "when the server's host took acknowledged writes with it");
     private final Argument noSshKeys = arguments.flag("--no-ssh-keys", "take its own keys away");
 
     Change() {
       super(
           "Changes what is known of a machine",
           "",
-          "What is not given stays. NICs, BMC and address change only while it is free; keys count"
-              + " from the next provision.");
+          "What is not given stays. NICs, BMC, address and what happens after a crash of the"
+              + " server's host change only while it is free; keys count from the next provision.");
     }
 
     @Override
@@ -134,6 +146,7 @@ final class NodeCommands {
       putIfGiven(request, "bmc", bmc);
       putIfGiven(request, "firmware", firmware);
       putIfGiven(request, "arch", arch);
+      putIfGiven(request, "afterHostCrash", afterHostCrash);
       if ("none".equals(address.orNull())) {
         request.putNull("address");
       } else {
@@ -204,7 +217,7 @@ final class NodeCommands {
     for (JsonNode node : nodes) {
       table.row(
           Table.cell(node.path("name")),
-          Table.cell(node.path("state")),
+          Table.cell(node.path("state")) + (node.has("reboot") ? ", must reboot" : ""),
           Table.cell(node.path("power")),
           Table.cell(node.path("disk")),
           Table.cell(node.path("nics").path(0).path("mac")),
@@ -239,6 +252,7 @@ final class NodeCommands {
           .text("id")
           .text("project")
           .text("state")
+          .line("reboot", reboot(node))
           .text("power")
           .text("disk")
           .line("nics", macs.isEmpty() ? "-" : String.join(", ", macs))
@@ -247,6 +261,7 @@ final class NodeCommands {
           .text("bmc")
           .text("address")
           .line("ssh keys", keys(node.path("sshKeys")))
+          .text("afterHostCrash", "host crash")
           .text("operation")
           .time("createdAt", "created");
       if (!node.path("bootTimeline").isEmpty()) {
@@ -254,6 +269,18 @@ final class NodeCommands {
         BootTimeline.print(command.out(), node);
       }
     }
+  }
+
+  private static String reboot(JsonNode node) {
+    JsonNode reboot = node.path("reboot");
+    return reboot.isObject()
+        ? "needed since "
+            + Table.cell(reboot.path("since"))
+            + ": "
+            + Table.cell(reboot.path("reason"))
+            + " See: m2 node explain "
+            + Table.cell(node.path("name"))
+        : "-";
   }
 
   /** Type and comment of each: the key itself is too long for a line. */

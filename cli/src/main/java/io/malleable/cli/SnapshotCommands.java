@@ -93,6 +93,7 @@ final class SnapshotCommands {
           .text("project")
           .text("state")
           .text("damage")
+          .line("fault", StoreFault.ofVolume(snapshot))
           .size("sizeBytes", "size")
           .line("own", StoreFault.occupied(snapshot))
           .text("disk")

@@ -3,6 +3,7 @@ package io.malleable.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 
 /** {@code m2 status}: the server and its machines at one glance. */
@@ -67,7 +68,37 @@ final class StatusCommand extends ServerCommand {
         .line(
             "busy",
             count(counts, "operations", "operation") + ", " + count(counts, "sessions", "session"))
-        .line("damaged", damaged(system));
+        .line("connections", connections(system.path("listeners")))
+        .line("files", files(system.path("descriptors")))
+        .line("damaged", damaged(system))
+        .line("failed", failed(system));
+  }
+
+  private static String connections(JsonNode listeners) {
+    List<String> parts = new ArrayList<>();
+    for (JsonNode listener : listeners) {
+      parts.add(
+          Table.cell(listener.path("name"))
+              + " "
+              + listener.path("connections").asLong()
+              + " of "
+              + listener.path("budget").asLong());
+    }
+    return parts.isEmpty() ? "-" : String.join(", ", parts);
+  }
+
+  private static String files(JsonNode descriptors) {
+    if (descriptors.isMissingNode()) {
+      return "-";
+    }
+    String open =
+        descriptors.path("open").asLong()
+            + " open of "
+            + descriptors.path("limit").asLong()
+            + " possible";
+    return descriptors.has("shortage")
+        ? open + ". " + Table.cell(descriptors.path("shortage"))
+        : open;
   }
 
   private static String volumes(JsonNode capacity) {
@@ -89,8 +120,13 @@ final class StatusCommand extends ServerCommand {
     if (system.has("storeFault") && system.has("capacity") && !system.has("damaged")) {
       return "unknown: " + Table.cell(system.path("storeFault"));
     }
-    String damaged = DamageCount.text(system);
-    return damaged.equals("-") ? "-" : damaged + " cannot be used; " + DamageCount.REMEDY;
+    String damaged = TroubleCount.damaged(system);
+    return damaged.equals("-") ? "-" : damaged + " cannot be used; " + TroubleCount.DAMAGE_REMEDY;
+  }
+
+  private static String failed(JsonNode system) {
+    String failed = TroubleCount.failed(system);
+    return failed.equals("-") ? "-" : failed + " without writes; " + TroubleCount.FAILURE_REMEDY;
   }
 
   private static String count(JsonNode counts, String field, String noun) {

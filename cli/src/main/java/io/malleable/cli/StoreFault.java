@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.PrintWriter;
 import java.util.List;
 
-/** Why a store does not say what something occupies. */
+/** What the store says, or does not say, of the volume of a resource. */
 final class StoreFault {
   private StoreFault() {}
 
@@ -15,7 +15,22 @@ final class StoreFault {
         : Table.size(resource.path("allocatedBytes"));
   }
 
-  /** The same for a list, below it. */
+  /** Why it takes no writes; a dash when it does. */
+  static String ofVolume(JsonNode resource) {
+    JsonNode fault = resource.path("fault");
+    if (fault.isMissingNode()) {
+      return "-";
+    }
+    return "takes no writes since "
+        + Table.cell(fault.path("since"))
+        + ": "
+        + Table.cell(fault.path("cause"))
+        + (fault.has("recoveredPercent")
+            ? "; recovering, " + fault.path("recoveredPercent").asInt() + "% done"
+            : "; look at the drive under the store and at the kernel's log");
+  }
+
+  /** Below a list: why it does not say what they occupy. */
   static void note(PrintWriter out, List<JsonNode> resources) {
     resources.stream()
         .filter(resource -> resource.has("storeFault"))

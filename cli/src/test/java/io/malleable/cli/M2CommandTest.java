@@ -14,6 +14,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class M2CommandTest {
   private static final String NODE =
@@ -53,6 +55,23 @@ class M2CommandTest {
   private static String operation(String state, String rest) {
     return "{\"id\":\"op-1\",\"name\":\"node-provision n1\",\"kind\":\"node-provision\",\"state\":\"%s\",\"progress\":0.5,\"steps\":[]%s}"
         .formatted(state, rest);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "image import", "image export", "image show", "image rename", "image copy",
+        "image delete", "image check", "disk create", "disk show", "disk expose",
+        "disk withdraw", "disk resize", "disk flatten", "disk delete", "disk undelete",
+        "snapshot show", "snapshot delete", "node set", "node show", "node release",
+        "node power", "node console", "node explain", "node delete", "project create",
+        "project show", "project delete", "operation show", "operation wait", "operation abort"
+      })
+  void aCommandWithoutItsArgumentsSaysWhichAreMissing(String command) {
+    Outcome outcome = server.run(command);
+    assertEquals(2, outcome.status(), outcome::toString);
+    assertTrue(outcome.err().contains("Missing required parameter"), outcome.err());
+    assertTrue(outcome.err().contains("m2 " + command + " --help"), outcome.err());
   }
 
   @Test
@@ -152,6 +171,38 @@ class M2CommandTest {
     assertTrue(out.contains("disk        n1-disk"), out);
     assertTrue(out.contains("   5.500 s  boot-script"), out);
     assertTrue(out.contains("24 MiB read"), out);
+  }
+
+  @Test
+  void aNodeThatMustRebootSaysSoInTheListAndWhyWhenItIsShown() {
+    String held =
+        NODE.replace(
+            "\"power\":\"on\"",
+            "\"power\":\"on\",\"afterHostCrash\":\"reboot\",\"reboot\":"
+                + "{\"reason\":\"The host went down.\",\"since\":\"2026-01-01T00:01:00.000Z\"}");
+    server
+        .on("GET /v1/nodes?limit=1000", 200, "{\"items\":[" + held + "]}")
+        .on("GET /v1/nodes/n1", 200, held);
+    assertTrue(server.run("node list").out().contains("provisioned, must reboot"));
+    String out = server.run("node show n1").out();
+    assertTrue(
+        out.contains(
+            "reboot      needed since 2026-01-01T00:01:00.000Z: The host went down. See: m2 node"
+                + " explain n1"),
+        out);
+    assertTrue(out.contains("host crash  reboot"), out);
+  }
+
+  @Test
+  void aWriteCacheIsAskedForOnlyWhenItIsWanted() throws IOException {
+    server.on("POST /v1/disks/d1/expose", 200, DISK);
+    assertEquals(0, server.run("disk expose d1 --write-cache").status());
+    assertTrue(
+        server.requests().getLast().body().contains("\"writeCache\":true"),
+        server.requests()::toString);
+    server.run("disk expose d1");
+    assertFalse(
+        server.requests().getLast().body().contains("writeCache"), server.requests()::toString);
   }
 
   @Test
@@ -382,6 +433,53 @@ class M2CommandTest {
     assertTrue(doctor.out().contains("free in the store"), doctor.out());
     Outcome status = server.run("status");
     assertTrue(status.out().contains("2 disks cannot be used"), status.out());
+  }
+
+  @Test
+  void aDiskThatTakesNoWritesIsShownWithTheReasonAndCounted() throws IOException {
+    String fault =
+        "\"fault\":{\"cause\":\"fsync: Input/output error\",\"since\":\"2026-01-01T00:00:00Z\"";
+    String failed = DISK.replace("\"exposed\"", "\"failed\"").strip();
+    String disk = failed.substring(0, failed.length() - 1) + "," + fault;
+    server.on("GET /v1/disks?limit=1000", 200, "{\"items\":[" + disk + "}}]}");
+    assertTrue(server.run("disk list").out().lines().anyMatch(l -> l.matches("d1 +failed .*")));
+    server.on("GET /v1/disks/d1", 200, disk + "}}");
+    String shown = server.run("disk show d1").out();
+    assertTrue(
+        shown.contains(
+            "takes no writes since 2026-01-01T00:00:00Z: fsync: Input/output error; look at"),
+        shown);
+    server.on("GET /v1/disks/d2", 200, disk + ",\"recoveredPercent\":40}}");
+    assertTrue(server.run("disk show d2").out().contains("recovering, 40% done"));
+    server.on(
+        "GET /v1/system",
+        200,
+        "{\"version\":\"1\",\"uptimeSeconds\":5,\"addresses\":{},\"counts\":{},"
+            + "\"capacity\":{\"totalBytes\":99000000000,\"availableBytes\":88000000000},"
+            + "\"failed\":{\"images\":0,\"disks\":1,\"snapshots\":0}}");
+    server.on("GET /v1/nodes?limit=1000", 200, "{\"items\":[]}");
+    String status = server.run("status").out();
+    assertTrue(status.contains("failed      1 disk without writes; look at"), status);
+    String doctor = server.run("doctor").out();
+    assertTrue(
+        doctor.lines().anyMatch(l -> l.contains("storage") && l.contains("1 disk without writes")),
+        doctor);
+  }
+
+  @Test
+  void whatWasLostWhenADiskWasWithdrawnIsAWarningBesideTheResult() throws IOException {
+    String disk = DISK.strip().replaceFirst("}$", ",\"warning\":\"not flushed: EIO\"}");
+    server.on("POST /v1/disks/d1/withdraw", 200, disk);
+    Outcome at = server.run("disk withdraw d1");
+    assertEquals("disk d1 is withdrawn", at.out().strip());
+    assertEquals("warning: not flushed: EIO", at.err().strip());
+    server.on(
+        "POST /v1/nodes/n1/release",
+        202,
+        "{\"id\":\"o1\",\"name\":\"node-release n1\",\"state\":\"succeeded\","
+            + "\"warning\":\"not flushed: EIO\"}");
+    server.on("GET /v1/nodes/n1", 200, "{\"name\":\"n1\",\"state\":\"free\"}");
+    assertTrue(server.run("node release n1").err().contains("warning: not flushed: EIO"));
   }
 
   @Test

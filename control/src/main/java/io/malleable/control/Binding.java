@@ -10,6 +10,8 @@ import java.util.UUID;
  * @param node the node that boots from it; absent for a disk that is only exposed
  * @param phoneHomeToken with which the booted system says that it is ready
  * @param sshKeys public keys of those who may log in to what boots from it
+ * @param writeCache of the target, as long as the binding lasts
+ * @param lostWrites what the disk may lack since the host of the server went down
  */
 public record Binding(
     UUID disk,
@@ -17,7 +19,9 @@ public record Binding(
     State state,
     ChapCredentials chap,
     String phoneHomeToken,
-    List<String> sshKeys) {
+    List<String> sshKeys,
+    WriteCache writeCache,
+    Optional<LostWrites> lostWrites) {
   public Binding {
     sshKeys = List.copyOf(sshKeys);
   }
@@ -38,7 +42,26 @@ public record Binding(
   }
 
   Binding withState(State newState) {
-    return new Binding(disk, node, newState, chap, phoneHomeToken, sshKeys);
+    return new Binding(disk, node, newState, chap, phoneHomeToken, sshKeys, writeCache, lostWrites);
+  }
+
+  /**
+   * The same with a new secret and token: who has the old ones neither logs in nor reports ready.
+   */
+  Binding rotated(LostWrites lost) {
+    return new Binding(
+        disk,
+        node,
+        state,
+        new ChapCredentials(chap.username(), RandomText.chapSecret()),
+        RandomText.token(),
+        sshKeys,
+        writeCache,
+        Optional.of(lost));
+  }
+
+  Binding with(Optional<LostWrites> lost) {
+    return new Binding(disk, node, state, chap, phoneHomeToken, sshKeys, writeCache, lost);
   }
 
   @Override

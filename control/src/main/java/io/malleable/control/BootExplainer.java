@@ -24,7 +24,13 @@ final class BootExplainer {
     return deadlines.due(boot, servedSince);
   }
 
+  /** Where the latest boot stands; first of all, whether there is anything to boot from. */
   Explanation explain(Rows rows, Node node) {
+    Explanation boot = boot(rows, node);
+    return reasons.ofDrive(node).map(boot::because).orElse(boot);
+  }
+
+  private Explanation boot(Rows rows, Node node) {
     Optional<Boot> latest = rows.boots().latest(node.id());
     if (node.state() == Node.State.FREE) {
       return idle(
@@ -37,6 +43,9 @@ final class BootExplainer {
           node,
           "An operation is at work: its drive is not there yet, or is being taken away.",
           "Wait for it: m2 operation list");
+    }
+    if (node.isHeld()) {
+      return held(rows, node, latest);
     }
     Optional<UUID> disk = node.disk().map(Ref::id);
     Optional<Boot> boot = latest.filter(b -> b.disk().equals(disk));
@@ -58,6 +67,19 @@ final class BootExplainer {
                   : "Switch it on and let it boot from the NIC " + node.nics().getFirst() + "."));
     }
     return explain(rows, node, boot.get(), ports.clock().instant());
+  }
+
+  /** Its system stands still, because it may not go on; nothing but a boot helps. */
+  private Explanation held(Rows rows, Node node, Optional<Boot> latest) {
+    BootReasons.Reason reason = reasons.ofHeld(rows, node);
+    return new Explanation(
+        node.name(),
+        node.stateWord(),
+        "The machine is held until it reboots. " + LostWrites.REASON,
+        latest.filter(b -> !b.stages().isEmpty()).map(b -> b.stages().getLast().stage()),
+        Optional.of(BootStage.BOOT_SCRIPT),
+        Optional.of(reason.cause()),
+        Optional.of(reason.fix()));
   }
 
   private static Explanation idle(Node node, String summary, String fix) {

@@ -64,6 +64,96 @@ final class BootReasons {
     };
   }
 
+  /** What is wrong with the drive of a provisioned node, whatever its boot looks like. */
+  Optional<Reason> ofDrive(Node node) {
+    Optional<Ref> drive = node.disk().filter(_ -> node.state() == Node.State.PROVISIONED);
+    if (drive.isEmpty()) {
+      return Optional.empty();
+    }
+    String name = drive.get().name();
+    if (!ports.targets().defined().contains(drive.get().id())) {
+      return Optional.of(
+          new Reason(
+              "The server has no target for its drive '"
+                  + name
+                  + "': it could not be opened, so the machine cannot log in.",
+              "See why: m2 disk show "
+                  + name
+                  + " and m2 event list. Release the node, or mend the store and restart the server."));
+    }
+    return Optional.ofNullable(ports.volumes().faults().get(drive.get().id()))
+        .map(fault ->
+            new Reason(
+                "Its drive '"
+                    + name
+                    + "' is read and takes no writes since "
+                    + fault.since()
+                    + ", as its storage failed: "
+                    + fault.cause()
+                    + ".",
+                (fault.recoveredPercent().isPresent()
+                        ? "It is recovering, "
+                            + fault.recoveredPercent().getAsInt()
+                            + "% are done: m2 disk show "
+                        : "Look at the drive under the store and at the server's kernel log; then: m2"
+                            + " disk show ")
+                    + name
+                    + ". A system that has made its file systems read-only needs a restart"
+                    + " afterwards: m2 node power "
+                    + node.name()
+                    + " cycle"));
+  }
+
+  /** Why a machine that must reboot has not, and who can change that. */
+  Reason ofHeld(Rows rows, Node node) {
+    String locked =
+        "So that its system does not go on over lost writes, the secret of its drive was changed: it"
+            + " waits for its drive for ever.";
+    String byHand =
+        "Restart it by hand: reset it, or switch it off and on. It then boots from its disk as that is"
+            + " now.";
+    String byUs = "Reboot it: m2 node power " + node.name() + " cycle; or by hand.";
+    if (!ports.power().isAutomatic(node)) {
+      return new Reason(locked + " It has no power driver.", byHand);
+    }
+    Optional<UUID> powerCycle = node.lostWrites().flatMap(LostWrites::powerCycle);
+    if (powerCycle.isEmpty()) {
+      return new Reason(
+          locked + " The server has not come to rebooting it yet.",
+          "Wait for it, or do not wait: m2 node power " + node.name() + " cycle");
+    }
+    Optional<Operation> operation = rows.operations().find(powerCycle.get());
+    if (operation.isEmpty()) {
+      return new Reason(locked, byUs);
+    }
+    return switch (operation.get().state()) {
+      case QUEUED, RUNNING, WAITING, ABORTING ->
+          new Reason(
+              locked + " The server is rebooting it.",
+              "Wait for operation " + powerCycle.get() + ".");
+      case SUCCEEDED ->
+          new Reason(
+              locked + " It was off when the server wanted to reboot it.",
+              "When it shall run, switch it on: m2 node power " + node.name() + " on");
+      case FAILED, ABORTED ->
+          new Reason(
+              locked
+                  + " The server could not reboot it: "
+                  + operation
+                      .get()
+                      .error()
+                      .map(OperationError::message)
+                      .orElse("no cause is known."),
+              operation
+                      .get()
+                      .error()
+                      .flatMap(OperationError::hint)
+                      .map(hint -> hint + " ")
+                      .orElse("")
+                  + byUs);
+    };
+  }
+
   private static Reason unheard(Node node) {
     return new Reason(
         "Nothing was heard of the machine: it has no power, it does not boot from the network, its"

@@ -156,6 +156,9 @@ final class BootTimeline implements BootEvents, AutoCloseable {
 
   /** Returns the node whose timeline has changed. */
   private Optional<UUID> record(Rows rows, Seen seen) {
+    if (seen instanceof Seen.Login login) {
+      forgetLostWrites(rows, login.disk());
+    }
     Optional<Node> found =
         switch (seen) {
           case Seen.Network s -> rows.nodes().findByMac(s.mac());
@@ -186,6 +189,14 @@ final class BootTimeline implements BootEvents, AutoCloseable {
           case Seen.Barrier _ -> false;
         };
     return changed ? Optional.of(node.id()) : Optional.empty();
+  }
+
+  /** Only who got the new secret can have logged in: it knows the disk as it is now. */
+  private static void forgetLostWrites(Rows rows, UUID disk) {
+    rows.bindings()
+        .ofDisk(disk)
+        .filter(binding -> binding.lostWrites().isPresent())
+        .ifPresent(binding -> rows.bindings().update(binding.with(Optional.empty())));
   }
 
   private static Optional<Node> nodeOf(Rows rows, UUID disk) {

@@ -6,7 +6,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -45,7 +47,9 @@ public final class Control implements AutoCloseable {
   private final SpaceWatch spaceWatch;
   private final SharedBytes sharedBytes;
   private final DamagedVolumes damagedVolumes;
+  private final FailedVolumes failedVolumes;
   private final TrashPurge trashPurge;
+  private final HostCrashes hostCrashes;
   private final ScheduledExecutorService ticker =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("control-tick").daemon().factory());
@@ -71,7 +75,9 @@ public final class Control implements AutoCloseable {
     this.spaceWatch = new SpaceWatch(ports, events);
     this.sharedBytes = new SharedBytes(ports, store);
     this.damagedVolumes = new DamagedVolumes(ports, store);
+    this.failedVolumes = new FailedVolumes(ports);
     this.trashPurge = new TrashPurge(ports, disks);
+    this.hostCrashes = new HostCrashes(ports, engine);
     projects.ensureDefault();
   }
 
@@ -89,32 +95,54 @@ public final class Control implements AutoCloseable {
    * its target missing gives its drive up.
    *
    * <p>A disk whose target cannot be made is reported, and does not keep the other machines from
-   * theirs.
+   * theirs. When all of them are damaged, the server is needed to release their nodes. Whoever used
+   * a disk that may lack acknowledged writes since the host went down is locked out first.
    *
-   * @throws ControlException when no target at all can be made: then it is not the disks
+   * @throws ControlException when no target at all can be made, and not because of the disks: then
+   *     machines that retry are better off than those that are told that there is no target; or
+   *     when somebody could go on over writes that were lost
    */
   public void start() {
+    hostCrashes.lockOut();
     List<Targets.Definition> definitions =
         ports
             .database()
             .read(rows ->
                 rows.bindings().all().stream()
-                    .filter(binding -> binding.state() == Binding.State.DEFINED)
+                    .filter(binding -> TargetSteps.isServed(rows, binding))
                     .map(binding -> TargetSteps.definition(rows, binding.disk()))
                     .toList());
-    int failed = 0;
+    Map<UUID, Exception> failed = new LinkedHashMap<>();
     for (Targets.Definition definition : definitions) {
       try {
         ports.targets().define(definition);
       } catch (IOException | RuntimeException e) {
-        failed++;
         LOG.log(System.Logger.Level.ERROR, "no target for disk " + definition.disk(), e);
-        if (failed == definitions.size()) {
+        failed.put(definition.disk(), e);
+      }
+    }
+    if (failed.size() == definitions.size()) {
+      failed.forEach((disk, e) -> {
+        if (!Failures.isDamage(e) && isUsable(disk)) {
           throw Failures.of(e);
         }
-        events.reportDisk(
-            definition.disk(), "disk.damaged", "has no target: " + Failures.message(e));
-      }
+      });
+    }
+    Instant now = ports.clock().instant();
+    ports
+        .database()
+        .change(rows ->
+            failed.forEach(
+                (disk, e) -> TargetSteps.reportMissing(rows, now, disk, Failures.message(e))));
+  }
+
+  /** As far as the store knows. */
+  private boolean isUsable(UUID disk) {
+    try {
+      return ports.volumes().usable(Set.of(disk)).contains(disk);
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.ERROR, "the store does not say whether it has " + disk, e);
+      return true;
     }
   }
 
@@ -143,6 +171,8 @@ public final class Control implements AutoCloseable {
   /** Deadlines, retries, retention. */
   void tick() {
     engine.tick();
+    failedVolumes.look();
+    hostCrashes.powerCycle();
     Instant now = ports.clock().instant();
     if (!now.isBefore(spaceDue)) {
       spaceDue = now.plus(spaceWatch.look());
@@ -151,6 +181,7 @@ public final class Control implements AutoCloseable {
       return;
     }
     housekeepingDue = now.plus(HOUSEKEEPING);
+    hostCrashes.housekeep();
     trashPurge.purgeBefore(now.minus(settings.trashRetention()));
     ports
         .database()
@@ -228,8 +259,18 @@ public final class Control implements AutoCloseable {
    *
    * @throws ControlException STORE_UNAVAILABLE, IO_FAILED
    */
-  public Damaged damaged() {
+  public VolumesByKind damaged() {
     return damagedVolumes.count();
+  }
+
+  /** How many take no writes now because their storage failed, from memory. */
+  public int failedVolumes() {
+    return failedVolumes.count();
+  }
+
+  /** The same, by what they are. */
+  public VolumesByKind failed() {
+    return failedVolumes.countByKind();
   }
 
   /** How many there are over all projects. */
@@ -238,8 +279,8 @@ public final class Control implements AutoCloseable {
   }
 
   /**
-   * What should not be there: volumes and targets without a row, rows without a volume. Empty
-   * unless there is a defect; operations under way may show up.
+   * What should not be there: volumes and targets without a row, rows without a volume or a target.
+   * Empty unless there is a defect or a volume is damaged; operations under way may show up.
    */
   public List<String> inconsistencies() throws IOException {
     Set<UUID> volumes = new HashSet<>();
@@ -252,7 +293,9 @@ public final class Control implements AutoCloseable {
           owned.addAll(rows.images().ids());
           owned.addAll(rows.disks().ids());
           owned.addAll(rows.snapshots().ids());
-          rows.bindings().all().forEach(binding -> bound.add(binding.disk()));
+          rows.bindings().all().stream()
+              .filter(binding -> binding.state() == Binding.State.DEFINED)
+              .forEach(binding -> bound.add(binding.disk()));
           return true;
         });
     List<String> found = new ArrayList<>();
@@ -262,11 +305,12 @@ public final class Control implements AutoCloseable {
     owned.stream()
         .filter(id -> !volumes.contains(id))
         .forEach(id -> found.add("volume " + id + " is missing"));
-    ports.targets().defined().stream()
+    Set<UUID> served = ports.targets().defined();
+    served.stream()
         .filter(id -> !bound.contains(id))
         .forEach(id -> found.add("target of disk " + id + " belongs to nothing"));
     bound.stream()
-        .filter(id -> !ports.targets().defined().contains(id))
+        .filter(id -> !served.contains(id))
         .forEach(id -> found.add("target of disk " + id + " is missing"));
     return found;
   }

@@ -9,7 +9,6 @@ import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,7 +39,7 @@ final class DamagedVolumes {
    * @throws ControlException STORE_UNAVAILABLE, also while the store is still being looked through
    *     for the first time; IO_FAILED
    */
-  Damaged count() {
+  VolumesByKind count() {
     Set<UUID> damaged;
     try {
       damaged = found();
@@ -49,17 +48,7 @@ final class DamagedVolumes {
     } catch (IOException e) {
       throw Failures.of(e);
     }
-    return ports
-        .database()
-        .read(rows ->
-            new Damaged(
-                count(damaged, id -> VolumeCheck.hasImage(rows, id)),
-                count(damaged, id -> VolumeCheck.hasDisk(rows, id)),
-                count(damaged, id -> VolumeCheck.hasSnapshot(rows, id))));
-  }
-
-  private static long count(Set<UUID> damaged, Predicate<UUID> made) {
-    return damaged.stream().filter(made).count();
+    return ports.database().read(rows -> VolumeCheck.count(rows, damaged));
   }
 
   /** Of a look that is under way, or a new one, or of the latest while that is fresh. */

@@ -44,7 +44,7 @@ public record Disk(
     record Attached(Ref node) implements Use {}
 
     /** It has a target without a node. */
-    record Exposed() implements Use {}
+    record Exposed(WriteCache writeCache, Optional<LostWrites> lostWrites) implements Use {}
   }
 
   @Override
@@ -53,7 +53,7 @@ public record Disk(
       case CREATING -> "creating";
       case TRASHED -> "trashed";
       case DELETING -> "deleting";
-      case READY -> measure.damage().isPresent() ? "damaged" : useWord();
+      case READY -> measure.troubleWord().orElseGet(this::useWord);
     };
   }
 

@@ -50,7 +50,9 @@ public final class Disks {
             .read(rows ->
                 request.page(
                     seenByOwner(
-                        rows, rows.disks().page(project, request.afterKey(), request.limit() + 1)),
+                        rows,
+                        project,
+                        rows.disks().page(project, request.afterKey(), request.limit() + 1)),
                     Disk::name));
     return measuredAll(page);
   }
@@ -64,18 +66,22 @@ public final class Disks {
                 request.page(
                     seenByOwner(
                         rows,
+                        project,
                         rows.disks().pageTrashed(project, request.afterKey(), request.limit() + 1)),
                     disk -> disk.name() + "/" + disk.id()));
     return measuredAll(page);
   }
 
-  private static List<Disk> seenByOwner(Rows rows, List<Disk> disks) {
-    return disks.stream().map(disk -> seenByOwner(rows, disk)).toList();
+  /** Of what a disk was made is not shown when its project may not see it (any more). */
+  private static List<Disk> seenByOwner(Rows rows, UUID project, List<Disk> disks) {
+    Set<UUID> visible = Lineage.visibleParents(rows, disks, project);
+    return disks.stream()
+        .map(disk -> disk.withParent(disk.parent().filter(parent -> visible.contains(parent.id()))))
+        .toList();
   }
 
-  /** Of what the disk was made is not shown when its project may not see it (any more). */
   private static Disk seenByOwner(Rows rows, Disk disk) {
-    return disk.withParent(Lineage.visible(rows, disk.parent(), disk.projectId()));
+    return seenByOwner(rows, disk.projectId(), List.of(disk)).getFirst();
   }
 
   private Disk measured(Disk disk) {
@@ -317,16 +323,24 @@ public final class Disks {
   }
 
   /**
-   * Makes a target for a disk without a node. When the operation has succeeded, {@link #exposure}
-   * says how to reach it.
+   * Makes a target for a disk without a node; also for one that is exposed and whose target could
+   * not be made when the server started. When the operation has succeeded, {@link #exposure} says
+   * how to reach it.
    *
+   * @param writeCache with {@link WriteCache#WRITE_BACK}, the secret changes after a crash of the
+   *     host that may have taken acknowledged writes with it
    * @throws ControlException NOT_FOUND, DISK_ATTACHED, DISK_EXPOSED, DISK_BUSY, DISK_NOT_READY
    */
-  public Operation expose(UUID project, String reference) {
+  public Operation expose(UUID project, String reference, WriteCache writeCache) {
     return engine.submit(rows -> {
       Disk disk = claimable(rows, project, reference);
-      Lookup.requireIdle(disk);
-      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of()));
+      if (disk.use() instanceof Disk.Use.Exposed && !isServed(disk.id())) {
+        TargetSteps.setState(rows, disk.id(), Binding.State.PREPARING);
+      } else {
+        Lookup.requireIdle(disk);
+        rows.bindings()
+            .insert(TargetSteps.newBinding(disk.id(), Optional.empty(), List.of(), writeCache));
+      }
       return submission(OperationKind.DISK_EXPOSE, disk, Map.of());
     });
   }
@@ -344,7 +358,7 @@ public final class Disks {
           Disk disk = Lookup.disk(rows, project, reference);
           return rows.bindings()
               .ofDisk(disk.id())
-              .filter(binding -> binding.state() == Binding.State.DEFINED)
+              .filter(binding -> binding.state() == Binding.State.DEFINED && isServed(disk.id()))
               .map(_ -> TargetSteps.definition(rows, disk.id()))
               .map(d -> new Exposure(disk.id(), d.name(), 0, d.initiator(), d.chap()));
         });
@@ -412,6 +426,10 @@ public final class Disks {
                     "disk.reservations-cleared",
                     Optional.of(disk.ref()),
                     "The persistent reservations on the " + disk.ref() + " were cleared"));
+  }
+
+  private boolean isServed(UUID disk) {
+    return ports.targets().defined().contains(disk);
   }
 
   private Instant now() {

@@ -268,7 +268,7 @@ final class Engine implements AutoCloseable {
   private boolean backward(Operation operation) {
     int index = operation.lastStepToUndo();
     if (index < 0) {
-      ports.database().change(rows -> journal.rolledBack(rows, operation.id()));
+      restore(operation);
       return false;
     }
     List<Step> steps = procedure(operation.kind()).steps(operation);
@@ -291,6 +291,22 @@ final class Engine implements AutoCloseable {
         .database()
         .change(rows -> journal.undone(rows, operation.id(), index, action.undoRecord()));
     return true;
+  }
+
+  /** All is undone: what the operation began with is there again, then the rows say so. */
+  private void restore(Operation operation) {
+    faults.reach(operation.kind(), "restore", Moment.BEFORE);
+    try {
+      procedure(operation.kind()).restore(worker(operation, 0));
+    } catch (Abandoned e) {
+      throw e;
+    } catch (Throwable e) {
+      ControlException error = Failures.of(e);
+      ports.database().change(rows -> journal.undoFailed(rows, operation.id(), 0, error));
+      throw error;
+    }
+    faults.reach(operation.kind(), "restore", Moment.AFTER);
+    ports.database().change(rows -> journal.rolledBack(rows, operation.id()));
   }
 
   /** Something happened to a resource that an operation may be waiting for. */

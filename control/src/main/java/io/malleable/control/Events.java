@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -66,17 +67,21 @@ public final class Events {
   void reportDisk(UUID disk, String kind, String message) {
     ports
         .database()
-        .change(rows ->
-            rows.disks()
-                .find(disk)
-                .ifPresent(found ->
-                    rows.events()
-                        .append(
-                            ports.clock().instant(),
-                            Optional.of(found.projectId()),
-                            kind,
-                            Optional.of(found.ref()),
-                            "The " + found.ref() + " " + message)));
+        .change(rows -> appendOfDisk(rows, ports.clock().instant(), disk, kind, message));
+  }
+
+  /** The same, with other changes. */
+  static void appendOfDisk(Rows rows, Instant at, UUID disk, String kind, String message) {
+    rows.disks()
+        .find(disk)
+        .ifPresent(found ->
+            rows.events()
+                .append(
+                    at,
+                    Optional.of(found.projectId()),
+                    kind,
+                    Optional.of(found.ref()),
+                    "The " + found.ref() + " " + message));
   }
 
   /**

@@ -16,4 +16,16 @@ public record Explanation(
     Optional<BootStage> reached,
     Optional<BootStage> missing,
     Optional<String> cause,
-    Optional<String> fix) {}
+    Optional<String> fix) {
+  /** The same boot with a cause that goes before what it looks like from outside. */
+  Explanation because(BootReasons.Reason reason) {
+    return new Explanation(
+        node,
+        state,
+        summary,
+        reached,
+        missing,
+        Optional.of(reason.cause()),
+        Optional.of(reason.fix()));
+  }
+}

@@ -3,6 +3,7 @@ package io.malleable.control;
 import io.malleable.volume.ImageException;
 import io.malleable.volume.VolumeException;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 
 /** The one mapping from what fails below to our codes. */
 final class Failures {
@@ -37,6 +38,11 @@ final class Failures {
               ErrorCode.OUT_OF_SPACE,
               "The store has no space left: " + message,
               "Delete disks, snapshots or images that are not needed, or add space.");
+      case TOO_FRAGMENTED ->
+          ControlException.of(
+              ErrorCode.OUT_OF_SPACE,
+              "The server has no memory left for the map of the disk: " + message,
+              "Give the server more memory, or copy the disk to a new one.");
       case IN_USE ->
           ControlException.of(
               ErrorCode.DISK_IN_USE,
@@ -65,6 +71,21 @@ final class Failures {
               "Run 'm2 doctor --verify' and keep the server's log.");
       case CANCELLED -> ControlException.of(ErrorCode.ABORTED, "Aborted on request.");
       case FORMAT_TOO_OLD, FORMAT_TOO_NEW, UNAVAILABLE -> storeUnavailable(message);
+    };
+  }
+
+  /** Whether it says that one volume cannot be used, now or later, and nothing of the others. */
+  static boolean isDamage(Throwable cause) {
+    return switch (cause) {
+      case VolumeException volume ->
+          switch (volume.reason()) {
+            case CORRUPT, NOT_FOUND, FORMAT_TOO_OLD, FORMAT_TOO_NEW -> true;
+            case ALREADY_EXISTS, IN_USE, HAS_DEPENDANTS, NOT_SEALED, SEALED -> false;
+            case INVALID_SIZE, NOT_A_SNAPSHOT_OF_DISK, CANCELLED -> false;
+            case OUT_OF_SPACE, TOO_FRAGMENTED, UNAVAILABLE -> false;
+          };
+      case NoSuchFileException _ -> true;
+      default -> false;
     };
   }
 

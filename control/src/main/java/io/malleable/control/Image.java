@@ -56,8 +56,8 @@ public record Image(
 
   @Override
   public String stateWord() {
-    boolean damaged = state == State.READY && measure.damage().isPresent();
-    return damaged ? "damaged" : state.name().toLowerCase(Locale.ROOT);
+    String word = state.name().toLowerCase(Locale.ROOT);
+    return state == State.READY ? measure.troubleWord().orElse(word) : word;
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.malleable.control;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 
 /** Who may use an image and whose it is. Used within a transaction. */
@@ -17,7 +18,7 @@ final class ImageSharing {
   Image share(Rows rows, UUID project, String reference, String with) {
     Image image = Lookup.ownImage(rows, project, reference);
     Project other = otherThanOwner(rows, image, "project", with);
-    List<String> before = rows.images().sharedWith(image.id());
+    List<String> before = sharedWith(rows, image);
     if (before.contains(other.name())) {
       return image;
     }
@@ -34,7 +35,7 @@ final class ImageSharing {
   Image unshare(Rows rows, UUID project, String reference, String with) {
     Image image = Lookup.ownImage(rows, project, reference);
     Project other = Projects.require(rows, with);
-    if (!rows.images().sharedWith(image.id()).contains(other.name())) {
+    if (!sharedWith(rows, image).contains(other.name())) {
       return image;
     }
     rows.images().unshare(image.id(), other.id());
@@ -131,5 +132,9 @@ final class ImageSharing {
                 kind,
                 Optional.of(image.ref()),
                 text);
+  }
+
+  private static List<String> sharedWith(Rows rows, Image image) {
+    return rows.images().sharedWith(Set.of(image.id())).getOrDefault(image.id(), List.of());
   }
 }

@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** Golden images. */
 public final class Images {
@@ -79,23 +80,32 @@ public final class Images {
             .database()
             .read(rows ->
                 request.page(
-                    rows
-                        .images()
-                        .pageVisible(project, request.afterKey(), request.limit() + 1)
-                        .stream()
-                        .map(image -> seenBy(rows, project, image))
-                        .toList(),
+                    seenBy(
+                        rows,
+                        project,
+                        rows.images()
+                            .pageVisible(project, request.afterKey(), request.limit() + 1)),
                     image -> image.name() + "/" + image.id()));
     return measuredAll(page);
   }
 
   /** With whom an image is shared and what it was made of is the owner's business. */
+  private static List<Image> seenBy(Rows rows, UUID project, List<Image> images) {
+    List<Image> own = images.stream().filter(i -> i.projectId().equals(project)).toList();
+    Set<UUID> visible = Lineage.visibleParents(rows, own, project);
+    Map<UUID, List<String>> shared =
+        rows.images().sharedWith(own.stream().map(Image::id).collect(Collectors.toSet()));
+    return images.stream()
+        .map(image -> {
+          boolean seesParent = image.parent().filter(p -> visible.contains(p.id())).isPresent();
+          Image seen = seesParent ? image : image.withoutParent();
+          return seen.withSharedWith(shared.getOrDefault(image.id(), List.of()));
+        })
+        .toList();
+  }
+
   private static Image seenBy(Rows rows, UUID project, Image image) {
-    if (!image.projectId().equals(project)) {
-      return image.withoutParent();
-    }
-    Image own = image.withSharedWith(rows.images().sharedWith(image.id()));
-    return Lineage.visible(rows, image.parent(), project).isPresent() ? own : own.withoutParent();
+    return seenBy(rows, project, List.of(image)).getFirst();
   }
 
   private Image measured(Image image) {

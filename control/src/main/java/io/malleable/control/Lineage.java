@@ -1,8 +1,10 @@
 package io.malleable.control;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 
 /** Where content comes from. */
@@ -44,9 +46,11 @@ public final class Lineage {
     return found;
   }
 
-  /** The parent, if the project may see it. */
-  static Optional<Ref> visible(Rows rows, Optional<Ref> parent, UUID project) {
-    return parent.filter(ref -> find(rows, ref, project).isPresent());
+  /** Those of these resources' parents that the project may see. */
+  static Set<UUID> visibleParents(Rows rows, List<? extends Resource> resources, UUID project) {
+    Set<UUID> parents = new HashSet<>();
+    resources.forEach(resource -> parent(resource).ifPresent(ref -> parents.add(ref.id())));
+    return rows.visible(project, parents);
   }
 
   private static Optional<? extends Resource> find(Rows rows, Ref parent, UUID project) {

@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import io.malleable.volume.VolumeFault;
 import java.util.Optional;
 
 /** What the store says of the volume behind an image, disk or snapshot. */
@@ -10,15 +11,19 @@ public sealed interface Measure {
   /** The store does not say now; all else is as the database has it. */
   record Unavailable(String why) implements Measure {}
 
-  /** What it occupies by itself; 0 while there is no volume yet. */
-  record Occupies(long bytes) implements Measure {}
+  /**
+   * What it occupies by itself; 0 while there is no volume yet.
+   *
+   * @param fault its storage failed: it is read, and takes no writes until it has recovered
+   */
+  record Occupies(long bytes, Optional<VolumeFault> fault) implements Measure {}
 
   /** Its content cannot be used. It can still be deleted. */
   record Damaged(String why) implements Measure {}
 
   /** What it occupies by itself, when that is known. */
   default Optional<Long> allocatedBytes() {
-    return this instanceof Occupies(long bytes) ? Optional.of(bytes) : Optional.empty();
+    return this instanceof Occupies(long bytes, var _) ? Optional.of(bytes) : Optional.empty();
   }
 
   /** Why the store does not say anything; absent when it does, or was not asked. */
@@ -29,5 +34,15 @@ public sealed interface Measure {
   /** Why its content cannot be used; absent when nothing is known to be wrong. */
   default Optional<String> damage() {
     return this instanceof Damaged(String why) ? Optional.of(why) : Optional.empty();
+  }
+
+  /** Why it takes no writes now, and since when; absent when nothing is known to have failed. */
+  default Optional<VolumeFault> fault() {
+    return this instanceof Occupies occupies ? occupies.fault() : Optional.empty();
+  }
+
+  /** What a list shows of a volume that something is wrong with. */
+  default Optional<String> troubleWord() {
+    return damage().isPresent() ? Optional.of("damaged") : fault().map(_ -> "failed");
   }
 }

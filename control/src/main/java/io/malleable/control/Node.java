@@ -17,9 +17,11 @@ import java.util.UUID;
  *     switches it
  * @param address the IPv4 address that DHCP gives it; absent means one from the pool
  * @param sshKeys public keys of those who may log in to what it boots, each one line
+ * @param afterHostCrash what it does when the host of the server took acknowledged writes with it
  * @param power as last seen
  * @param disk the disk that it boots from
  * @param operation the unfinished operation that holds it
+ * @param lostWrites why it must reboot, until it has
  * @param latestBoot number of its latest boot; 0 before the first
  * @param revision grows with every change, for optimistic locking
  */
@@ -36,9 +38,11 @@ public record Node(
     Optional<String> bmc,
     Optional<String> address,
     List<String> sshKeys,
+    AfterHostCrash afterHostCrash,
     PowerState power,
     Optional<Ref> disk,
     Optional<UUID> operation,
+    Optional<LostWrites> lostWrites,
     long latestBoot,
     long revision)
     implements Resource {
@@ -70,6 +74,11 @@ public record Node(
     return "iqn.2026-11.io.malleable.node:" + id;
   }
 
+  /** Whether what runs on it is the system that must not go on. */
+  boolean isHeld() {
+    return lostWrites.filter(lost -> latestBoot <= lost.boot()).isPresent();
+  }
+
   Node with(NodeSpec spec) {
     return new Node(
         id,
@@ -84,9 +93,11 @@ public record Node(
         spec.bmc(),
         spec.address(),
         spec.sshKeys(),
+        spec.afterHostCrash(),
         power,
         disk,
         operation,
+        lostWrites,
         latestBoot,
         revision);
   }

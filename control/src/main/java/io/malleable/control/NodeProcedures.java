@@ -6,7 +6,9 @@ import io.malleable.hardware.PowerState;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -15,6 +17,11 @@ import java.util.UUID;
 final class NodeProcedures {
   private static final System.Logger LOG = System.getLogger(NodeProcedures.class.getName());
   private static final String AWAIT = "await-boot";
+
+  /** Input of a power cycle that leaves a machine off that somebody has switched off. */
+  static final String ONLY_IF_ON = "onlyIfOn";
+
+  private static final String POWER_STATE = "power-state";
 
   private final Ports ports;
   private final BootExplainer explainer;
@@ -34,6 +41,23 @@ final class NodeProcedures {
     engine.register(OperationKind.NODE_RELEASE, nodes.new Release());
     engine.register(OperationKind.NODE_FAILOVER, nodes.new Failover());
     engine.register(OperationKind.NODE_POWER, nodes.new Switch());
+  }
+
+  /**
+   * Switches a node's power, while a provision waits for it, too.
+   *
+   * @throws ControlException NODE_BUSY
+   */
+  static Submission switching(Rows rows, Node node, Map<String, String> furtherInput) {
+    Optional<Operation> holder = Claims.holder(rows, node.id());
+    if (holder.isPresent() && holder.get().state() != OperationState.WAITING) {
+      throw Claims.busy(node.ref(), holder.get());
+    }
+    Map<String, String> input = new HashMap<>(furtherInput);
+    input.put("node", node.id().toString());
+    input.put("claims", Boolean.toString(holder.isEmpty()));
+    return new Submission(
+        UUID.randomUUID(), OperationKind.NODE_POWER, node.projectId(), node.ref(), input);
   }
 
   static ControlException powerFailed(Node node, IOException e) {
@@ -252,6 +276,14 @@ final class NodeProcedures {
       return Set.of(operation.inputId("disk"), operation.inputId("node"));
     }
 
+    /**
+     * No step that was undone made the target, if the server was started anew before one took it.
+     */
+    @Override
+    public void restore(Run run) throws IOException {
+      targets.restore(run, run.operation().inputId("disk"));
+    }
+
     @Override
     public void rolledBack(Rows rows, Operation operation) {
       TargetSteps.setState(rows, operation.inputId("disk"), Binding.State.DEFINED);
@@ -277,17 +309,27 @@ final class NodeProcedures {
 
     /**
      * With a new secret and token: the ones of the first node are worth nothing from now on. Who
-     * may log in to the system on the drive stays the same.
+     * may log in to the system on the drive stays the same. The other node boots, so it goes on
+     * over nothing that was lost.
      */
     private static void rebind(Rows rows, UUID disk, UUID node) {
+      WriteCache writeCache = require(rows, node).afterHostCrash().writeCache();
       List<String> keys = rows.bindings().ofDisk(disk).map(Binding::sshKeys).orElse(List.of());
-      rows.bindings().update(TargetSteps.newBinding(disk, Optional.of(node), keys));
+      rows.bindings().update(TargetSteps.newBinding(disk, Optional.of(node), keys, writeCache));
     }
 
     @Override
     public Set<UUID> claims(Operation operation) {
       return Set.of(
           operation.inputId("disk"), operation.inputId("from"), operation.inputId("node"));
+    }
+
+    /**
+     * No step that was undone made the target, if the server was started anew before one took it.
+     */
+    @Override
+    public void restore(Run run) throws IOException {
+      targets.restore(run, run.operation().inputId("disk"));
     }
 
     @Override
@@ -301,7 +343,41 @@ final class NodeProcedures {
     public List<Step> steps(Operation operation) {
       UUID id = operation.inputId("node");
       PowerAction action = PowerAction.valueOf(operation.input().getOrDefault("action", ""));
-      return List.of(Step.Action.of("power", run -> switchPower(run, id, action)).staying());
+      return operation.input().containsKey(ONLY_IF_ON)
+          ? List.of(powerState(id), unlessOff(bootOrder(id)), unlessOff(powerOn(id)))
+          : List.of(Step.Action.of("power", run -> switchPower(run, id, action)).staying());
+    }
+
+    /** Off and on are steps of their own: repeated after a crash, neither reboots a machine. */
+    private static Step unlessOff(Step.Action action) {
+      return Step.Action.of(
+              action.name(),
+              run -> wasOff(run.operation()) ? Step.Outcome.skipped("off") : action.act().run(run))
+          .staying();
+    }
+
+    /**
+     * Recorded before the machine is switched: afterwards, nobody could tell one that was off from
+     * one that a server before this one has switched off and not on again.
+     */
+    private Step powerState(UUID id) {
+      return Step.Action.of(
+              POWER_STATE,
+              run -> {
+                Node node = run.database().read(rows -> require(rows, id));
+                boolean[] isOff = new boolean[1];
+                drive(node, driver -> isOff[0] = driver.state() == PowerState.OFF);
+                return isOff[0]
+                    ? Step.Outcome.skipped("off: it boots anew when it is switched on")
+                    : Step.Outcome.done();
+              })
+          .staying();
+    }
+
+    private static boolean wasOff(Operation operation) {
+      return operation.steps().stream()
+          .anyMatch(step ->
+              step.name().equals(POWER_STATE) && step.state() == OperationStep.State.SKIPPED);
     }
 
     private Step.Outcome switchPower(Run run, UUID id, PowerAction action) {

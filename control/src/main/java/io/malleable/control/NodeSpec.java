@@ -10,6 +10,7 @@ import java.util.Optional;
  * @param bmc address of the power driver, without a password
  * @param address the IPv4 address that DHCP shall give it, of nobody else
  * @param sshKeys public keys, each one line as in {@code authorized_keys} without options
+ * @param afterHostCrash what it does when the host of the server took acknowledged writes with it
  */
 public record NodeSpec(
     String name,
@@ -18,7 +19,8 @@ public record NodeSpec(
     String arch,
     Optional<String> bmc,
     Optional<String> address,
-    List<String> sshKeys) {
+    List<String> sshKeys,
+    AfterHostCrash afterHostCrash) {
   public NodeSpec {
     nics = List.copyOf(nics);
     sshKeys = List.copyOf(sshKeys);

@@ -74,7 +74,9 @@ public final class Nodes {
                       spec.bmc(),
                       spec.address(),
                       spec.sshKeys(),
+                      spec.afterHostCrash(),
                       PowerState.UNKNOWN,
+                      Optional.empty(),
                       Optional.empty(),
                       Optional.empty(),
                       0,
@@ -86,7 +88,9 @@ public final class Nodes {
 
   /**
    * Changes what is known of a machine. Its NICs, power driver and address can only change while it
-   * is free: a machine that runs reaches its drive from the address that it has.
+   * is free: a machine that runs reaches its drive from the address that it has. So does what it
+   * does after a crash of the server's host: a machine that runs has asked for the write cache
+   * once.
    *
    * @throws ControlException as {@link #add}, and NOT_FOUND, NODE_BUSY, NODE_PROVISIONED,
    *     REVISION_CHANGED
@@ -104,7 +108,8 @@ public final class Nodes {
           }
           if (!spec.nics().equals(node.nics())
               || !spec.bmc().equals(node.bmc())
-              || !spec.address().equals(node.address())) {
+              || !spec.address().equals(node.address())
+              || spec.afterHostCrash() != node.afterHostCrash()) {
             Provisioning.requireFree(rows, node);
           }
           requireMacsFree(rows, project, spec.nics(), Optional.of(node.id()));
@@ -282,19 +287,7 @@ public final class Nodes {
             "The node '" + node.name() + "' has no power driver.",
             "Switch it by hand, or give it one: m2 node set " + node.name() + " --bmc URL");
       }
-      Optional<Operation> holder = Claims.holder(rows, node.id());
-      if (holder.isPresent() && holder.get().state() != OperationState.WAITING) {
-        throw Claims.busy(node.ref(), holder.get());
-      }
-      return new Submission(
-          UUID.randomUUID(),
-          OperationKind.NODE_POWER,
-          project,
-          node.ref(),
-          Map.of(
-              "node", node.id().toString(),
-              "action", action.name(),
-              "claims", Boolean.toString(holder.isEmpty())));
+      return NodeProcedures.switching(rows, node, Map.of("action", action.name()));
     });
   }
 
@@ -346,12 +339,16 @@ public final class Nodes {
         });
   }
 
-  private static BootDecision decide(Rows rows, Node node) {
+  private BootDecision decide(Rows rows, Node node) {
     Optional<Binding> found = rows.bindings().ofNode(node.id());
     if (found.isEmpty()) {
       return new BootDecision.NotProvisioned(node);
     }
     Binding binding = found.get();
+    if (binding.state() == Binding.State.DEFINED
+        && !ports.targets().defined().contains(binding.disk())) {
+      return new BootDecision.NotYet(node, "its drive cannot be used");
+    }
     return switch (binding.state()) {
       case PREPARING -> new BootDecision.NotYet(node, "its drive is being prepared");
       case WITHDRAWING -> new BootDecision.NotYet(node, "its drive is being taken away");

@@ -50,6 +50,14 @@ public record Operation(
     return new Ref(ResourceKind.OPERATION, id, name());
   }
 
+  /** What was lost although it was done: its disk could not be flushed when it was withdrawn. */
+  public Optional<String> warning() {
+    return steps.stream()
+        .filter(step -> step.name().equals(TargetSteps.WITHDRAW) && step.isDone())
+        .findFirst()
+        .flatMap(OperationStep::detail);
+  }
+
   /** An id of the input that its kind always has. */
   UUID inputId(String key) {
     String text = input.get(key);

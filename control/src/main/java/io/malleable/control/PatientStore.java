@@ -1,9 +1,12 @@
 package io.malleable.control;
 
 import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Map;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
@@ -52,6 +55,11 @@ final class PatientStore {
    */
   <T> T ask(Question<T> question) throws IOException {
     return ask(question, deadlineNanos());
+  }
+
+  /** Those volumes whose storage failed; the store knows without asking anybody. */
+  Map<UUID, VolumeFault> faults() {
+    return volumes.faults();
   }
 
   /** By when all questions of a request that begins now have to be answered, as nanoTime tells. */

@@ -13,6 +13,12 @@ interface Procedure {
   /** What the operation holds until its end. */
   Set<UUID> claims(Operation operation);
 
+  /**
+   * When every step is undone: makes outside the database what {@link #rolledBack} then writes.
+   * Repeated until it succeeds.
+   */
+  default void restore(Run run) throws IOException {}
+
   /** Takes back what the transaction that started the operation wrote. */
   default void rolledBack(Rows rows, Operation operation) {}
 

@@ -42,7 +42,10 @@ final class Provisioning {
             }
           };
       List<String> keys = SshKeys.merged(node.sshKeys(), sshKeys);
-      rows.bindings().insert(TargetSteps.newBinding(disk.id(), Optional.of(node.id()), keys));
+      rows.bindings()
+          .insert(
+              TargetSteps.newBinding(
+                  disk.id(), Optional.of(node.id()), keys, node.afterHostCrash().writeCache()));
       input.put("disk", disk.id().toString());
       input.put("node", node.id().toString());
       input.put("bootsBefore", Long.toString(node.latestBoot()));

@@ -3,6 +3,7 @@ package io.malleable.control;
 import io.malleable.hardware.PowerState;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -15,7 +16,7 @@ public interface Rows {
 
   Disks disks();
 
-  Table<Snapshot> snapshots();
+  Snapshots snapshots();
 
   Nodes nodes();
 
@@ -32,6 +33,9 @@ public interface Rows {
 
   /** Of those, what belongs to the project. */
   List<Dependant> dependants(UUID volume, UUID project, int limit);
+
+  /** Those of these images and snapshots that the project may see. */
+  Set<UUID> visible(UUID project, Set<UUID> volumes);
 
   /** Images and snapshots that at least one other volume builds on. */
   List<UUID> builtOn();
@@ -79,8 +83,8 @@ public interface Rows {
 
     void unshare(UUID image, UUID project);
 
-    /** Names of projects, in their order. */
-    List<String> sharedWith(UUID image);
+    /** Names of projects, in their order, for each of these images that is shared. */
+    Map<UUID, List<String>> sharedWith(Set<UUID> images);
   }
 
   /** Disks; {@link #findByName} and {@link #page} leave out the trash. */
@@ -92,6 +96,12 @@ public interface Rows {
     List<Disk> pageTrashed(UUID project, Optional<String> afterKey, int limit);
 
     List<Disk> trashedBefore(Instant moment, int limit);
+  }
+
+  /** Snapshots. */
+  interface Snapshots extends Table<Snapshot> {
+    /** Those of one disk, in the order of names. */
+    List<Snapshot> pageOfDisk(UUID disk, Optional<String> afterName, int limit);
   }
 
   /** Nodes. */
@@ -175,6 +185,9 @@ public interface Rows {
     List<Event> before(long sequence, Optional<UUID> project, int limit);
 
     long latest();
+
+    /** Subjects of whose events of these kinds the latest is one that begins something. */
+    Set<UUID> lasting(String begin, Set<String> ends);
 
     void trim(long keep);
   }

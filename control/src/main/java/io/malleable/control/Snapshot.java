@@ -33,8 +33,8 @@ public record Snapshot(
 
   @Override
   public String stateWord() {
-    boolean damaged = state == State.READY && measure.damage().isPresent();
-    return damaged ? "damaged" : state.name().toLowerCase(Locale.ROOT);
+    String word = state.name().toLowerCase(Locale.ROOT);
+    return state == State.READY ? measure.troubleWord().orElse(word) : word;
   }
 
   @Override

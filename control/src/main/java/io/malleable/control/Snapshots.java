@@ -42,6 +42,26 @@ public final class Snapshots {
     return measuredAll(page);
   }
 
+  /**
+   * Those of one disk, in the order of names.
+   *
+   * @throws ControlException NOT_FOUND
+   */
+  public Page<Snapshot> listOfDisk(UUID project, String disk, PageRequest request) {
+    Page<Snapshot> page =
+        ports
+            .database()
+            .read(rows ->
+                request.page(
+                    rows.snapshots()
+                        .pageOfDisk(
+                            Lookup.disk(rows, project, disk).id(),
+                            request.afterKey(),
+                            request.limit() + 1),
+                    Snapshot::name));
+    return measuredAll(page);
+  }
+
   private Snapshot measured(Snapshot snapshot) {
     return snapshot.with(new VolumeCheck(ports.database(), store).snapshot(snapshot.id()));
   }

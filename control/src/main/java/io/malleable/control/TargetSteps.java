@@ -1,5 +1,7 @@
 package io.malleable.control;
 
+import java.io.IOException;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -7,6 +9,9 @@ import java.util.function.Consumer;
 
 /** Steps that several kinds of operations share: a disk's target comes and goes. */
 final class TargetSteps {
+  private static final System.Logger LOG = System.getLogger(TargetSteps.class.getName());
+  static final String WITHDRAW = "withdraw";
+
   private final Ports ports;
 
   TargetSteps(Ports ports) {
@@ -14,14 +19,17 @@ final class TargetSteps {
   }
 
   /** A new binding in state PREPARING, with a secret and a token of its own. */
-  static Binding newBinding(UUID disk, Optional<UUID> node, List<String> sshKeys) {
+  static Binding newBinding(
+      UUID disk, Optional<UUID> node, List<String> sshKeys, WriteCache writeCache) {
     return new Binding(
         disk,
         node,
         Binding.State.PREPARING,
         new ChapCredentials(node.orElse(disk).toString(), RandomText.chapSecret()),
         RandomText.token(),
-        sshKeys);
+        sshKeys,
+        writeCache,
+        Optional.empty());
   }
 
   /** Makes the target that the disk's binding describes; then the binding is DEFINED. */
@@ -29,15 +37,15 @@ final class TargetSteps {
     return Step.Action.of(
             "expose",
             run -> {
-              // What machines settled among themselves on an earlier binding must not bind this
-              // one.
+              // What machines settled on an earlier binding must not bind those of this one.
               ports.targets().clearReservations(disk);
               ports.targets().define(run.database().read(rows -> definition(rows, disk)));
               return Step.Outcome.done(
                   Binding.targetName(disk), rows -> setState(rows, disk, Binding.State.DEFINED));
             })
-        .undoneBy(_ -> {
-          ports.targets().withdraw(disk);
+        .undoneBy(run -> {
+          Optional<String> lost = ports.targets().withdraw(disk);
+          lost.ifPresent(why -> run.database().change(rows -> reportLoss(rows, disk, why)));
           ports.targets().clearReservations(disk);
         })
         .undoneIn((rows, _) -> setState(rows, disk, Binding.State.PREPARING));
@@ -45,17 +53,22 @@ final class TargetSteps {
 
   /**
    * Takes the target away; undone, it is there again as the binding describes it, with the
-   * reservations that it had.
+   * reservations that were to outlive a restart. What could not be flushed keeps nobody from having
+   * the disk: waiting would not bring it back.
    */
   Step.Action withdraw(UUID disk) {
     return Step.Action.of(
-            "withdraw",
-            _ -> {
-              ports.targets().withdraw(disk);
-              return Step.Outcome.done();
-            })
-        .undoneBy(
-            run -> ports.targets().define(run.database().read(rows -> definition(rows, disk))))
+            WITHDRAW,
+            _ ->
+                ports
+                    .targets()
+                    .withdraw(disk)
+                    .map(why ->
+                        Step.Outcome.done(
+                            "not flushed, so writes may be lost: " + why,
+                            rows -> reportLoss(rows, disk, why)))
+                    .orElseGet(Step.Outcome::done))
+        .undoneBy(run -> restore(run, disk))
         .undoneIn((rows, _) -> setState(rows, disk, Binding.State.DEFINED));
   }
 
@@ -70,6 +83,60 @@ final class TargetSteps {
             alsoWritten.accept(rows);
           });
         });
+  }
+
+  private void reportLoss(Rows rows, UUID disk, String why) {
+    Events.appendOfDisk(
+        rows,
+        ports.clock().instant(),
+        disk,
+        "disk.unflushed",
+        "was withdrawn and could not be flushed ("
+            + why
+            + "): what was written since its last flush may be lost. Check its file systems before"
+            + " it is used again.");
+  }
+
+  /**
+   * Makes the target that the binding describes. A disk whose volume cannot be used has none: that
+   * is reported, and the operation that is taken back can end.
+   *
+   * @throws IOException what may pass: try again
+   */
+  void restore(Run run, UUID disk) throws IOException {
+    Targets.Definition definition = run.database().read(rows -> definition(rows, disk));
+    try {
+      ports.targets().define(definition);
+    } catch (IOException e) {
+      if (!Failures.isDamage(e)) {
+        throw e;
+      }
+      LOG.log(System.Logger.Level.ERROR, "no target for disk " + disk, e);
+      run.database()
+          .change(rows -> reportMissing(rows, ports.clock().instant(), disk, Failures.message(e)));
+    }
+  }
+
+  /** A disk that should have a target has none. */
+  static void reportMissing(Rows rows, Instant at, UUID disk, String why) {
+    Events.appendOfDisk(rows, at, disk, "disk.damaged", "has no target: " + why);
+  }
+
+  /**
+   * Whether the target of the binding was there when the server before this one ended, and has to
+   * be there again: a machine may run on it. The row says that it goes before the operation that
+   * takes it away gets to that.
+   */
+  static boolean isServed(Rows rows, Binding binding) {
+    return switch (binding.state()) {
+      case DEFINED -> true;
+      case PREPARING -> false;
+      case WITHDRAWING ->
+          Claims.holder(rows, binding.disk()).stream()
+              .flatMap(operation -> operation.steps().stream())
+              .anyMatch(step ->
+                  step.name().equals(WITHDRAW) && step.state() == OperationStep.State.PENDING);
+    };
   }
 
   static void setState(Rows rows, UUID disk, Binding.State state) {
@@ -96,6 +163,7 @@ final class TargetSteps {
         Binding.targetName(disk),
         node.map(Node::initiatorName),
         binding.chap(),
+        binding.writeCache(),
         node.map(n -> new Targets.Identity(n.ref(), binding.sshKeys(), binding.phoneHomeToken())));
   }
 }

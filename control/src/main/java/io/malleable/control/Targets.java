@@ -13,19 +13,24 @@ import java.util.UUID;
 public interface Targets {
   /**
    * Opens the disk's volume and makes its target known; sessions may come from then on. A target
-   * that is there with the same definition is left alone, one with another is replaced as by {@link
-   * #withdraw} first.
+   * that is there with the same definition is left alone, one with another, or one whose {@link
+   * #withdraw} failed, is replaced as by {@link #withdraw} first. When this fails there is no
+   * target and the volume is closed, or it is as after a failed {@link #withdraw}.
    */
   void define(Definition definition) throws IOException;
 
   /**
    * Cuts the target's sessions and forgets it. Returns when no I/O is in flight any more and the
-   * volume is flushed and closed: from then on another node may have the disk. An absent target is
-   * fine.
+   * volume is closed: from then on another node may have the disk. An absent target is fine.
+   *
+   * @return why the volume could not be flushed, so that what was written since its last flush may
+   *     be lost; the target is gone all the same
+   * @throws IOException I/O is still in flight. The target takes no session any more; the call may
+   *     be repeated
    */
-  void withdraw(UUID disk) throws IOException;
+  Optional<String> withdraw(UUID disk) throws IOException;
 
-  /** The disks whose targets are there. */
+  /** The disks whose targets are there: machines can log in to them. */
   Set<UUID> defined();
 
   /** What goes on at the disk's target, from memory; {@link Use#NONE} when there is none. */
@@ -75,6 +80,7 @@ public interface Targets {
       String name,
       Optional<String> initiator,
       ChapCredentials chap,
+      WriteCache writeCache,
       Optional<Identity> identity) {}
 
   /**

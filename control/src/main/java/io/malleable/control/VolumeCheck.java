@@ -1,10 +1,13 @@
 package io.malleable.control;
 
 import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeInfo;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.function.Predicate;
@@ -23,6 +26,7 @@ final class VolumeCheck {
   private final PatientStore store;
   private final long deadlineNanos;
   private @Nullable String fault;
+  private @Nullable Map<UUID, VolumeFault> faults;
 
   VolumeCheck(Database database, PatientStore store) {
     this.database = database;
@@ -64,9 +68,24 @@ final class VolumeCheck {
         .isPresent();
   }
 
+  /** How many of these volumes are there, of each kind. */
+  static VolumesByKind count(Rows rows, Set<UUID> volumes) {
+    return new VolumesByKind(
+        volumes.stream().filter(id -> hasImage(rows, id)).count(),
+        volumes.stream().filter(id -> hasDisk(rows, id)).count(),
+        volumes.stream().filter(id -> hasSnapshot(rows, id)).count());
+  }
+
   /** Of whatever something is built on, without asking whether it is lost. */
   Measure base(UUID id) {
     return measure(id, VolumeInfo::allocatedBytes, _ -> false);
+  }
+
+  private Map<UUID, VolumeFault> faults() {
+    if (faults == null) {
+      faults = store.faults();
+    }
+    return faults;
   }
 
   /**
@@ -88,7 +107,8 @@ final class VolumeCheck {
           return new Measure.Damaged("The store has no volume " + id + ".");
         }
       }
-      return new Measure.Occupies(found.map(bytes).orElse(0L));
+      return new Measure.Occupies(
+          found.map(bytes).orElse(0L), Optional.ofNullable(faults().get(id)));
     } catch (VolumeException e) {
       if (e.reason() == VolumeException.Reason.UNAVAILABLE) {
         fault = Failures.message(e);

@@ -127,7 +127,8 @@ final class BootExplainerTest {
                 node.arch(),
                 node.bmc(),
                 Optional.of("10.1.0.21"),
-                node.sshKeys()));
+                node.sshKeys(),
+                AfterHostCrash.REBOOT));
     Boot boot =
         new Boot(
             node.id(), 1, fixture.clock.instant(), Optional.empty(), Boot.Traffic.NONE, List.of());

@@ -199,7 +199,8 @@ final class BootTimelineTest {
                 "x86_64",
                 Optional.empty(),
                 Optional.empty(),
-                List.of()));
+                List.of(),
+                AfterHostCrash.REBOOT));
     assertEquals(255, fixture.control.nodes().unknownMachines().size());
   }
 

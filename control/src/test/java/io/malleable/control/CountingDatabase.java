@@ -3,9 +3,10 @@ package io.malleable.control;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 
-/** Counts the transactions that write. */
+/** Counts the transactions that write, and refuses them when a test says so. */
 final class CountingDatabase implements Database {
   final AtomicInteger writes = new AtomicInteger();
+  volatile boolean refuses;
   private final Database database;
 
   CountingDatabase(Database database) {
@@ -19,6 +20,9 @@ final class CountingDatabase implements Database {
 
   @Override
   public <T> T write(Function<Rows, T> work) {
+    if (refuses) {
+      throw ControlException.of(ErrorCode.DATABASE_BUSY, "Not now.", "Repeat.");
+    }
     writes.incrementAndGet();
     return database.write(work);
   }

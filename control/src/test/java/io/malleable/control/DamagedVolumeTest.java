@@ -94,11 +94,11 @@ final class DamagedVolumeTest {
       Files.write(record(volume), new byte[100]);
     }
     fixture.restart();
-    assertEquals(new Damaged(0, 3, 1), fixture.control.damaged());
+    assertEquals(new VolumesByKind(0, 3, 1), fixture.control.damaged());
     fixture.succeeded(
         fixture.control.disks().delete(fixture.project(), "bad", Disks.Deletion.PURGE));
     fixture.succeeded(fixture.control.snapshots().delete(fixture.project(), "moment"));
-    assertEquals(new Damaged(0, 2, 0), fixture.control.damaged());
+    assertEquals(new VolumesByKind(0, 2, 0), fixture.control.damaged());
     for (String name : List.of("lost", "trashed")) {
       fixture.succeeded(
           fixture.control.disks().delete(fixture.project(), name, Disks.Deletion.PURGE));
@@ -159,7 +159,7 @@ final class DamagedVolumeTest {
                 fixture.clock),
             new PatientStore(losing, Duration.ofMinutes(1)));
     for (int i = 0; i < 10; i++) {
-      assertEquals(new Damaged(1, 1, 0), damaged.count());
+      assertEquals(new VolumesByKind(1, 1, 0), damaged.count());
     }
     assertEquals(2, asked.get(), "once, and once more about what seemed to be lost");
     fixture.clock.advance(Duration.ofMinutes(1));

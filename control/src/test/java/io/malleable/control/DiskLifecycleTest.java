@@ -193,21 +193,23 @@ final class DiskLifecycleTest {
   void anExposedDiskHasASecretOfItsOwnAndStaysOverARestart() throws Exception {
     fixture.image("golden");
     Disk disk = fixture.disk("data", "golden");
-    fixture.succeeded(fixture.control.disks().expose(project, "data"));
+    fixture.succeeded(fixture.control.disks().expose(project, "data", WriteCache.WRITE_THROUGH));
     Exposure exposure = fixture.control.disks().exposure(project, "data").orElseThrow();
     assertEquals("iqn.2026-11.io.malleable:" + disk.id(), exposure.target());
     assertEquals("exposed", fixture.control.disks().get(project, "data").stateWord());
     Refused.with(
         ErrorCode.DISK_EXPOSED,
         () -> fixture.control.disks().delete(project, "data", Disks.Deletion.TRASH));
-    Refused.with(ErrorCode.DISK_EXPOSED, () -> fixture.control.disks().expose(project, "data"));
+    Refused.with(
+        ErrorCode.DISK_EXPOSED,
+        () -> fixture.control.disks().expose(project, "data", WriteCache.WRITE_THROUGH));
     fixture.restart();
     assertEquals(exposure.chap(), fixture.targets.definition(disk.id()).chap());
     fixture.succeeded(fixture.control.disks().withdraw(project, "data"));
     assertEquals(Optional.empty(), fixture.control.disks().exposure(project, "data"));
     Refused.with(
         ErrorCode.DISK_NOT_EXPOSED, () -> fixture.control.disks().withdraw(project, "data"));
-    fixture.succeeded(fixture.control.disks().expose(project, "data"));
+    fixture.succeeded(fixture.control.disks().expose(project, "data", WriteCache.WRITE_THROUGH));
     assertFalse(
         exposure
             .chap()
@@ -221,7 +223,7 @@ final class DiskLifecycleTest {
     fixture.write(disk.id(), (byte) 1);
     fixture.snapshot("one", "data");
     fixture.write(disk.id(), (byte) 2);
-    fixture.succeeded(fixture.control.disks().expose(project, "data"));
+    fixture.succeeded(fixture.control.disks().expose(project, "data", WriteCache.WRITE_THROUGH));
     fixture.targets.setUse(disk.id(), new Targets.Use(1, 0, 0, 0));
     Refused.with(
         ErrorCode.DISK_IN_USE, () -> fixture.control.disks().rollback(project, "data", "one"));
@@ -366,8 +368,8 @@ final class DiskLifecycleTest {
     fixture.image("golden");
     Disk good = fixture.disk("good", "golden");
     Disk lost = fixture.disk("lost", "golden");
-    fixture.succeeded(fixture.control.disks().expose(project, "good"));
-    fixture.succeeded(fixture.control.disks().expose(project, "lost"));
+    fixture.succeeded(fixture.control.disks().expose(project, "good", WriteCache.WRITE_THROUGH));
+    fixture.succeeded(fixture.control.disks().expose(project, "lost", WriteCache.WRITE_THROUGH));
     fixture.crash();
     fixture.volumes.delete(lost.id());
     fixture.control.start();
@@ -391,8 +393,8 @@ final class DiskLifecycleTest {
     fixture.image("golden");
     Disk good = fixture.disk("good", "golden");
     Disk odd = fixture.disk("odd", "golden");
-    fixture.succeeded(fixture.control.disks().expose(project, "good"));
-    fixture.succeeded(fixture.control.disks().expose(project, "odd"));
+    fixture.succeeded(fixture.control.disks().expose(project, "good", WriteCache.WRITE_THROUGH));
+    fixture.succeeded(fixture.control.disks().expose(project, "odd", WriteCache.WRITE_THROUGH));
     fixture.crash();
     fixture.targets.refused = Optional.of(odd.id());
     fixture.control.start();
@@ -406,7 +408,7 @@ final class DiskLifecycleTest {
     fixture.snapshot("one", "data");
     Disks disks = fixture.control.disks();
     assertEquals(Optional.empty(), disks.reservations(project, "data"));
-    fixture.succeeded(disks.expose(project, "data"));
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
     fixture.targets.reserve(disk);
     assertEquals(
         Optional.of("exclusive-access"), disks.reservations(project, "data").orElseThrow().type());
@@ -417,7 +419,7 @@ final class DiskLifecycleTest {
     assertFalse(fixture.targets.isReserved(disk));
     // As a program left it that knew no better.
     fixture.targets.reserve(disk);
-    fixture.succeeded(disks.expose(project, "data"));
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
     assertFalse(fixture.targets.isReserved(disk));
     fixture.succeeded(disks.withdraw(project, "data"));
     fixture.targets.reserve(disk);
@@ -431,7 +433,7 @@ final class DiskLifecycleTest {
     fixture.image("golden");
     UUID disk = fixture.disk("data", "golden").id();
     Disks disks = fixture.control.disks();
-    fixture.succeeded(disks.expose(project, "data"));
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
     fixture.targets.reserve(disk);
     fixture.targets.failsToClearReservations = true;
     assertEquals(OperationState.FAILED, fixture.end(disks.withdraw(project, "data")).state());
@@ -445,7 +447,7 @@ final class DiskLifecycleTest {
     fixture.image("golden");
     UUID disk = fixture.disk("data", "golden").id();
     Disks disks = fixture.control.disks();
-    fixture.succeeded(disks.expose(project, "data"));
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
     fixture.targets.reserve(disk);
     disks.clearReservations(project, "data");
     assertFalse(fixture.targets.isReserved(disk));

@@ -26,6 +26,7 @@ final class FakeTargets implements Targets {
   volatile boolean failsToDefine;
   volatile Optional<UUID> refused = Optional.empty();
   volatile boolean failsToWithdraw;
+  volatile boolean failsToFlush;
 
   FakeTargets(VolumeStore volumes) {
     this.volumes = volumes;
@@ -42,14 +43,14 @@ final class FakeTargets implements Targets {
     if (definition.equals(definitions.get(definition.disk()))) {
       return;
     }
-    withdraw(definition.disk());
+    var _ = withdraw(definition.disk());
     open.put(definition.disk(), volumes.open(definition.disk()));
     definitions.put(definition.disk(), definition);
     calls.add("define for " + definition.identity().map(who -> who.node().name()).orElse("anyone"));
   }
 
   @Override
-  public synchronized void withdraw(UUID disk) throws IOException {
+  public synchronized Optional<String> withdraw(UUID disk) throws IOException {
     if (failsToWithdraw) {
       throw new IOException("the target hangs");
     }
@@ -60,6 +61,7 @@ final class FakeTargets implements Targets {
     }
     definitions.remove(disk);
     uses.remove(disk);
+    return volume != null && failsToFlush ? Optional.of("no sync today") : Optional.empty();
   }
 
   @Override

@@ -1,11 +1,12 @@
 package io.malleable.control;
 
 import io.malleable.control.FaultPoints.Moment;
-import io.malleable.control.db.SqliteDatabase;
+import io.malleable.control.db.CountedStatements;
 import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
+import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
@@ -15,8 +16,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /** A control plane on a real database and a real volume store, with fake machines and targets. */
@@ -34,6 +40,21 @@ final class Fixture implements AutoCloseable {
   /** What a store that is out of reach answers, while it is. */
   volatile @Nullable VolumeException outage;
 
+  /** What the store says of volumes whose storage failed. */
+  volatile Map<UUID, VolumeFault> volumeFaults = Map.of();
+
+  /** How many the database has executed. */
+  final AtomicInteger statements = new AtomicInteger();
+
+  /** Disks that the store names as lacking acknowledged writes; it keeps them over restarts. */
+  final Set<UUID> lostWrites = ConcurrentHashMap.newKeySet();
+
+  /** Disks that the store cannot forget. */
+  final Set<UUID> unforgettable = ConcurrentHashMap.newKeySet();
+
+  /** Ends the process before the store forgets. */
+  volatile boolean endsBeforeForgetting;
+
   CountingDatabase database;
   LocalVolumeStore volumes;
   FakeTargets targets;
@@ -44,13 +65,18 @@ final class Fixture implements AutoCloseable {
     this.directory = directory;
     Files.createDirectories(directory.resolve("volumes"));
     EmptyDatabase.copyTo(directory.resolve("control.db"));
-    database = new CountingDatabase(SqliteDatabase.open(directory.resolve("control.db")));
+    database = openDatabase();
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);
     control = openControl();
     control.start();
     control.resumeOperations();
+  }
+
+  private CountingDatabase openDatabase() {
+    return new CountingDatabase(
+        CountedStatements.open(directory.resolve("control.db"), statements::incrementAndGet));
   }
 
   private Control openControl() {
@@ -77,9 +103,18 @@ final class Fixture implements AutoCloseable {
                 instead.copy((TransferProgress) arguments[1]);
                 return null;
               }
+              if (method.getName().equals("faults")) {
+                return volumeFaults;
+              }
               VolumeException silent = outage;
               if (silent != null) {
                 throw silent;
+              }
+              if (method.getName().equals("lostWrites")) {
+                return Set.copyOf(lostWrites);
+              }
+              if (method.getName().equals("forgetLostWrites")) {
+                return forgetLostWrites((UUID) arguments[0]);
               }
               try {
                 return method.invoke(store, arguments);
@@ -87,6 +122,18 @@ final class Fixture implements AutoCloseable {
                 throw e.getCause();
               }
             });
+  }
+
+  private @Nullable Object forgetLostWrites(UUID disk) throws IOException {
+    if (endsBeforeForgetting) {
+      endsBeforeForgetting = false;
+      throw new Engine.Abandoned();
+    }
+    if (unforgettable.contains(disk)) {
+      throw new IOException("the mark of " + disk + " cannot be taken away");
+    }
+    lostWrites.remove(disk);
+    return null;
   }
 
   /** What a test does while a volume should be flattened. */
@@ -105,7 +152,7 @@ final class Fixture implements AutoCloseable {
     control.close();
     database.close();
     volumes.close();
-    database = new CountingDatabase(SqliteDatabase.open(directory.resolve("control.db")));
+    database = openDatabase();
     volumes = LocalVolumeStore.open(directory.resolve("volumes"));
     targets = new FakeTargets(volumes);
     imports = new FakeImports(volumes);
@@ -130,6 +177,26 @@ final class Fixture implements AutoCloseable {
         throw new Engine.Abandoned();
       }
     };
+  }
+
+  /**
+   * The server ends at this point, as {@link #endingAt}.
+   *
+   * @return is open from then on
+   */
+  CountDownLatch endAt(String point) {
+    CountDownLatch reached = new CountDownLatch(1);
+    FaultPoints ending = endingAt(point);
+    faults =
+        (kind, step, moment) -> {
+          try {
+            ending.reach(kind, step, moment);
+          } catch (Engine.Abandoned e) {
+            reached.countDown();
+            throw e;
+          }
+        };
+    return reached;
   }
 
   static String name(OperationKind kind, String step, Moment moment) {
@@ -176,7 +243,14 @@ final class Fixture implements AutoCloseable {
 
   static NodeSpec spec(String name, int number, Optional<String> bmc) {
     return new NodeSpec(
-        name, List.of(mac(number)), Firmware.BIOS, "x86_64", bmc, Optional.empty(), List.of());
+        name,
+        List.of(mac(number)),
+        Firmware.BIOS,
+        "x86_64",
+        bmc,
+        Optional.empty(),
+        List.of(),
+        AfterHostCrash.REBOOT);
   }
 
   static MacAddress mac(int number) {

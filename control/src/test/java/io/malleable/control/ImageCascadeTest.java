@@ -83,7 +83,7 @@ final class ImageCascadeTest {
   @Test
   void anExposedOrBusyDiskKeepsAllOfItToo() throws Exception {
     family();
-    fixture.succeeded(fixture.control.disks().expose(project, "leaf"));
+    fixture.succeeded(fixture.control.disks().expose(project, "leaf", WriteCache.WRITE_THROUGH));
     String before = everything();
     ControlException e = Refused.with(ErrorCode.DISK_EXPOSED, this::cascade);
     assertTrue(e.message().contains("'leaf'"), e.message());

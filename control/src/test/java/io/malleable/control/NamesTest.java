@@ -49,7 +49,9 @@ final class NamesTest {
   @Test
   void secretsDoNotShowInText() {
     ChapCredentials chap = new ChapCredentials("user", "TopSecret");
-    Binding binding = TargetSteps.newBinding(new java.util.UUID(1, 2), Optional.empty(), List.of());
+    Binding binding =
+        TargetSteps.newBinding(
+            new java.util.UUID(1, 2), Optional.empty(), List.of(), WriteCache.WRITE_BACK);
     assertFalse(chap.toString().contains("TopSecret"));
     assertFalse(binding.toString().contains(binding.chap().secret()));
     assertFalse(binding.toString().contains(binding.phoneHomeToken()));

@@ -267,7 +267,8 @@ final class NodeLifecycleTest {
             "x86_64",
             Optional.of("fake:n1"),
             Optional.empty(),
-            List.of(ofNode)));
+            List.of(ofNode),
+            AfterHostCrash.REBOOT));
     Node second = fixture.node("n2", 2);
     Operation first =
         nodes.provision(project, "n1", new BootDrive.OfImage("golden"), List.of(given, ofNode));
@@ -336,7 +337,9 @@ final class NodeLifecycleTest {
     Refused.with(
         ErrorCode.DISK_ATTACHED,
         () -> fixture.control.disks().delete(project, "n1", Disks.Deletion.TRASH));
-    Refused.with(ErrorCode.DISK_ATTACHED, () -> fixture.control.disks().expose(project, "n1"));
+    Refused.with(
+        ErrorCode.DISK_ATTACHED,
+        () -> fixture.control.disks().expose(project, "n1", WriteCache.WRITE_THROUGH));
     Refused.with(ErrorCode.NODE_PROVISIONED, () -> provision("n1", "golden"));
     Refused.with(ErrorCode.NODE_PROVISIONED, () -> nodes.delete(project, "n1"));
     Node node = nodes.get(project, "n1");
@@ -348,7 +351,8 @@ final class NodeLifecycleTest {
             node.arch(),
             node.bmc(),
             Optional.of("10.0.0.21"),
-            node.sshKeys());
+            node.sshKeys(),
+            AfterHostCrash.REBOOT);
     Refused.with(
         ErrorCode.NODE_PROVISIONED, () -> nodes.change(project, "n1", moved, Optional.empty()));
     fixture.snapshot("live", "n1");
@@ -394,7 +398,8 @@ final class NodeLifecycleTest {
         "x86_64",
         Optional.empty(),
         Optional.of(address),
-        List.of());
+        List.of(),
+        AfterHostCrash.REBOOT);
   }
 
   @Test
@@ -422,7 +427,8 @@ final class NodeLifecycleTest {
                     "x86_64",
                     Optional.empty(),
                     Optional.empty(),
-                    List.of())));
+                    List.of(),
+                    AfterHostCrash.REBOOT)));
     nodes.delete(project, "n1");
     nodes.add(other, Fixture.spec("mine-now", 1, Optional.empty()));
   }

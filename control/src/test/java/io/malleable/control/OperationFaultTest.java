@@ -13,6 +13,7 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
@@ -85,28 +86,28 @@ final class OperationFaultTest {
             "disk-rollback of an exposed disk",
             f -> {
               diskWithSnapshot(f);
-              f.succeeded(f.control.disks().expose(f.project(), "data"));
+              f.succeeded(f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH));
             },
             f -> f.control.disks().rollback(f.project(), "data", "before")));
     all.add(
         new Scenario(
             "disk-expose",
             OperationFaultTest::disk,
-            f -> f.control.disks().expose(f.project(), "data")));
+            f -> f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH)));
     all.add(
         new Scenario(
             "disk-expose without a target",
             OperationFaultTest::disk,
             f -> {
               f.targets.failsToDefine = true;
-              return f.control.disks().expose(f.project(), "data");
+              return f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH);
             }));
     all.add(
         new Scenario(
             "disk-withdraw",
             f -> {
               disk(f);
-              f.succeeded(f.control.disks().expose(f.project(), "data"));
+              f.succeeded(f.control.disks().expose(f.project(), "data", WriteCache.WRITE_THROUGH));
             },
             f -> f.control.disks().withdraw(f.project(), "data")));
     all.add(
@@ -216,7 +217,25 @@ final class OperationFaultTest {
               f.image("golden");
               f.provisioned("n1", 1, "golden");
             },
-            f -> f.control.nodes().switchPower(f.project(), "n1", PowerAction.CYCLE)));
+            f -> f.control.nodes().switchPower(f.project(), "n1", PowerAction.CYCLE)),
+        new Scenario(
+            "node-power of a machine that is held",
+            f -> {
+              f.image("golden");
+              Node node = f.provisioned("n1", 1, "golden");
+              f.crash();
+              f.lostWrites.add(node.disk().orElseThrow().id());
+              f.control.start();
+              f.control.resumeOperations();
+            },
+            f -> {
+              f.control.tick();
+              return f.control
+                  .operations()
+                  .list(f.project(), OperationFilter.all(), PageRequest.first())
+                  .items()
+                  .getFirst();
+            }));
   }
 
   /** The new target cannot be made, the old one can. */
@@ -289,7 +308,7 @@ final class OperationFaultTest {
                   Set<String> points = pointsOf(scenario);
                   assertFalse(points.isEmpty());
                   for (String point : points) {
-                    endAt(scenario, point);
+                    endAt(scenario, point, Then.RESUME);
                   }
                 }));
   }
@@ -310,20 +329,17 @@ final class OperationFaultTest {
     return points;
   }
 
-  private void endAt(Scenario scenario, String point) throws Exception {
-    try (Fixture fixture = new Fixture(fresh(scenario, point))) {
+  /** What becomes of the operation after its server ended. */
+  private enum Then {
+    RESUME,
+    /** Somebody is faster than the server with going on. */
+    ABORT
+  }
+
+  private void endAt(Scenario scenario, String point, Then then) throws Exception {
+    try (Fixture fixture = new Fixture(fresh(scenario, point + "-" + then))) {
       scenario.setup().on(fixture);
-      CountDownLatch reached = new CountDownLatch(1);
-      FaultPoints ending = Fixture.endingAt(point);
-      fixture.faults =
-          (kind, step, moment) -> {
-            try {
-              ending.reach(kind, step, moment);
-            } catch (Engine.Abandoned e) {
-              reached.countDown();
-              throw e;
-            }
-          };
+      CountDownLatch reached = fixture.endAt(point);
       try {
         scenario.action().on(fixture);
       } catch (Engine.Abandoned e) {
@@ -333,15 +349,64 @@ final class OperationFaultTest {
       assertTrue(reached.await(Fixture.PATIENCE_MILLIS, TimeUnit.MILLISECONDS), point);
       fixture.crash();
       fixture.control.start();
+      List<Operation> left = unfinished(fixture);
+      if (then == Then.ABORT) {
+        for (Operation operation : left) {
+          abort(fixture, operation);
+        }
+      }
       fixture.control.resumeOperations();
-      for (Operation operation : unfinished(fixture)) {
+      for (Operation operation : left) {
         settle(fixture, operation);
       }
       check(fixture);
       fixture.restart();
       check(fixture);
     } catch (AssertionError e) {
-      throw new AssertionError("ended at " + point + ": " + e.getMessage(), e);
+      throw new AssertionError("ended at " + point + ", " + then + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static void abort(Fixture fixture, Operation operation) {
+    fixture.control.operations().abort(fixture.project(), operation.id().toString());
+  }
+
+  @TestFactory
+  Stream<DynamicTest> anOperationThatIsAbortedAtAnyPointLeavesNothingBehind() {
+    return scenarios().stream()
+        .filter(scenario -> scenario.name().matches("(disk-(expose|withdraw|rollback)|node-).*"))
+        .map(scenario ->
+            DynamicTest.dynamicTest(
+                scenario.name(),
+                () -> {
+                  for (String point : pointsOf(scenario)) {
+                    if (point.contains(":undo-") || point.contains(":restore:")) {
+                      // It is being taken back already: swept by the other test.
+                      continue;
+                    }
+                    abortAt(scenario, point);
+                    endAt(scenario, point, Then.ABORT);
+                  }
+                }));
+  }
+
+  /** Somebody aborts the operation just when it gets there, and the server goes on. */
+  private void abortAt(Scenario scenario, String point) throws Exception {
+    try (Fixture fixture = new Fixture(fresh(scenario, point + "-aborted"))) {
+      scenario.setup().on(fixture);
+      AtomicBoolean once = new AtomicBoolean();
+      fixture.faults =
+          (kind, step, moment) -> {
+            if (point.equals(Fixture.name(kind, step, moment)) && once.compareAndSet(false, true)) {
+              abort(fixture, unfinished(fixture).getFirst());
+            }
+          };
+      settle(fixture, scenario.action().on(fixture));
+      check(fixture);
+      fixture.restart();
+      check(fixture);
+    } catch (AssertionError e) {
+      throw new AssertionError("aborted at " + point + ": " + e.getMessage(), e);
     }
   }
 

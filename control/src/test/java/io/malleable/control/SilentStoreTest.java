@@ -176,7 +176,7 @@ final class SilentStoreTest {
       first.countDown();
       until(() -> {
         try {
-          return damaged.count().equals(new Damaged(1, 0, 0));
+          return damaged.count().equals(new VolumesByKind(1, 0, 0));
         } catch (ControlException e) {
           return false;
         }
@@ -184,7 +184,8 @@ final class SilentStoreTest {
       assertEquals(2, asked.get(), "one look, which asks again about what seems lost");
       fixture.clock.advance(Duration.ofMinutes(10));
       for (int i = 0; i < 3; i++) {
-        assertEquals(new Damaged(1, 0, 0), damaged.count(), "while it is looked through again");
+        assertEquals(
+            new VolumesByKind(1, 0, 0), damaged.count(), "while it is looked through again");
       }
       second.countDown();
     }

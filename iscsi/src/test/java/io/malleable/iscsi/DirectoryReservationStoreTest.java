@@ -57,5 +57,8 @@ class DirectoryReservationStoreTest {
     store.save(ONE, new byte[] {2});
     assertArrayEquals(new byte[] {2}, store.load(ONE).orElseThrow());
     assertEquals(List.of(ONE + ".reservations"), names(scratch));
+    Files.write(scratch.resolve(ONE + ".new"), new byte[] {9, 9});
+    store.save(ONE, new byte[0]);
+    assertEquals(List.of(), names(scratch));
   }
 }

@@ -13,12 +13,17 @@ import java.util.regex.Pattern;
  *     the machine reached the listener
  * @param loaders where boot loaders come from
  * @param retryInterval how often a machine without a drive asks again, before jitter
+ * @param maxConnections further ones are closed at once; those of a process's first boot listener
+ *     are those of all
  */
 public record BootHttpConfig(
     InetSocketAddress listen,
     Optional<String> advertise,
     LoaderDirectory loaders,
-    Duration retryInterval) {
+    Duration retryInterval,
+    int maxConnections) {
+  private static final int MAX_CONNECTIONS = 4096;
+
   private static final Pattern HOST =
       Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-fA-F:.]{2,45}");
 
@@ -32,6 +37,22 @@ public record BootHttpConfig(
     if (retryInterval.toSeconds() < 1 || retryInterval.toSeconds() > 600) {
       throw new IllegalArgumentException("retryInterval must be 1 s to 10 min: " + retryInterval);
     }
+    if (maxConnections < 1) {
+      throw new IllegalArgumentException("maxConnections must be at least 1: " + maxConnections);
+    }
+  }
+
+  /** With as many connections as a rack needs. */
+  public BootHttpConfig(
+      InetSocketAddress listen,
+      Optional<String> advertise,
+      LoaderDirectory loaders,
+      Duration retryInterval) {
+    this(listen, advertise, loaders, retryInterval, MAX_CONNECTIONS);
+  }
+
+  public BootHttpConfig withMaxConnections(int connections) {
+    return new BootHttpConfig(listen, advertise, loaders, retryInterval, connections);
   }
 
   /** The settings that suit most: the distribution's loaders, a question every ten seconds. */

@@ -40,7 +40,6 @@ public final class BootHttpServer implements AutoCloseable {
 
   private static final int MAX_HEADER_BYTES = 16 << 10;
   private static final int MAX_HEADERS = 64;
-  private static final int MAX_CONNECTIONS = 4096;
   private static final int MAX_REQUEST_SECONDS = 15;
 
   /** A loader of a megabyte at 10 KB/s: slower links do not boot. */
@@ -61,7 +60,6 @@ public final class BootHttpServer implements AutoCloseable {
     bound("sun.net.httpserver.maxReqHeaders", MAX_HEADERS);
     bound("sun.net.httpserver.maxReqTime", MAX_REQUEST_SECONDS);
     bound("sun.net.httpserver.maxRspTime", MAX_RESPONSE_SECONDS);
-    bound("jdk.httpserver.maxConnections", MAX_CONNECTIONS);
   }
 
   private final BootHttpConfig config;
@@ -78,6 +76,8 @@ public final class BootHttpServer implements AutoCloseable {
     this.config = config;
     this.directory = directory;
     this.listener = listener;
+    // Read when its classes load, that is, now, as the bounds above.
+    bound("jdk.httpserver.maxConnections", config.maxConnections());
     this.server = HttpServer.create(config.listen(), ACCEPT_BACKLOG);
     this.executor =
         Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("boot-http-", 0).factory());

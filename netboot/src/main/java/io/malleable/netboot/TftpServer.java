@@ -29,7 +29,6 @@ import java.util.concurrent.Executors;
 public final class TftpServer implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(TftpServer.class.getName());
 
-  /** Beyond these a request is left unanswered; firmware asks again by itself. */
   private static final int MAX_TRANSFERS = 1024;
 
   private static final int MAX_DATAGRAM_BYTES = 2048;
@@ -39,6 +38,7 @@ public final class TftpServer implements AutoCloseable {
   private final LoaderDirectory loaders;
   private final int bootHttpPort;
   private final BootListener listener;
+  private final int maxTransfers;
   private final Neighbours neighbours = Neighbours.ofKernel();
   private final ExecutorService executor =
       Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("tftp-", 0).factory());
@@ -47,11 +47,22 @@ public final class TftpServer implements AutoCloseable {
   private final Map<SocketAddress, DatagramSocket> transfers = new ConcurrentHashMap<>();
 
   private TftpServer(
-      DatagramSocket socket, LoaderDirectory loaders, int bootHttpPort, BootListener listener) {
+      DatagramSocket socket,
+      LoaderDirectory loaders,
+      int bootHttpPort,
+      BootListener listener,
+      int maxTransfers) {
+    this.maxTransfers = maxTransfers;
     this.socket = socket;
     this.loaders = loaders;
     this.bootHttpPort = bootHttpPort;
     this.listener = listener;
+  }
+
+  static TftpServer start(
+      InetSocketAddress listen, LoaderDirectory loaders, int bootHttpPort, BootListener listener)
+      throws IOException {
+    return start(listen, loaders, bootHttpPort, listener, MAX_TRANSFERS);
   }
 
   /**
@@ -60,10 +71,16 @@ public final class TftpServer implements AutoCloseable {
    * @param listen an address of this host, so that answers come from where the client asked; port 0
    *     takes a free one
    * @param bootHttpPort where the entry script sends machines, on the same host
+   * @param maxTransfers at once, each with a socket of its own; a request beyond them is left
+   *     unanswered, as firmware asks again by itself
    * @throws IOException when the address cannot be bound; names it
    */
   public static TftpServer start(
-      InetSocketAddress listen, LoaderDirectory loaders, int bootHttpPort, BootListener listener)
+      InetSocketAddress listen,
+      LoaderDirectory loaders,
+      int bootHttpPort,
+      BootListener listener,
+      int maxTransfers)
       throws IOException {
     DatagramSocket socket;
     try {
@@ -73,7 +90,7 @@ public final class TftpServer implements AutoCloseable {
           "TFTP cannot use %s: %s; choose another --tftp address".formatted(listen, e.getMessage()),
           e);
     }
-    TftpServer server = new TftpServer(socket, loaders, bootHttpPort, listener);
+    TftpServer server = new TftpServer(socket, loaders, bootHttpPort, listener, maxTransfers);
     server.executor.execute(server::serve);
     return server;
   }
@@ -84,7 +101,7 @@ public final class TftpServer implements AutoCloseable {
   }
 
   /** Transfers under way. */
-  int transferCount() {
+  public int transferCount() {
     return transfers.size();
   }
 
@@ -114,7 +131,7 @@ public final class TftpServer implements AutoCloseable {
 
   private void accept(DatagramPacket packet) throws IOException {
     SocketAddress client = packet.getSocketAddress();
-    if (transfers.containsKey(client) || transfers.size() >= MAX_TRANSFERS) {
+    if (transfers.containsKey(client) || transfers.size() >= maxTransfers) {
       return;
     }
     byte[] request = packet.getData().clone();

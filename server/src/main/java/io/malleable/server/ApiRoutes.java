@@ -14,7 +14,8 @@ final class ApiRoutes {
     Uploads uploads = new Uploads(ports.uploads(), ports.reserveBytes(), InstantSource.system());
     ServerMetrics.register(registry, ports, token);
     List<Route> routes = new ArrayList<>();
-    routes.addAll(new HealthRoutes(ports.serving(), registry).routes());
+    routes.addAll(
+        new HealthRoutes(ports.serving(), ports.control()::failedVolumes, registry).routes());
     routes.addAll(new SystemRoutes(context, ports.facts()).routes());
     routes.addAll(new ProjectRoutes(context).routes());
     ImageRoutes images = new ImageRoutes(context);

@@ -3,7 +3,9 @@ package io.malleable.server;
 import io.malleable.control.Ancestor;
 import io.malleable.control.Disk;
 import io.malleable.control.Exposure;
+import io.malleable.control.LostWrites;
 import io.malleable.control.Ref;
+import io.malleable.control.WriteCache;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
@@ -21,23 +23,29 @@ record DiskBody(
     @Nullable Long allocatedBytes,
     @Nullable String storeFault,
     @Nullable String damage,
+    @Nullable FaultBody fault,
     @Nullable String parent,
     @Nullable UUID parentId,
     @Nullable List<AncestorBody> lineage,
     @Nullable String node,
+    @Nullable Boolean writeCache,
+    @Nullable WritesLost writesLost,
     @Nullable Instant deletedAt,
     @Nullable Instant purgeAt,
-    @Nullable Iscsi iscsi) {
+    @Nullable Iscsi iscsi,
+    @Nullable String warning) {
   /**
    * A disk as its owner sees it.
    *
    * @param lineage absent in lists
+   * @param warning of the operation that this answers
    */
   static DiskBody of(
       Disk disk,
       Optional<Instant> purgeAt,
       Optional<List<Ancestor>> lineage,
-      Optional<Iscsi> iscsi) {
+      Optional<Iscsi> iscsi,
+      Optional<String> warning) {
     return new DiskBody(
         disk.id(),
         disk.name(),
@@ -48,13 +56,28 @@ record DiskBody(
         disk.measure().allocatedBytes().orElse(null),
         disk.measure().storeFault().orElse(null),
         disk.measure().damage().orElse(null),
+        FaultBody.of(disk.measure()),
         disk.parent().map(Ref::name).orElse(null),
         disk.parent().map(Ref::id).orElse(null),
         lineage.map(AncestorBody::of).orElse(null),
         disk.node().map(Ref::name).orElse(null),
+        exposed(disk).map(use -> use.writeCache() == WriteCache.WRITE_BACK).orElse(null),
+        exposed(disk).flatMap(Disk.Use.Exposed::lostWrites).map(WritesLost::of).orElse(null),
         disk.trashedAt().orElse(null),
         purgeAt.orElse(null),
-        iscsi.orElse(null));
+        iscsi.orElse(null),
+        warning.orElse(null));
+  }
+
+  private static Optional<Disk.Use.Exposed> exposed(Disk disk) {
+    return disk.use() instanceof Disk.Use.Exposed use ? Optional.of(use) : Optional.empty();
+  }
+
+  /** Why its secret has changed. */
+  record WritesLost(String reason, Instant since) {
+    static WritesLost of(LostWrites lost) {
+      return new WritesLost(LostWrites.REASON, lost.since());
+    }
   }
 
   /** How to reach an exposed disk. */
@@ -92,6 +115,9 @@ record DiskBody(
 
   /** What is left out stays. */
   record Change(@Nullable String name, @Nullable Long sizeBytes) {}
+
+  /** Whether writes may be acknowledged before they are durable; they may not when left out. */
+  record Expose(@Nullable Boolean writeCache) {}
 
   /** Which snapshot to go back to. */
   record Rollback(@Nullable String snapshot) {}

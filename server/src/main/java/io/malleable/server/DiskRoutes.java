@@ -5,6 +5,7 @@ import io.malleable.control.Disk;
 import io.malleable.control.DiskOrigin;
 import io.malleable.control.Disks;
 import io.malleable.control.Operation;
+import io.malleable.control.WriteCache;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -50,7 +51,11 @@ final class DiskRoutes {
                 : disks.list(project, call.page()),
             disk ->
                 DiskBody.of(
-                    disk, context.control().purgeAt(disk), Optional.empty(), Optional.empty())));
+                    disk,
+                    context.control().purgeAt(disk),
+                    Optional.empty(),
+                    Optional.empty(),
+                    Optional.empty())));
   }
 
   private Answer create(Call call) {
@@ -118,11 +123,20 @@ final class DiskRoutes {
   }
 
   private Answer expose(Call call) throws InterruptedException {
-    Disk disk = disks.get(context.project(call), call.variable("disk"));
-    if (disk.use() instanceof Disk.Use.Exposed) {
+    UUID project = context.project(call);
+    Disk disk = disks.get(project, call.variable("disk"));
+    Optional<WriteCache> wanted =
+        call.hasBody()
+            ? Optional.ofNullable(call.body(DiskBody.Expose.class).writeCache())
+                .map(cache -> cache ? WriteCache.WRITE_BACK : WriteCache.WRITE_THROUGH)
+            : Optional.empty();
+    if (disk.use() instanceof Disk.Use.Exposed use
+        && wanted.map(use.writeCache()::equals).orElse(true)
+        && disks.exposure(project, disk.id().toString()).isPresent()) {
       return answer(call, 200, disk);
     }
-    return act(call, project -> () -> disks.expose(project, call.variable("disk")));
+    WriteCache writeCache = wanted.orElse(WriteCache.WRITE_THROUGH);
+    return act(call, _ -> () -> disks.expose(project, call.variable("disk"), writeCache));
   }
 
   private Answer withdraw(Call call) throws InterruptedException {
@@ -173,10 +187,19 @@ final class DiskRoutes {
         context.control().operations().awaitEnd(project, started.id().toString(), PATIENCE_MILLIS);
     return Context.outcome(
         operation,
-        () -> answer(call, 200, disks.get(project, operation.subject().id().toString())));
+        () ->
+            answer(
+                call,
+                200,
+                disks.get(project, operation.subject().id().toString()),
+                operation.warning()));
   }
 
   private Answer.Whole answer(Call call, int status, Disk disk) {
+    return answer(call, status, disk, Optional.empty());
+  }
+
+  private Answer.Whole answer(Call call, int status, Disk disk, Optional<String> warning) {
     Optional<DiskBody.Iscsi> iscsi =
         disk.use() instanceof Disk.Use.Exposed
             ? disks
@@ -186,6 +209,7 @@ final class DiskRoutes {
     Optional<List<Ancestor>> lineage =
         Optional.of(context.control().lineage().of(disk, disk.projectId()));
     return Context.withRevision(
-        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi)), disk.revision());
+        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi, warning)),
+        disk.revision());
   }
 }

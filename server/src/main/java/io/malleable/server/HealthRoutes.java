@@ -7,14 +7,22 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.function.BooleanSupplier;
+import java.util.function.IntSupplier;
 
 /** What needs no token: health, metrics, the API's description. */
 final class HealthRoutes {
   private final BooleanSupplier ready;
+  private final IntSupplier failedVolumes;
   private final PrometheusMeterRegistry registry;
 
-  HealthRoutes(BooleanSupplier ready, PrometheusMeterRegistry registry) {
+  /**
+   * Answers at once, whatever the store does.
+   *
+   * @param failedVolumes how many take no writes now
+   */
+  HealthRoutes(BooleanSupplier ready, IntSupplier failedVolumes, PrometheusMeterRegistry registry) {
     this.ready = ready;
+    this.failedVolumes = failedVolumes;
     this.registry = registry;
   }
 
@@ -34,7 +42,13 @@ final class HealthRoutes {
       throw ApiException.of(
           503, "NOT_READY", null, "The server starts or stops.", "Ask again in a moment.");
     }
-    return Answer.text("text/plain", "ready\n");
+    // Some disks of some tenants: that must not take the API from all the others.
+    int failed = failedVolumes.getAsInt();
+    return Answer.text(
+        "text/plain",
+        failed == 0
+            ? "ready\n"
+            : "ready\nfailed volumes that take no writes: " + failed + ", see GET /v1/system\n");
   }
 
   static String openapi() {

@@ -1,6 +1,7 @@
 package io.malleable.server;
 
 import io.malleable.control.Boot;
+import io.malleable.control.LostWrites;
 import io.malleable.control.MacAddress;
 import io.malleable.control.Node;
 import io.malleable.control.Ref;
@@ -28,6 +29,8 @@ record NodeBody(
     String arch,
     @Nullable String address,
     @Nullable List<String> sshKeys,
+    String afterHostCrash,
+    @Nullable Reboot reboot,
     @Nullable UUID operation,
     @Nullable Long boot,
     @Nullable List<Stage> bootTimeline) {
@@ -57,6 +60,8 @@ record NodeBody(
         node.arch(),
         node.address().orElse(null),
         node.sshKeys().isEmpty() ? null : node.sshKeys(),
+        node.afterHostCrash().word(),
+        node.lostWrites().map(Reboot::of).orElse(null),
         node.operation().orElse(null),
         node.latestBoot() == 0 ? null : node.latestBoot(),
         timeline);
@@ -64,6 +69,17 @@ record NodeBody(
 
   static String word(PowerState power) {
     return power.name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * Why the machine must reboot.
+   *
+   * @param operation with which the server reboots it
+   */
+  record Reboot(String reason, Instant since, @Nullable UUID operation) {
+    static Reboot of(LostWrites lost) {
+      return new Reboot(LostWrites.REASON, lost.since(), lost.powerCycle().orElse(null));
+    }
   }
 
   /** A network interface. */
@@ -90,7 +106,8 @@ record NodeBody(
       @Nullable String firmware,
       @Nullable String arch,
       @Nullable String address,
-      @Nullable List<@Nullable String> sshKeys) {}
+      @Nullable List<@Nullable String> sshKeys,
+      @Nullable String afterHostCrash) {}
 
   /** Asks for a drive to boot from, exactly one, and who may log in. */
   record Provision(

@@ -1,5 +1,6 @@
 package io.malleable.server;
 
+import io.malleable.control.AfterHostCrash;
 import io.malleable.control.Boot;
 import io.malleable.control.BootDrive;
 import io.malleable.control.ControlException;
@@ -61,7 +62,10 @@ final class NodeRoutes {
             Optional.ofNullable(wanted.arch()).orElse(DEFAULT_ARCH),
             Optional.ofNullable(wanted.bmc()),
             Optional.ofNullable(wanted.address()),
-            sshKeys(wanted.sshKeys()));
+            sshKeys(wanted.sshKeys()),
+            Optional.ofNullable(wanted.afterHostCrash())
+                .map(AfterHostCrash::parse)
+                .orElse(AfterHostCrash.REBOOT));
     Node node = nodes.add(context.project(call), spec);
     return answer(201, node).with("Location", "/v1/nodes/" + node.id());
   }
@@ -84,7 +88,10 @@ final class NodeRoutes {
             Optional.ofNullable(wanted.arch()).orElse(before.arch()),
             call.bodyHas("bmc") ? Optional.ofNullable(wanted.bmc()) : before.bmc(),
             call.bodyHas("address") ? Optional.ofNullable(wanted.address()) : before.address(),
-            wanted.sshKeys() == null ? before.sshKeys() : sshKeys(wanted.sshKeys()));
+            wanted.sshKeys() == null ? before.sshKeys() : sshKeys(wanted.sshKeys()),
+            Optional.ofNullable(wanted.afterHostCrash())
+                .map(AfterHostCrash::parse)
+                .orElse(before.afterHostCrash()));
     // Without If-Match the change is still one of what was read just now.
     long revision = Context.expectedRevision(call).orElse(before.revision());
     return answer(200, nodes.change(project, before.id().toString(), spec, Optional.of(revision)));

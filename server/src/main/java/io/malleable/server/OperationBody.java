@@ -21,6 +21,7 @@ record OperationBody(
     RefBody resource,
     double progress,
     List<Step> steps,
+    @Nullable String warning,
     @Nullable Failure error) {
   static OperationBody of(Operation operation) {
     return new OperationBody(
@@ -34,6 +35,7 @@ record OperationBody(
         RefBody.of(operation.subject()),
         operation.progress(),
         operation.steps().stream().map(Step::of).toList(),
+        operation.warning().orElse(null),
         operation.error().map(Failure::of).orElse(null));
   }
 

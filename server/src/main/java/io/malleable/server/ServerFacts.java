@@ -4,6 +4,8 @@ import io.malleable.volume.Capacity;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 
 /** What the API tells of the server that it belongs to. */
 public interface ServerFacts {
@@ -41,6 +43,33 @@ public interface ServerFacts {
    */
   record TargetFacts(
       int targets, int sessions, long readBytes, long writtenBytes, long failedLogins) {}
+
+  /** Open files and connections, and how many there may be. */
+  DescriptorFacts descriptors();
+
+  /**
+   * The descriptors of the server's process.
+   *
+   * @param open now
+   * @param limit of the system for this process
+   * @param shortage what the limit is too low for, and what to do; empty when it is not
+   * @param listeners those that are on
+   */
+  record DescriptorFacts(
+      long open, long limit, Optional<String> shortage, List<ListenerFacts> listeners) {
+    public DescriptorFacts {
+      listeners = List.copyOf(listeners);
+    }
+  }
+
+  /**
+   * A listener.
+   *
+   * @param name {@code api}, {@code boot}, {@code iscsi} or {@code tftp}
+   * @param connections now
+   * @param budget how many there may be
+   */
+  record ListenerFacts(String name, long connections, long budget) {}
 
   /** What booting machines did. */
   BootFacts boots();

@@ -32,19 +32,13 @@ final class SnapshotRoutes {
 
   private Answer list(Call call) {
     UUID project = context.project(call);
-    Page<Snapshot> page = snapshots.list(project, call.page());
     Optional<String> disk = call.query("disk");
-    if (disk.isEmpty()) {
-      return Answer.json(
-          200, PageBody.of(page, snapshot -> SnapshotBody.of(snapshot, Optional.empty())));
-    }
-    UUID wanted = context.control().disks().get(project, disk.get()).id();
-    List<SnapshotBody> ofDisk =
-        page.items().stream()
-            .filter(snapshot -> snapshot.disk().id().equals(wanted))
-            .map(snapshot -> SnapshotBody.of(snapshot, Optional.empty()))
-            .toList();
-    return Answer.json(200, new PageBody<>(ofDisk, page.next().orElse(null)));
+    Page<Snapshot> page =
+        disk.isPresent()
+            ? snapshots.listOfDisk(project, disk.get(), call.page())
+            : snapshots.list(project, call.page());
+    return Answer.json(
+        200, PageBody.of(page, snapshot -> SnapshotBody.of(snapshot, Optional.empty())));
   }
 
   private Answer create(Call call) {

@@ -1,6 +1,8 @@
 package io.malleable.server;
 
+import io.malleable.control.VolumesByKind;
 import java.time.Instant;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -9,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param storeFault why the store does not say how full it is, what is shared or what is damaged;
  *     what it does not say is absent
  * @param damaged absent when nothing is known to be damaged
+ * @param failed what takes no writes as its storage failed; absent when there is none
  */
 record SystemBody(
     String version,
@@ -19,10 +22,33 @@ record SystemBody(
     Addresses addresses,
     @Nullable Space capacity,
     @Nullable String storeFault,
-    @Nullable Damaged damaged,
+    @Nullable Volumes damaged,
+    @Nullable Volumes failed,
+    Descriptors descriptors,
+    List<Listener> listeners,
     Counts counts) {
   /** Where it listens. */
   record Addresses(String api, String boot, String iscsi) {}
+
+  /**
+   * Open files and sockets of the process.
+   *
+   * @param shortage absent when the limit is high enough
+   */
+  record Descriptors(long open, long limit, @Nullable String shortage) {
+    static Descriptors of(ServerFacts.DescriptorFacts facts) {
+      return new Descriptors(facts.open(), facts.limit(), facts.shortage().orElse(null));
+    }
+  }
+
+  /** How many connections a listener has, and may have. */
+  record Listener(String name, long connections, long budget) {
+    static List<Listener> of(ServerFacts.DescriptorFacts facts) {
+      return facts.listeners().stream()
+          .map(each -> new Listener(each.name(), each.connections(), each.budget()))
+          .toList();
+    }
+  }
 
   /** How full it is, and what sharing saves. */
   record Space(
@@ -41,12 +67,12 @@ record SystemBody(
     }
   }
 
-  /** How many there are of each whose content cannot be used. */
-  record Damaged(long images, long disks, long snapshots) {
-    static @Nullable Damaged of(io.malleable.control.Damaged damaged) {
-      return damaged.none()
+  /** How many there are of each that something is wrong with. */
+  record Volumes(long images, long disks, long snapshots) {
+    static @Nullable Volumes of(VolumesByKind volumes) {
+      return volumes.none()
           ? null
-          : new Damaged(damaged.images(), damaged.disks(), damaged.snapshots());
+          : new Volumes(volumes.images(), volumes.disks(), volumes.snapshots());
     }
   }
 

@@ -2,9 +2,9 @@ package io.malleable.server;
 
 import io.malleable.control.Control;
 import io.malleable.control.ControlException;
-import io.malleable.control.Damaged;
 import io.malleable.control.Rows.Counts;
 import io.malleable.control.Space;
+import io.malleable.control.VolumesByKind;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -34,9 +34,10 @@ final class SystemRoutes {
     Set<String> faults = new LinkedHashSet<>();
     Control control = context.control();
     Long sharedBytes = said("what is shared", control::sharedBytes, faults);
-    Damaged damaged = said("what is damaged", control::damaged, faults);
+    VolumesByKind damaged = said("what is damaged", control::damaged, faults);
     Space space = said("how full it is", control::space, faults);
     Counts counts = context.control().counts();
+    ServerFacts.DescriptorFacts descriptors = facts.descriptors();
     return Answer.json(
         200,
         new SystemBody(
@@ -48,7 +49,10 @@ final class SystemRoutes {
             new SystemBody.Addresses(facts.apiAddress(), facts.bootAddress(), facts.iscsiAddress()),
             space == null ? null : SystemBody.Space.of(space, sharedBytes),
             faults.isEmpty() ? null : String.join("; ", faults),
-            damaged == null ? null : SystemBody.Damaged.of(damaged),
+            damaged == null ? null : SystemBody.Volumes.of(damaged),
+            SystemBody.Volumes.of(control.failed()),
+            SystemBody.Descriptors.of(descriptors),
+            SystemBody.Listener.of(descriptors),
             new SystemBody.Counts(
                 counts.projects(),
                 counts.images(),

@@ -3,10 +3,13 @@ package io.malleable.volume;
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.StampedLock;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Every read and write holds the gate for reading. A snapshot closes the gate only to put a new
  * layer on top; so each write is wholly below or wholly above. Until the volume's record on disk
  * names the new layer, the switch is <em>unsettled</em>: any flush settles it first, because what
- * it promises about the new layer would otherwise not be found after a crash.
+ * it promises about the new layer would otherwise not be found after a power cut. (That only the
+ * process dies is cared for by {@link MapTail#announce}.)
  */
 final class ActiveVolume {
   private final UUID id;
@@ -26,6 +30,9 @@ final class ActiveVolume {
   private volatile State state;
   private volatile @Nullable Switch unsettled;
 
+  /** Frozen layers that a process which died may have left partly in the page cache. */
+  private volatile List<Layer> left = List.of();
+
   /** One at a time: there is one intent for each volume. */
   private final ReentrantLock atomicWrites = new ReentrantLock();
 
@@ -35,17 +42,24 @@ final class ActiveVolume {
   // Guarded by the catalogue's lock.
   private int users;
   private boolean handleOpen;
-  private boolean maintained;
+  private int maintainers;
+  private boolean owesRecord;
 
   private volatile boolean wantedByOthers;
 
   /** The writer is absent when the volume is sealed. */
   private record State(Chain chain, Layer nearest, @Nullable LayerWriter writer) {}
 
-  private record Switch(LayerWriter frozen, VolumeRecord record) {}
+  /**
+   * A change of the top layer whose record is not published.
+   *
+   * @param frozen what was on top, if it was written to by this process
+   */
+  private record Switch(@Nullable LayerWriter frozen, VolumeRecord record) {}
 
   ActiveVolume(
-      VolumeRecord volume, Layer layer, StoreFiles files, SpaceGuard space, boolean intentLeft) {
+      VolumeRecord volume, Layer layer, StoreFiles files, SpaceGuard space, boolean intentLeft)
+      throws IOException {
     this.id = volume.id();
     this.intentLeft = intentLeft;
     this.files = files;
@@ -53,11 +67,29 @@ final class ActiveVolume {
     this.state =
         volume.sealed()
             ? new State(new Chain(volume.sizeBytes(), null, layer.view()), layer, null)
-            : writable(volume.sizeBytes(), layer);
+            : writable(volume.sizeBytes(), writerTo(layer));
+    if (!volume.sealed()) {
+      this.left = leftBelow(layer);
+    }
   }
 
-  private State writable(long sizeBytes, Layer layer) {
-    LayerWriter writer = new LayerWriter(layer, files, space, LayerWriter.Owner.DISK);
+  private LayerWriter writerTo(Layer layer) throws IOException {
+    return LayerWriter.ofDisk(id, layer, files, space);
+  }
+
+  private static List<Layer> leftBelow(Layer top) {
+    List<Layer> found = new ArrayList<>();
+    for (Layer layer = top.parent(); layer != null; layer = layer.parent()) {
+      LayerFlusher flusher = layer.flusher();
+      if (flusher != null && flusher.isLeft()) {
+        found.add(layer);
+      }
+    }
+    return found;
+  }
+
+  private static State writable(long sizeBytes, LayerWriter writer) {
+    Layer layer = writer.layer();
     return new State(writableChain(sizeBytes, layer), layer, writer);
   }
 
@@ -233,28 +265,122 @@ final class ActiveVolume {
     }
   }
 
-  /** Finishes a switch of layers that an error interrupted, if there is one. */
+  /**
+   * Finishes what lies below the top layer: what a process that died left there, and a switch of
+   * layers that an error or such a death interrupted.
+   */
   void settle() throws IOException {
-    if (unsettled == null) {
+    if (unsettled == null && left.isEmpty()) {
       return;
     }
     settling.lock();
     try {
+      for (Layer layer : left) {
+        layer.settle();
+      }
+      left = List.of();
       Switch open = unsettled;
       if (open != null) {
-        open.frozen.flush();
+        if (open.frozen != null) {
+          open.frozen.flush();
+        }
         open.record.publish(files);
         unsettled = null;
+        if (open.frozen != null) {
+          open.frozen.flusher().retire();
+        }
       }
     } finally {
       settling.unlock();
     }
   }
 
+  /** For a disk that nobody has written to for a while: makes all durable, and says so on disk. */
+  void settleIfQuiet() throws IOException {
+    LayerWriter writer = healthyWriter();
+    if (writer == null || writer.takeTouched()) {
+      return;
+    }
+    flush();
+    writer.flusher().seal();
+    whileIdle(writer, writer.flusher()::unmarkIfDurable);
+  }
+
+  /** The writer of a disk of which everything can be made durable. */
+  @Nullable LayerWriter healthyWriter() {
+    return failure() == null ? state.writer : null;
+  }
+
+  /**
+   * Lets reads and writes under way end, and does something before others begin.
+   *
+   * @return false, and nothing done, when the writer is not the disk's any more
+   */
+  boolean whileIdle(LayerWriter writer, LayerWriter.Step action) throws IOException {
+    long stamp = gate.writeLock();
+    try {
+      if (state.writer != writer) {
+        return false;
+      }
+      action.run();
+      return true;
+    } finally {
+      gate.unlockWrite(stamp);
+    }
+  }
+
+  /** Why nothing of the disk can be made durable, in its top layer or below, if that is so. */
+  Layer.@Nullable Failure failure() {
+    LayerWriter writer = state.writer;
+    if (writer == null) {
+      return null;
+    }
+    Layer.Failure failure = writer.layer().failure();
+    Switch open = unsettled;
+    if (failure == null && open != null && open.frozen != null) {
+      failure = open.frozen.layer().failure();
+    }
+    for (Layer layer : left) {
+      failure = failure == null ? layer.failure() : failure;
+    }
+    return failure;
+  }
+
+  /** See {@link LayerFlusher#recover}. */
+  void recover(BooleanSupplier stop) throws IOException {
+    LayerWriter writer = state.writer;
+    if (writer == null) {
+      return;
+    }
+    for (Layer layer : left) {
+      LayerFlusher flusher = layer.flusher();
+      if (flusher != null) {
+        flusher.recover(stop);
+      }
+    }
+    // Writes that were let in before the failure end; later ones are refused.
+    gate.unlockWrite(gate.writeLock());
+    Switch open = unsettled;
+    if (open != null && open.frozen != null) {
+      open.frozen.flusher().recover(stop);
+    }
+    writer.flusher().recover(stop);
+  }
+
   // The rest is called under the catalogue's lock.
 
+  /**
+   * A writer to an empty layer that is to be put on top. What it writes outlives the process,
+   * though no record names the layer yet.
+   */
+  LayerWriter prepare(Layer top) throws IOException {
+    LayerWriter writer = writerTo(top);
+    writer.flusher().announce();
+    return writer;
+  }
+
   /** Freezes the present top layer, under an empty one that stands on it. */
-  void putOnTop(Layer top, VolumeRecord record) throws IOException {
+  void putOnTop(LayerWriter top, VolumeRecord record) throws IOException {
     LayerWriter frozen = writerOf(state);
     long stamp = gate.writeLock();
     try {
@@ -264,6 +390,19 @@ final class ActiveVolume {
     } finally {
       gate.unlockWrite(stamp);
     }
+  }
+
+  /** Its record on disk may be another one: it is published before anything is promised. */
+  void oweRecord(VolumeRecord record) {
+    unsettled = new Switch(null, record);
+    owesRecord = true;
+  }
+
+  /** Whether it owed its record, which is published now; true once. */
+  boolean takePaidRecord() {
+    boolean paid = owesRecord && unsettled == null;
+    owesRecord &= !paid;
+    return paid;
   }
 
   void resize(long sizeBytes) {
@@ -322,12 +461,17 @@ final class ActiveVolume {
 
   /** Whether nobody but background maintenance uses it. */
   boolean onlyMaintained() {
-    return maintained && users == 1;
+    return maintainers > 0 && maintainers == users;
   }
 
-  void setMaintained(boolean now) {
-    maintained = now;
-    wantedByOthers = false;
+  void addMaintainer() {
+    if (maintainers++ == 0) {
+      wantedByOthers = false;
+    }
+  }
+
+  void removeMaintainer() {
+    maintainers--;
   }
 
   /** Asks maintenance to let go soon. */

@@ -2,14 +2,18 @@ package io.malleable.volume;
 
 import io.malleable.volume.VolumeException.Reason;
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.Condition;
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  * it, as are those that say so; the others take it.
  */
 final class ActiveVolumes {
+  private static final Logger LOG = System.getLogger(ActiveVolumes.class.getName());
+
   /** How long is waited for others to let go of a volume. */
   private static final long LET_GO_NANOS = Duration.ofSeconds(10).toNanos();
 
@@ -31,8 +37,8 @@ final class ActiveVolumes {
   private final Maintainer maintainer;
   private final int packedDepth;
 
-  // Guarded by the catalogue's lock.
-  private final Map<UUID, ActiveVolume> active = new HashMap<>();
+  // Changed under the catalogue's lock.
+  private final Map<UUID, ActiveVolume> active = new ConcurrentHashMap<>();
   private final Set<LocalVolume> handles = new HashSet<>();
   private final Condition letGo;
 
@@ -67,14 +73,29 @@ final class ActiveVolumes {
     ActiveVolume volume = active.get(id);
     if (volume == null) {
       intents.requireFinished(id);
-      catalogue.publishIfNeeded(id);
       VolumeRecord found = catalogue.get(id);
       Layer layer = catalogue.layers().acquire(found.layer());
-      volume = new ActiveVolume(found, layer, files, space, intents.take(id));
+      volume = make(catalogue, found, layer);
       active.put(id, volume);
     }
     volume.addUser();
     return volume;
+  }
+
+  private ActiveVolume make(Catalogue catalogue, VolumeRecord found, Layer layer)
+      throws IOException {
+    try {
+      ActiveVolume volume =
+          new ActiveVolume(found, layer, files, space, intents.isLeft(found.id()));
+      if (catalogue.isUnpublished(found.id())) {
+        volume.oweRecord(found);
+      }
+      intents.take(found.id());
+      return volume;
+    } catch (IOException e) {
+      catalogue.layers().release(layer, catalogue::deleteLater);
+      throw e;
+    }
   }
 
   void deactivate(ActiveVolume volume) throws IOException {
@@ -89,6 +110,7 @@ final class ActiveVolumes {
       return;
     }
     active.remove(volume.id());
+    notePublished(catalogue, volume);
     if (volume.intentLeft()) {
       intents.leave(volume.id());
     }
@@ -159,6 +181,12 @@ final class ActiveVolumes {
     guard.with(catalogue -> handles.remove(handle));
     try {
       volume.flush();
+    } catch (IOException e) {
+      if (handle.hasWritten()) {
+        throw e;
+      }
+      // Of earlier writers, who were told or died; it is not lost, and the next flush tries again.
+      LOG.log(Level.WARNING, "what volume " + volume.id() + " was left with is not durable", e);
     } finally {
       guard.with(catalogue -> {
         if (!volume.sealed()) {
@@ -194,7 +222,70 @@ final class ActiveVolumes {
     });
   }
 
+  /** Under the lock, after the volume was settled. */
+  void notePublished(Catalogue catalogue, ActiveVolume volume) {
+    if (volume.takePaidRecord()) {
+      catalogue.published(volume.id());
+    }
+  }
+
+  /** Those in use that take no writes. */
+  Map<UUID, Layer.Failure> failures() {
+    Map<UUID, Layer.Failure> found = new HashMap<>();
+    active.forEach((id, volume) -> {
+      Layer.Failure failure = volume.failure();
+      if (failure != null) {
+        found.put(id, failure);
+      }
+    });
+    return found;
+  }
+
+  /** The same, as others are told. */
+  Map<UUID, VolumeFault> faults() {
+    Map<UUID, VolumeFault> faults = new HashMap<>();
+    failures()
+        .forEach((id, failure) ->
+            faults.put(
+                id,
+                new VolumeFault(
+                    String.valueOf(failure.cause().getMessage()),
+                    failure.since(),
+                    failure.recoveredPercent() < 0
+                        ? OptionalInt.empty()
+                        : OptionalInt.of(failure.recoveredPercent()))));
+    return faults;
+  }
+
   // For maintenance.
+
+  /** Disks that have a handle open. */
+  List<UUID> openDisks() throws IOException {
+    return guard.with(_ ->
+        active.values().stream()
+            .filter(volume -> volume.handleOpen() && !volume.sealed())
+            .map(ActiveVolume::id)
+            .toList());
+  }
+
+  /** The volume if it is in use, which it stays until {@link #releaseFromCare}. */
+  @Nullable ActiveVolume holdForCare(UUID id) throws IOException {
+    return guard.with(_ -> {
+      ActiveVolume volume = active.get(id);
+      if (volume != null) {
+        volume.addUser();
+        volume.addMaintainer();
+      }
+      return volume;
+    });
+  }
+
+  void releaseFromCare(ActiveVolume volume) throws IOException {
+    guard.with(catalogue -> {
+      deactivateForMaintenance(catalogue, volume);
+      return null;
+    });
+  }
 
   /** A disk, which others can use meanwhile, or ask to have for themselves. */
   ActiveVolume activateForMaintenance(Catalogue catalogue, UUID disk) throws IOException {
@@ -205,12 +296,13 @@ final class ActiveVolumes {
       deactivate(catalogue, volume);
       throw e;
     }
-    volume.setMaintained(true);
+    notePublished(catalogue, volume);
+    volume.addMaintainer();
     return volume;
   }
 
   void deactivateForMaintenance(Catalogue catalogue, ActiveVolume volume) throws IOException {
-    volume.setMaintained(false);
+    volume.removeMaintainer();
     deactivate(catalogue, volume);
   }
 

@@ -73,16 +73,31 @@ abstract sealed class BlockChunk {
       set(index >>> BlockPage.SHIFT, inPage, inPage + 1, BlockMap.CHECKED);
     }
 
-    void set(int page, int from, int to, int state) {
+    // Both return by how many bytes the page takes more of the heap.
+
+    int set(int page, int from, int to, int state) {
       BlockPage old = pages[page];
       BlockPage next =
           old == null || to - from == BlockPage.BLOCKS
               ? BlockPage.of(from, to, state)
               : old.with(from, to, state);
-      if (next != old) {
+      return replace(page, heapBytes(old), next);
+    }
+
+    int replace(int page, BlockPage next) {
+      return replace(page, heapBytes(pages[page]), next);
+    }
+
+    private int replace(int page, int bytesBefore, @Nullable BlockPage next) {
+      if (next != pages[page]) {
         VarHandle.releaseFence();
         pages[page] = next;
       }
+      return heapBytes(next) - bytesBefore;
+    }
+
+    private static int heapBytes(@Nullable BlockPage page) {
+      return page == null ? 0 : page.heapBytes();
     }
   }
 

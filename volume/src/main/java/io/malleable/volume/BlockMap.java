@@ -2,6 +2,7 @@ package io.malleable.volume;
 
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,6 +43,40 @@ final class BlockMap {
   // gate that every reader and writer of a volume passes (ActiveVolume), and an old page is a
   // correct answer for a reader that runs at the same time.
   private volatile @Nullable BlockChunk[] chunks = new BlockChunk[0];
+
+  private final MapMemory memory;
+
+  /** What the pages take. Guarded by the monitor. */
+  private long heapBytes;
+
+  /** Whose memory nobody counts. */
+  BlockMap() {
+    this(MapMemory.unlimited());
+  }
+
+  BlockMap(MapMemory memory) {
+    this.memory = memory;
+  }
+
+  /** What the pages take of the heap, or took before they were made compact. */
+  synchronized long heapBytes() {
+    return heapBytes;
+  }
+
+  /** See {@link MapMemory#requireRoom(BlockMap, UUID)}. */
+  void requireRoom(UUID disk) throws VolumeException {
+    memory.requireRoom(this, disk);
+  }
+
+  private void grow(long bytes) {
+    heapBytes += bytes;
+    memory.add(bytes);
+  }
+
+  /** Nobody uses it any more. */
+  synchronized void release() {
+    grow(-heapBytes);
+  }
 
   int stateOf(long block) {
     return data(rawStateOf(block));
@@ -100,13 +135,25 @@ final class BlockMap {
       int to = (int) Math.min(PAGE_BLOCKS, from + (end - block));
       long pageIndex = block >>> PAGE_SHIFT;
       if (state != ABSENT || chunkOfPage(pageIndex) != null) {
-        changeable(Math.toIntExact(pageIndex >>> BlockChunk.PAGES_SHIFT))
-            .set((int) pageIndex & (BlockChunk.PAGES - 1), from, to, state);
+        int grown =
+            changeable(Math.toIntExact(pageIndex >>> BlockChunk.PAGES_SHIFT))
+                .set((int) pageIndex & (BlockChunk.PAGES - 1), from, to, state);
+        if (grown != 0) {
+          grow(grown);
+        }
       } else if (pageIndex >= pageLimit()) {
         return;
       }
       block += to - from;
     }
+  }
+
+  /** Sets the states of a page that says nothing yet, as {@link BlockPage#ofPairs} takes them. */
+  synchronized void setPage(long pageIndex, long[] words) {
+    int grown =
+        changeable(Math.toIntExact(pageIndex >>> BlockChunk.PAGES_SHIFT))
+            .replace((int) pageIndex & (BlockChunk.PAGES - 1), BlockPage.ofPairs(words));
+    grow(grown);
   }
 
   private BlockChunk.Pages changeable(int index) {
@@ -134,6 +181,31 @@ final class BlockMap {
     if (chunk != null && chunk.stateOf(index) == DATA) {
       chunk.check(index);
     }
+  }
+
+  /** Whether some block of the page is data. */
+  boolean hasData(long pageIndex) {
+    long first = pageIndex << PAGE_SHIFT;
+    return hasData(first, first + PAGE_BLOCKS);
+  }
+
+  boolean hasData(long firstBlock, long endBlock) {
+    boolean[] found = new boolean[1];
+    forEachRun(firstBlock, endBlock, (first, count, state) -> found[0] |= state == DATA);
+    return found[0];
+  }
+
+  /** Forgets which of the page's blocks were checked. */
+  synchronized void uncheck(long pageIndex) {
+    long first = pageIndex << PAGE_SHIFT;
+    forEachRun(
+        first,
+        first + PAGE_BLOCKS,
+        (from, count, state) -> {
+          if (state == DATA) {
+            set(from, count, DATA);
+          }
+        });
   }
 
   /**

@@ -10,6 +10,12 @@ abstract sealed class BlockPage {
   static final int SHIFT = 12;
   static final int BLOCKS = 1 << SHIFT;
 
+  /** Words of a page with two bits for each block. */
+  static final int PAIR_WORDS = 2 * BLOCKS / Long.SIZE;
+
+  /** Two objects, one of them an array. */
+  private static final int OBJECT_BYTES = 40;
+
   /** Beyond this many entries a bitmap is smaller than a list. */
   static final int SPARSE_LIMIT = 192;
 
@@ -29,6 +35,19 @@ abstract sealed class BlockPage {
    * @return {@code until << 2 | state}
    */
   abstract int runAt(int index);
+
+  /** What it takes of the heap, about. */
+  abstract int heapBytes();
+
+  /**
+   * A page in the form of {@link Pairs}.
+   *
+   * @param words 2 bits for each block, that of the first one in the lowest bits of the first word;
+   *     taken over
+   */
+  static BlockPage ofPairs(long[] words) {
+    return new Pairs(words);
+  }
 
   /** Whether all blocks are known to be in one state. */
   boolean uniform() {
@@ -80,6 +99,11 @@ abstract sealed class BlockPage {
     }
 
     @Override
+    int heapBytes() {
+      return 0;
+    }
+
+    @Override
     @Nullable BlockPage with(int from, int to, int newState) {
       return newState == state ? this : Pairs.copyOf(this).with(from, to, newState);
     }
@@ -121,6 +145,11 @@ abstract sealed class BlockPage {
     @Override
     int dataBlocks() {
       return dataIn(entries);
+    }
+
+    @Override
+    int heapBytes() {
+      return OBJECT_BYTES + Character.BYTES * entries.length;
     }
 
     static int dataIn(char[] entries) {
@@ -201,6 +230,11 @@ abstract sealed class BlockPage {
     }
 
     @Override
+    int heapBytes() {
+      return OBJECT_BYTES + BLOCKS / Byte.SIZE;
+    }
+
+    @Override
     int runAt(int index) {
       long word = words[index >>> 6] >>> index;
       int state = (int) word & 1;
@@ -231,13 +265,21 @@ abstract sealed class BlockPage {
 
   /** Two bits per block, so that a change of state is one write of one long. */
   private static final class Pairs extends BlockPage {
-    private static final int PER_WORD = Long.SIZE / 2;
     private static final long LOW_BITS = 0x5555555555555555L;
 
-    private final long[] words = new long[BLOCKS / PER_WORD];
+    private final long[] words;
+
+    Pairs(long[] words) {
+      this.words = words;
+    }
+
+    @Override
+    int heapBytes() {
+      return OBJECT_BYTES + 2 * BLOCKS / Byte.SIZE;
+    }
 
     static Pairs copyOf(BlockPage page) {
-      Pairs copy = new Pairs();
+      Pairs copy = new Pairs(new long[PAIR_WORDS]);
       for (int i = 0; i < BLOCKS; i++) {
         copy.put(i, page.stateOf(i));
       }

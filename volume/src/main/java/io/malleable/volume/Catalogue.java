@@ -31,19 +31,39 @@ final class Catalogue {
   /** Volumes that cannot be used, because of their records or because of files beside them. */
   private final Map<UUID, VolumeException> damaged = new HashMap<>();
 
+  /** Disks that may lack writes which were acknowledged before the host went down. */
+  private final Set<UUID> lostWrites = new HashSet<>();
+
   private final Queue<String> garbage = new ArrayDeque<>();
 
-  private Catalogue(StoreFiles files) {
+  private Catalogue(StoreFiles files, MapMemory memory) {
     this.files = files;
-    this.layers = new LayerTable(files);
+    this.layers = new LayerTable(files, memory);
   }
 
   /** What is found when a store is opened; see {@link StoreScan}. */
-  static Catalogue load(StoreFiles files, StoreScan.Access access) throws IOException {
-    Catalogue catalogue = new Catalogue(files);
+  static Catalogue load(StoreFiles files, MapMemory memory, StoreScan.Access access)
+      throws IOException {
+    Catalogue catalogue = new Catalogue(files, memory);
     StoreScan scan = new StoreScan(files, catalogue.layers, catalogue.records, catalogue.damaged);
     catalogue.deleteLater(scan.run(access));
+    scan.adopted()
+        .forEach((disk, before) ->
+            catalogue.unpublished(before, catalogue.records.getOrDefault(disk, before)));
+    catalogue.lostWrites.addAll(scan.lostWrites());
     return catalogue;
+  }
+
+  Set<UUID> lostWrites() {
+    return Set.copyOf(lostWrites);
+  }
+
+  void forgetLostWrites(UUID disk) throws IOException {
+    if (lostWrites.contains(disk)) {
+      files.delete(StoreLayout.lostWrites(disk));
+      files.syncDirectory(StoreLayout.LOST_WRITES);
+      lostWrites.remove(disk);
+    }
   }
 
   LayerTable layers() {
@@ -202,12 +222,9 @@ final class Catalogue {
     unpublished.remove(id);
   }
 
-  /** What an error left undone must be done before anything is promised about the volume. */
-  void publishIfNeeded(UUID id) throws IOException {
-    if (unpublished.containsKey(id)) {
-      get(id).publish(files);
-      unpublished.remove(id);
-    }
+  /** Whether the record on disk may be another one. */
+  boolean isUnpublished(UUID id) {
+    return unpublished.containsKey(id);
   }
 
   private void swap(VolumeRecord old, VolumeRecord volume) throws IOException {
@@ -246,6 +263,19 @@ final class Catalogue {
   /** The next file to delete, or null. */
   @Nullable String takeGarbage() {
     return garbage.poll();
+  }
+
+  /** What was asked for, if that is what there is. */
+  VolumeInfo sameOrRefuse(VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
+      throws IOException {
+    if (existing.sizeBytes() != sizeBytes
+        || !existing.parent().equals(parent)
+        || existing.disk().isPresent()) {
+      throw new VolumeException(
+          Reason.ALREADY_EXISTS,
+          "volume %s exists already, with other properties".formatted(existing.id()));
+    }
+    return info(existing);
   }
 
   VolumeInfo info(VolumeRecord volume) throws IOException {

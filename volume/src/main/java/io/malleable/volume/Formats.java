@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.IntUnaryOperator;
 import java.util.zip.CRC32C;
 
 /** What all files of the local store have in common: see docs/formats/local-volume-store.md. */
@@ -16,6 +17,7 @@ final class Formats {
   static final int PREFIX_BYTES = 12;
 
   static final int CRC_BYTES = 4;
+  static final int VERSION_OFFSET = 8;
 
   private static final UUID NONE = new UUID(0, 0);
 
@@ -23,7 +25,11 @@ final class Formats {
 
   /** Starts a header; the caller puts the fields and ends it with {@link #seal}. */
   static ByteBuffer header(long magic, int lengthBytes) {
-    return ByteBuffer.allocate(lengthBytes).putLong(magic).putInt(VERSION);
+    return header(magic, VERSION, lengthBytes);
+  }
+
+  static ByteBuffer header(long magic, int version, int lengthBytes) {
+    return ByteBuffer.allocate(lengthBytes).putLong(magic).putInt(version);
   }
 
   /** Puts the checksum of everything before the position and flips the buffer. */
@@ -38,11 +44,28 @@ final class Formats {
    */
   static ByteBuffer read(StoreFile file, String name, long magic, int lengthBytes)
       throws IOException {
+    return read(file, name, new Kind(magic, VERSION), _ -> lengthBytes);
+  }
+
+  /**
+   * A kind of file.
+   *
+   * @param newest the latest version that is known; those from 1 on are read
+   */
+  record Kind(long magic, int newest) {}
+
+  /** The same for a file of which several versions are known. */
+  static ByteBuffer read(StoreFile file, String name, Kind kind, IntUnaryOperator lengthOfVersion)
+      throws IOException {
+    int lengthBytes = lengthOfVersion.applyAsInt(VERSION);
     ByteBuffer header = ByteBuffer.allocate(lengthBytes);
     try {
       file.read(0, header.limit(PREFIX_BYTES));
-      checkVersion(name, magic, header.getLong(0), header.getInt(Long.BYTES));
-      file.read(PREFIX_BYTES, header.limit(lengthBytes));
+      int version = header.getInt(VERSION_OFFSET);
+      checkVersion(name, kind, header.getLong(0), version);
+      lengthBytes = lengthOfVersion.applyAsInt(version);
+      header = ByteBuffer.allocate(lengthBytes).put(header.flip());
+      file.read(PREFIX_BYTES, header);
     } catch (EOFException e) {
       throw new VolumeException(
           Reason.CORRUPT,
@@ -60,18 +83,18 @@ final class Formats {
     return header.position(PREFIX_BYTES);
   }
 
-  private static void checkVersion(String name, long expectedMagic, long magic, int version)
+  private static void checkVersion(String name, Kind kind, long magic, int version)
       throws VolumeException {
-    if (magic != expectedMagic) {
+    if (magic != kind.magic) {
       throw new VolumeException(
           Reason.CORRUPT,
-          "%s starts with %016x, expected %016x".formatted(name, magic, expectedMagic));
+          "%s starts with %016x, expected %016x".formatted(name, magic, kind.magic));
     }
-    if (version > VERSION) {
+    if (version > kind.newest) {
       throw new VolumeException(
           Reason.FORMAT_TOO_NEW,
           "%s has format version %d, this program knows up to %d: use a newer release"
-              .formatted(name, version, VERSION));
+              .formatted(name, version, kind.newest));
     }
     if (version < VERSION) {
       throw new VolumeException(

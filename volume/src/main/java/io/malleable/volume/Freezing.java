@@ -43,21 +43,36 @@ final class Freezing {
     }
   }
 
+  private LayerWriter prepare(Catalogue catalogue, UUID fresh) throws IOException {
+    Layer top = catalogue.layers().acquire(fresh);
+    try {
+      return disk.prepare(top);
+    } catch (IOException e) {
+      // Closes it, which takes its tail away: a later start must not take it for the disk's.
+      catalogue.layers().release(top, catalogue::deleteLater);
+      throw e;
+    }
+  }
+
   private VolumeInfo snapshotNow(Catalogue catalogue, UUID id) throws IOException {
     disk.settle();
+    if (disk.takePaidRecord()) {
+      catalogue.published(disk.id());
+    }
     VolumeRecord before = catalogue.get(disk.id());
     UUID frozen = before.layer();
     UUID fresh = UUID.randomUUID();
     catalogue.layers().create(fresh, Optional.of(frozen));
     VolumeRecord after = before.withLayer(fresh);
+    LayerWriter top;
     try {
-      Layer top = catalogue.layers().acquire(fresh);
-      catalogue.layers().release(disk.nearest(), catalogue::deleteLater);
-      disk.putOnTop(top, after);
+      top = prepare(catalogue, fresh);
     } catch (IOException e) {
       catalogue.collect(fresh);
       throw e;
     }
+    catalogue.layers().release(disk.nearest(), catalogue::deleteLater);
+    disk.putOnTop(top, after);
     catalogue.replaceInMemory(after);
     disk.settle();
     catalogue.published(after.id());

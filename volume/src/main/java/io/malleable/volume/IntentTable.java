@@ -48,9 +48,14 @@ final class IntentTable {
     left.add(volume);
   }
 
-  /** Whether the volume, which is opened, has an intent left; that is its own affair then. */
-  boolean take(UUID volume) {
-    return left.remove(volume);
+  /** Whether the volume, which is opened, has an intent left. */
+  boolean isLeft(UUID volume) {
+    return left.contains(volume);
+  }
+
+  /** That is the volume's own affair from now on. */
+  void take(UUID volume) {
+    left.remove(volume);
   }
 
   /** Before the volume gets another content, which an intent would undo. */

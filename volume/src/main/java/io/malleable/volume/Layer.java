@@ -4,6 +4,7 @@ import io.malleable.volume.VolumeException.Reason;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -21,8 +22,14 @@ final class Layer extends BlockSource {
   /** Guarded by the lock of the writer that owns the layer. */
   MapLog log;
 
-  /** Why what is in its files is not known any more; set once. */
-  private volatile @Nullable IOException failure;
+  /** Why it is not known what is in its files. */
+  private volatile @Nullable Failure failure;
+
+  /** Who makes it durable: its writer's, or that of a process that died while it wrote. */
+  private volatile @Nullable LayerFlusher flusher;
+
+  /** All that was read when it was opened is on disk. */
+  private volatile boolean durable;
 
   // Guarded by the catalogue's lock, read by it only.
   private @Nullable Layer parent;
@@ -31,6 +38,9 @@ final class Layer extends BlockSource {
 
   /** Absent while the layer can change, and until its checksums are computed. */
   private volatile @Nullable LayerSums sums;
+
+  /** Until then; of those parts that have not changed for a while. */
+  private volatile @Nullable LiveSums live;
 
   Layer(UUID id, BlockMap map, StoreFile data, MapLog log, @Nullable Layer parent) {
     this.id = id;
@@ -41,24 +51,73 @@ final class Layer extends BlockSource {
   }
 
   /**
+   * A failure of the storage below a layer.
+   *
+   * @param recoveredPercent of what is written once more; -1 before that has begun
+   */
+  record Failure(IOException cause, Instant since, int recoveredPercent) {}
+
+  /**
    * A sync failed: what a later one would promise is not known, whoever asks for it. Nobody writes
-   * to the layer any more until it was closed and opened.
+   * to the layer any more until {@link LayerFlusher#recover} has written it once more.
    */
   void fail(IOException cause) {
-    failure = cause;
+    failure = new Failure(cause, Instant.now(), -1);
   }
 
-  @Nullable IOException failure() {
+  /** While it is written once more. */
+  void recovering(int percent) {
+    Failure now = failure;
+    if (now != null) {
+      failure = new Failure(now.cause, now.since, percent);
+    }
+  }
+
+  void recovered() {
+    failure = null;
+  }
+
+  @Nullable Failure failure() {
     return failure;
   }
 
   void refuseAfterFailure() throws IOException {
-    IOException cause = failure;
-    if (cause != null) {
+    Failure now = failure;
+    if (now != null) {
       throw new IOException(
-          "layer %s failed and takes no more writes until its volume is opened again: %s"
-              .formatted(id, cause.getMessage()),
-          cause);
+          "layer %s failed and takes no writes until it is recovered: %s"
+              .formatted(id, now.cause.getMessage()),
+          now.cause);
+    }
+  }
+
+  @Nullable LayerFlusher flusher() {
+    return flusher;
+  }
+
+  void setFlusher(LayerFlusher newFlusher) {
+    flusher = newFlusher;
+  }
+
+  /**
+   * For a frozen layer, before something is derived from it or it is changed: what a process that
+   * died has left in the page cache is made durable.
+   */
+  void settle() throws IOException {
+    refuseAfterFailure();
+    LayerFlusher left = flusher;
+    if (left != null && left.settle()) {
+      durable = true;
+    }
+    if (!durable) {
+      try {
+        data.sync();
+        log.sync();
+      } catch (IOException e) {
+        fail(e);
+        throw e;
+      }
+      durable = true;
     }
   }
 
@@ -108,6 +167,14 @@ final class Layer extends BlockSource {
     sums = newSums;
   }
 
+  @Nullable LiveSums live() {
+    return live;
+  }
+
+  void setLive(@Nullable LiveSums newLive) {
+    live = newLive;
+  }
+
   @Override
   int stateOf(long block) {
     return map.stateOf(block);
@@ -140,12 +207,24 @@ final class Layer extends BlockSource {
           e);
     }
     LayerSums expected = sums;
+    LiveSums changing = live;
     if (expected != null) {
       expected.check(positionBytes, destination, start);
+    } else if (changing != null) {
+      changing.check(positionBytes, destination, start);
     }
   }
 
   void close() throws IOException {
-    StoreFile.closeAll(Arrays.asList(log, sums, pack, data));
+    LayerFlusher last = flusher;
+    try {
+      if (last != null) {
+        last.retire();
+      }
+    } finally {
+      map.release();
+      // The log may be another one now.
+      StoreFile.closeAll(Arrays.asList(log, sums, live, pack, data));
+    }
   }
 }

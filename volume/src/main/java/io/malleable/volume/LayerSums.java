@@ -127,7 +127,8 @@ final class LayerSums implements Closeable {
   }
 
   /**
-   * Computes and publishes the checksums of a layer that nobody changes meanwhile.
+   * Computes and publishes the checksums of a layer that nobody changes meanwhile. Those that parts
+   * of it had while it could change are taken over unseen: what was damaged since is found later.
    *
    * @return whether it was done; not when asked to stop
    */
@@ -152,7 +153,8 @@ final class LayerSums implements Closeable {
         if (stopped) {
           break;
         }
-        sumPage(layer, pages[i], record.clear(), buffer);
+        takeOver(layer, pages[i], record.clear());
+        sumPage(layer, pages[i], record, buffer);
         file.write(recordPosition(pages.length, i), record.clear());
       }
       file.sync();
@@ -167,6 +169,44 @@ final class LayerSums implements Closeable {
     files.rename(temporary, name);
     files.syncDirectory(StoreLayout.LAYERS);
     return true;
+  }
+
+  /**
+   * For a map of version 1, whose end says nothing: the checksums know which blocks it must have.
+   *
+   * @throws VolumeException {@code CORRUPT} when the two differ
+   */
+  void requireSameBlocks() throws IOException {
+    ByteBuffer record = ByteBuffer.allocate(RECORD_BYTES);
+    long[] withData = pagesWithData(map);
+    for (long page : withData) {
+      int index = pages.indexOf(page);
+      long first = page << BlockMap.PAGE_SHIFT;
+      if (index < 0) {
+        throw differs(first);
+      }
+      file.read(recordPosition(pages.count(), index), record.clear());
+      for (int i = 0; i < BlockMap.PAGE_BLOCKS; i++) {
+        boolean stored = map.stateOf(first + i) == BlockMap.DATA;
+        boolean summed = record.getInt(i * Integer.BYTES) != 0;
+        // The checksum of a block may happen to be zero.
+        if (stored != summed && (!stored || crcOnDisk(first + i) != 0)) {
+          throw differs(first + i);
+        }
+      }
+    }
+    if (withData.length != pages.count()) {
+      throw new VolumeException(
+          Reason.CORRUPT,
+          "%s speaks of %d pages, its checksums of %d"
+              .formatted(StoreLayout.map(layer), withData.length, pages.count()));
+    }
+  }
+
+  private VolumeException differs(long block) {
+    return new VolumeException(
+        Reason.CORRUPT,
+        "%s and its checksums differ on block %d".formatted(StoreLayout.map(layer), block));
   }
 
   private static long recordPosition(int pages, int index) {
@@ -190,9 +230,28 @@ final class LayerSums implements Closeable {
     return Arrays.copyOf(found, count);
   }
 
-  private static void sumPage(Layer layer, long page, ByteBuffer record, ByteBuffer buffer)
+  private static void takeOver(Layer layer, long page, ByteBuffer record) throws IOException {
+    LiveSums live = layer.live();
+    ByteBuffer known = live == null ? null : live.sumsOf(page);
+    if (known == null) {
+      record.put(0, new byte[RECORD_BYTES]);
+      return;
+    }
+    record.put(0, known, 0, RECORD_BYTES);
+    for (int i = 0; i < BlockMap.PAGE_BLOCKS; i++) {
+      if (layer.map.stateOf((page << BlockMap.PAGE_SHIFT) + i) != BlockMap.DATA) {
+        record.putInt(i * Integer.BYTES, 0);
+      }
+    }
+  }
+
+  /**
+   * Computes what a record lacks.
+   *
+   * @param record has the checksums of some of the page's blocks, and zeroes
+   */
+  static void sumPage(Layer layer, long page, ByteBuffer record, ByteBuffer buffer)
       throws IOException {
-    record.put(0, new byte[RECORD_BYTES]);
     RunList runs = new RunList();
     long firstBlock = page << BlockMap.PAGE_SHIFT;
     layer.map.forEachRun(firstBlock, firstBlock + BlockMap.PAGE_BLOCKS, runs::add);
@@ -204,17 +263,32 @@ final class LayerSums implements Closeable {
       long block = RunList.firstBlock(runs.run(i));
       long end = block + RunList.count(runs.run(i));
       while (block < end) {
-        int count = (int) Math.min(most, end - block);
-        layer.read(
-            block << BlockMap.BLOCK_SHIFT, buffer.clear().limit(count << BlockMap.BLOCK_SHIFT));
-        for (int j = 0; j < count; j++) {
-          int from = j << BlockMap.BLOCK_SHIFT;
-          record.putInt(
-              (int) (block + j - firstBlock) * Integer.BYTES,
-              Formats.crc(buffer.clear(), from, from + BlockMap.BLOCK_BYTES));
+        int first = (int) (block - firstBlock);
+        int count = 0;
+        while (count < Math.min(most, end - block) && lacks(record, first + count)) {
+          count++;
         }
-        block += count;
+        if (count > 0) {
+          sumBlocks(layer, block, record, buffer.clear().limit(count << BlockMap.BLOCK_SHIFT));
+        }
+        block += Math.max(1, count);
       }
+    }
+  }
+
+  private static boolean lacks(ByteBuffer record, int index) {
+    return record.getInt(index * Integer.BYTES) == 0;
+  }
+
+  /** As many blocks as the buffer takes. */
+  private static void sumBlocks(Layer layer, long block, ByteBuffer record, ByteBuffer buffer)
+      throws IOException {
+    layer.read(block << BlockMap.BLOCK_SHIFT, buffer);
+    int first = (int) block & (BlockMap.PAGE_BLOCKS - 1);
+    for (int from = 0; from < buffer.limit(); from += BlockMap.BLOCK_BYTES) {
+      record.putInt(
+          (first + (from >>> BlockMap.BLOCK_SHIFT)) * Integer.BYTES,
+          Formats.crc(buffer, from, from + BlockMap.BLOCK_BYTES));
     }
   }
 
@@ -271,11 +345,15 @@ final class LayerSums implements Closeable {
   private void compare(long block, int actual) throws IOException {
     int expected = expected(block);
     if (actual != expected) {
-      throw new VolumeException(
-          Reason.CORRUPT,
-          "%s is damaged at byte %d: checksum %08x, expected %08x"
-              .formatted(StoreLayout.data(layer), block << BlockMap.BLOCK_SHIFT, actual, expected));
+      throw damage(layer, block, actual, expected);
     }
+  }
+
+  static VolumeException damage(UUID layer, long block, int actual, int expected) {
+    return new VolumeException(
+        Reason.CORRUPT,
+        "%s is damaged at byte %d: checksum %08x, expected %08x"
+            .formatted(StoreLayout.data(layer), block << BlockMap.BLOCK_SHIFT, actual, expected));
   }
 
   private int expected(long block) throws IOException {

@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LayerTable {
   private final StoreFiles files;
+  private final MapMemory memory;
   private final PackTable packs;
   private final SumsTable sums;
   private final Map<UUID, LayerNode> nodes = new HashMap<>();
@@ -27,14 +28,18 @@ final class LayerTable {
   /** Nobody stands on these any more; their files go when the last user is gone. */
   private final Map<UUID, LayerNode> doomed = new HashMap<>();
 
-  /** Closed after a sync had failed: what is read of their maps need not be on disk. */
-  private final Set<UUID> suspect = new HashSet<>();
+  /** Closed after a sync had failed: what is read of their files need not be on disk. */
+  private final Map<UUID, IOException> suspect = new HashMap<>();
+
+  /** Whose maps are to be upgraded once they are frozen; those of disks are by the first flush. */
+  private final Set<UUID> outdated = new HashSet<>();
 
   /** Those whose maps cannot be read, and why. */
   private final Map<UUID, VolumeException> unreadable = new HashMap<>();
 
-  LayerTable(StoreFiles files) {
+  LayerTable(StoreFiles files, MapMemory memory) {
     this.files = files;
+    this.memory = memory;
     this.packs = new PackTable(files);
     this.sums = new SumsTable(files);
   }
@@ -74,6 +79,11 @@ final class LayerTable {
     }
   }
 
+  /** What the layer stands on; empty also when there is no such layer. */
+  Optional<UUID> parentOf(UUID id) {
+    return Optional.ofNullable(nodes.get(id)).map(node -> node.below).map(node -> node.id);
+  }
+
   boolean exists(UUID id) {
     return nodes.containsKey(id);
   }
@@ -107,7 +117,7 @@ final class LayerTable {
       files.create(StoreLayout.data(id)).close();
       // Under its own name at once, which spares a journal commit of the file system: should a
       // crash leave it half written, no volume names it yet, and the next start removes it.
-      MapLog.write(files, StoreLayout.map(id), id, parent, new RunList());
+      MapLog.write(files, id, parent, new BlockMap());
       files.syncDirectory(StoreLayout.LAYERS);
     } catch (IOException e) {
       StoreLayout.deleteQuietly(files, StoreLayout.map(id), e);
@@ -167,7 +177,13 @@ final class LayerTable {
       names.add(StoreLayout.pack(id));
       packs.forget(id);
     }
-    names.addAll(List.of(StoreLayout.sums(id), StoreLayout.map(id), StoreLayout.data(id)));
+    names.addAll(
+        List.of(
+            StoreLayout.sums(id),
+            StoreLayout.live(id),
+            StoreLayout.tail(id),
+            StoreLayout.map(id),
+            StoreLayout.data(id)));
     return names;
   }
 
@@ -232,7 +248,7 @@ final class LayerTable {
 
   /** A layer whose parent is missing must not pass for one that has none. */
   private void requireGround(UUID id) throws IOException {
-    Optional<UUID> parent = MapLog.Header.read(files, id).parent();
+    Optional<UUID> parent = MapHeader.read(files, id).parent();
     if (parent.isPresent()) {
       VolumeException absence = absence(parent.get());
       throw new VolumeException(
@@ -242,34 +258,14 @@ final class LayerTable {
     }
   }
 
-  /** A missing data file is found at the first read otherwise, of an empty layer never. */
-  void requireData(UUID id) throws IOException {
-    String name = StoreLayout.data(id);
-    if (!files.exists(name)) {
-      throw new VolumeException(Reason.CORRUPT, name + " is missing");
-    }
-  }
-
   private Layer open(LayerNode node, @Nullable Layer below) throws IOException {
-    BlockMap map = new BlockMap();
-    MapLog log = MapLog.open(files, node.id, map);
-    StoreFile data;
-    try {
-      data = files.open(StoreLayout.data(node.id));
-    } catch (IOException e) {
-      try {
-        log.close();
-      } catch (IOException closing) {
-        e.addSuppressed(closing);
-      }
-      throw e;
-    }
-    Layer layer = new Layer(node.id, map, data, log, below);
-    if (suspect.contains(node.id)) {
-      LayerFlusher.renew(layer, files);
-      suspect.remove(node.id);
+    Layer layer = LayerOpening.open(files, memory, node.id, below);
+    IOException failure = suspect.remove(node.id);
+    if (failure != null) {
+      layer.fail(failure);
     }
     sums.open(layer);
+    LayerOpening.requireSameBlocks(layer);
     layer.setPack(packs.open(node.id));
     return layer;
   }
@@ -383,8 +379,9 @@ final class LayerTable {
       node.below.users--;
     }
     if (layer != null) {
-      if (layer.failure() != null) {
-        suspect.add(layer.id);
+      Layer.Failure failure = layer.failure();
+      if (failure != null) {
+        suspect.put(layer.id, failure.cause());
       }
       layer.close();
     }
@@ -425,6 +422,22 @@ final class LayerTable {
 
   List<UUID> all() {
     return List.copyOf(nodes.keySet());
+  }
+
+  /** Whose maps are of an earlier version: each is taken out once it was tried. */
+  Set<UUID> outdated() {
+    return outdated;
+  }
+
+  /** Those in use whose storage failed. */
+  List<Layer> failed() {
+    List<Layer> found = new ArrayList<>();
+    for (LayerNode node : nodes.values()) {
+      if (node.open != null && node.open.failure() != null) {
+        found.add(node.open);
+      }
+    }
+    return found;
   }
 
   boolean standsOn(UUID upper, UUID lower) {

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes to one layer. Called from many threads.
@@ -34,10 +35,14 @@ final class LayerWriter {
   private final SpaceGuard space;
   private final Owner owner;
 
-  /** Guards every change of the map; the flusher takes it to collect what is new. */
-  private final ReentrantLock allocation = new ReentrantLock();
-
   private final LayerFlusher flusher;
+
+  /** Absent for a merge, whose layer has no checksums. */
+  private final @Nullable LiveSums live;
+
+  /** Guards every change of the map; the flusher takes it to collect what is new. */
+  private final ReentrantLock allocation;
+
   // Guarded by allocation.
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(BLOCK_BYTES);
   private boolean punchFailed;
@@ -47,6 +52,9 @@ final class LayerWriter {
 
   /** Nothing lies below: what is absent is zero. Written under allocation. */
   private volatile boolean grounded;
+
+  /** Somebody has written since {@link #takeTouched}. */
+  private volatile boolean touched;
 
   /** Who writes to the layer. */
   enum Owner {
@@ -71,11 +79,58 @@ final class LayerWriter {
     boolean pass(Step step) throws IOException;
   }
 
-  LayerWriter(Layer layer, StoreFiles files, SpaceGuard space, Owner owner) {
+  private LayerWriter(Layer layer, SpaceGuard space, Owner owner, LayerFlusher flusher) {
     this.layer = layer;
     this.space = space;
     this.owner = owner;
-    this.flusher = new LayerFlusher(layer, files, allocation);
+    this.flusher = flusher;
+    this.live = owner == Owner.DISK ? layer.live() : null;
+    this.allocation = flusher.allocation();
+  }
+
+  /** For the disk whose layer it is. Goes on with what a process that died has left. */
+  static LayerWriter ofDisk(UUID disk, Layer layer, StoreFiles files, SpaceGuard space)
+      throws IOException {
+    if (layer.live() == null) {
+      throw new IllegalStateException("layer " + layer.id + " is frozen");
+    }
+    LayerFlusher left = layer.flusher();
+    LayerFlusher flusher = left == null ? LayerFlusher.ofDisk(disk, layer, files) : left;
+    flusher.takeOver();
+    return new LayerWriter(layer, space, Owner.DISK, flusher);
+  }
+
+  /** For a merge that changes a frozen layer. */
+  static LayerWriter ofMerge(Layer layer, StoreFiles files, SpaceGuard space) {
+    return new LayerWriter(layer, space, Owner.MERGE, LayerFlusher.ofMerge(layer, files));
+  }
+
+  /** Makes durable what this writes, and says so on disk. */
+  LayerFlusher flusher() {
+    return flusher;
+  }
+
+  /** Whether somebody has written since the last call. */
+  boolean takeTouched() {
+    boolean taken = touched;
+    touched = false;
+    return taken;
+  }
+
+  /** Before each change: on disk the layer is marked as one that may have what is not durable. */
+  private void begin() throws IOException {
+    layer.refuseAfterFailure();
+    flusher.mark();
+    if (!touched) {
+      touched = true;
+    }
+  }
+
+  /** Before data changes; with the volume's gate held, and not with the allocation lock. */
+  private void beforeData(long firstBlock, long endBlock) throws IOException {
+    if (live != null) {
+      live.beforeWrite(firstBlock, endBlock);
+    }
   }
 
   /**
@@ -109,9 +164,10 @@ final class LayerWriter {
    * @return whether so much waits for a flush that the caller should do one now
    */
   boolean write(long offsetBytes, ByteBuffer source, Chain chain) throws IOException {
-    layer.refuseAfterFailure();
+    begin();
     long firstBlock = offsetBytes >>> BlockMap.BLOCK_SHIFT;
     long lastBlock = (offsetBytes + source.remaining() - 1) >>> BlockMap.BLOCK_SHIFT;
+    beforeData(firstBlock, lastBlock + 1);
     if (allHere(firstBlock, lastBlock)) {
       writeData(offsetBytes, source);
       return false;
@@ -159,7 +215,7 @@ final class LayerWriter {
         source.limit(source.position() + (int) (runEnd - position));
         writePart(position, source, chain);
       } else {
-        space.claim(missing * BLOCK_BYTES);
+        space.claim(missing * (BLOCK_BYTES + MapLog.RUN_BYTES));
         source.limit(source.position() + (int) (runEnd - position));
         writeData(position, source);
         if (missing > 0) {
@@ -175,7 +231,7 @@ final class LayerWriter {
   /** Writes less than a block where the layer has none yet: the rest comes from below. */
   private void writePart(long position, ByteBuffer source, Chain chain) throws IOException {
     long block = position >>> BlockMap.BLOCK_SHIFT;
-    space.claim(BLOCK_BYTES);
+    space.claim(BLOCK_BYTES + MapLog.RUN_BYTES);
     scratch.clear();
     chain.read(block << BlockMap.BLOCK_SHIFT, scratch);
     scratch.position((int) (position & BLOCK_MASK)).put(source).rewind();
@@ -183,9 +239,12 @@ final class LayerWriter {
     mark(block, 1, BlockMap.DATA);
   }
 
-  private void mark(long firstBlock, long count, int state) {
+  private void mark(long firstBlock, long count, int state) throws IOException {
+    if (owner == Owner.DISK && ((firstBlock | count) & (BlockMap.PAGE_BLOCKS - 1)) != 0) {
+      flusher.requireMapRoom();
+    }
+    flusher.mapChanges(firstBlock, count, state);
     layer.map.set(firstBlock, count, state);
-    flusher.mapChanged(firstBlock, count, state);
   }
 
   /**
@@ -194,11 +253,14 @@ final class LayerWriter {
    * @return as {@link #write}
    */
   boolean zero(long offsetBytes, long lengthBytes, Chain chain) throws IOException {
-    layer.refuseAfterFailure();
+    begin();
     long end = offsetBytes + lengthBytes;
     long firstWhole = (offsetBytes + BLOCK_MASK) >>> BlockMap.BLOCK_SHIFT;
     // The last block of a volume that is no multiple of the block size counts as whole.
     long endWhole = (end == chain.sizeBytes() ? end + BLOCK_MASK : end) >>> BlockMap.BLOCK_SHIFT;
+    if (live != null) {
+      live.beforeZeroing(offsetBytes, end, firstWhole, endWhole);
+    }
     allocation.lock();
     try {
       if (firstWhole > endWhole) {
@@ -233,7 +295,7 @@ final class LayerWriter {
     }
   }
 
-  private void zeroBlocks(long firstBlock, long endBlock, Chain chain) {
+  private void zeroBlocks(long firstBlock, long endBlock, Chain chain) throws IOException {
     if (firstBlock >= endBlock) {
       return;
     }
@@ -241,6 +303,10 @@ final class LayerWriter {
     layer.map.forEachRun(
         firstBlock, endBlock, (first, count, state) -> stored[0] |= state == BlockMap.DATA);
     boolean onGround = chain.below() == null;
+    if (!stored[0] && !onGround) {
+      // What gives space back may take a little; what only hides what lies below grows the map.
+      space.claim(MapLog.RUN_BYTES);
+    }
     if (stored[0] || !onGround) {
       mark(firstBlock, endBlock - firstBlock, onGround ? BlockMap.ABSENT : BlockMap.ZERO);
     }
@@ -274,8 +340,9 @@ final class LayerWriter {
 
   /** Copies blocks that come from below into the layer, unless somebody writes them first. */
   void copyUp(long firstBlock, ByteBuffer buffer, Chain chain) throws IOException {
-    layer.refuseAfterFailure();
+    begin();
     long end = firstBlock + (buffer.capacity() >>> BlockMap.BLOCK_SHIFT);
+    beforeData(firstBlock, end);
     allocation.lock();
     try {
       long block = firstBlock;
@@ -361,9 +428,12 @@ final class LayerWriter {
   private void absorb(Layer below, long firstBlock, long endBlock, ByteBuffer buffer)
       throws IOException {
     int state = below.map.stateOf(firstBlock);
+    if (state == BlockMap.DATA) {
+      beforeData(firstBlock, endBlock);
+    }
     allocation.lock();
     try {
-      layer.refuseAfterFailure();
+      begin();
       // What was discarded after the layer was put on the ground must not come back.
       long block = grounded ? endBlock : firstBlock;
       while (block < endBlock) {
@@ -394,21 +464,13 @@ final class LayerWriter {
    * What a disk takes over it may overwrite at once. Others go on reading from the layer below
    * until it is durable here: they are not told when it fails.
    */
-  private void markAbsorbed(long firstBlock, long count, int state) {
+  private void markAbsorbed(long firstBlock, long count, int state) throws IOException {
     if (owner == Owner.DISK) {
       mark(firstBlock, count, state);
     } else {
+      flusher.mapChanges(firstBlock, count, state);
       absorbed.add(firstBlock, count, state);
-      flusher.mapChanged(firstBlock, count, state);
     }
-  }
-
-  /** Which of the blocks that this layer speaks of the one just above speaks of, too. */
-  RunList hiddenBy(Layer above) {
-    RunList hidden = new RunList();
-    layer.map.forEachRun((first, count, state) ->
-        above.map.forEachRun(first, first + count, (f, c, s) -> hidden.add(f, c, 0)));
-    return hidden;
   }
 
   /** Frees what the layer just above, the only one above, has durably and so hides for good. */

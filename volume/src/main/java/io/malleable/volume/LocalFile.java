@@ -13,7 +13,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A file of the local file system. It is opened at the first use.
+ * A file of the local file system. It is opened at the first use, and again after the {@link
+ * DescriptorPool} needed its descriptor for another.
  *
  * <p>Interrupting a thread inside a {@code FileChannel} closes the channel for everybody: one
  * cancelled task would take a golden image away from every machine that runs on it. So an
@@ -22,27 +23,40 @@ import org.jspecify.annotations.Nullable;
 final class LocalFile implements StoreFile {
   private static final Set<OpenOption> READ_WRITE =
       Set.of(StandardOpenOption.READ, StandardOpenOption.WRITE);
+  private static final Set<OpenOption> CREATE =
+      Set.of(
+          StandardOpenOption.CREATE,
+          StandardOpenOption.TRUNCATE_EXISTING,
+          StandardOpenOption.READ,
+          StandardOpenOption.WRITE);
 
+  private final DescriptorPool pool;
+
+  /** Normalized, as the pool compares them. */
   private final Path path;
-  private volatile @Nullable FileChannel channel;
-  // Guarded by this.
-  private Posix.@Nullable Descriptor descriptor;
+
+  private volatile @Nullable PooledChannel open;
+
+  /** Set before the first write, so that whoever loses a channel knows that there were some. */
+  private volatile boolean written;
+
+  // All guarded by this.
+  private Posix.@Nullable Identity identity;
+  private boolean kept;
   private boolean closed;
 
-  LocalFile(Path path) {
-    this.path = path;
+  /** What was written through a channel that an interrupt closed may not be synced. */
+  private boolean lost;
+
+  LocalFile(Path path, DescriptorPool pool) {
+    this.path = path.toAbsolutePath().normalize();
+    this.pool = pool;
   }
 
   /** Creates the file, empty. */
-  static LocalFile create(Path path) throws IOException {
-    LocalFile file = new LocalFile(path);
-    file.channel =
-        FileChannel.open(
-            path,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.READ,
-            StandardOpenOption.WRITE);
+  static LocalFile create(Path path, DescriptorPool pool) throws IOException {
+    LocalFile file = new LocalFile(path, pool);
+    file.open(CREATE).release();
     return file;
   }
 
@@ -52,17 +66,20 @@ final class LocalFile implements StoreFile {
     boolean interrupted = false;
     try {
       while (destination.hasRemaining()) {
-        FileChannel open = channel();
+        PooledChannel held = hold();
         try {
-          if (open.read(destination, positionBytes + destination.position() - start) < 0) {
+          if (held.channel().read(destination, positionBytes + destination.position() - start)
+              < 0) {
             throw new EOFException(
                 "%s ends before %d".formatted(path, positionBytes + destination.limit() - start));
           }
         } catch (ClosedByInterruptException e) {
           interrupted |= Thread.interrupted();
-          reopen();
+          drop(held);
         } catch (ClosedChannelException e) {
-          reopen();
+          drop(held);
+        } finally {
+          held.release();
         }
       }
     } finally {
@@ -74,16 +91,19 @@ final class LocalFile implements StoreFile {
   public void write(long positionBytes, ByteBuffer source) throws IOException {
     int start = source.position();
     boolean interrupted = false;
+    noteWrite();
     try {
       while (source.hasRemaining()) {
-        FileChannel open = channel();
+        PooledChannel held = hold();
         try {
-          open.write(source, positionBytes + source.position() - start);
+          held.channel().write(source, positionBytes + source.position() - start);
         } catch (ClosedByInterruptException e) {
           interrupted |= Thread.interrupted();
-          reopen();
+          drop(held);
         } catch (ClosedChannelException e) {
-          reopen();
+          drop(held);
+        } finally {
+          held.releaseWritten();
         }
       }
     } finally {
@@ -96,15 +116,19 @@ final class LocalFile implements StoreFile {
     boolean interrupted = false;
     try {
       while (true) {
-        FileChannel open = channel();
+        PooledChannel held = hold();
         try {
-          open.force(false);
+          long mark = held.syncMark();
+          held.channel().force(false);
+          held.onSynced(mark);
           return;
         } catch (ClosedByInterruptException e) {
           interrupted |= Thread.interrupted();
-          reopen();
+          drop(held);
         } catch (ClosedChannelException e) {
-          reopen();
+          drop(held);
+        } finally {
+          held.release();
         }
       }
     } finally {
@@ -118,16 +142,16 @@ final class LocalFile implements StoreFile {
   }
 
   @Override
-  public synchronized void punchHole(long positionBytes, long lengthBytes) throws IOException {
-    if (closed) {
-      throw new ClosedChannelException();
+  public void punchHole(long positionBytes, long lengthBytes) throws IOException {
+    noteWrite();
+    // The kernel tells this one if it cannot write what the call changes.
+    PooledChannel held = hold();
+    try (Posix.Descriptor own = pool.withDescriptor(() -> Posix.Descriptor.forWriting(path))) {
+      requireOwn(own);
+      own.punchHole(positionBytes, lengthBytes);
+    } finally {
+      held.releaseWritten();
     }
-    Posix.Descriptor open = descriptor;
-    if (open == null) {
-      open = Posix.Descriptor.forWriting(path);
-      descriptor = open;
-    }
-    open.punchHole(positionBytes, lengthBytes);
   }
 
   @Override
@@ -137,47 +161,95 @@ final class LocalFile implements StoreFile {
 
   @Override
   public synchronized void close() throws IOException {
+    if (closed) {
+      return;
+    }
     closed = true;
-    FileChannel open = channel;
-    Posix.Descriptor punching = descriptor;
-    channel = null;
-    descriptor = null;
-    try {
-      if (punching != null) {
-        punching.close();
-      }
-    } finally {
-      if (open != null) {
-        open.close();
-      }
+    PooledChannel last = open;
+    open = null;
+    if (identity != null) {
+      pool.onClosed(this, path);
+    }
+    if (last != null) {
+      pool.forget(last);
+      last.channel().close();
     }
   }
 
-  private FileChannel channel() throws IOException {
-    FileChannel open = channel;
-    return open != null ? open : openNow();
+  /** The name will be gone or another file's: from now on the descriptor stays until the close. */
+  synchronized void keep() throws IOException {
+    if (!kept && !closed) {
+      // Never released.
+      hold();
+      kept = true;
+    }
   }
 
-  private synchronized FileChannel openNow() throws IOException {
+  private void noteWrite() {
+    if (!written) {
+      written = true;
+    }
+  }
+
+  /** A channel that stays open until it is released. */
+  private PooledChannel hold() throws IOException {
+    PooledChannel current = open;
+    return current != null && current.hold() ? current : holdAnew();
+  }
+
+  private synchronized PooledChannel holdAnew() throws IOException {
     if (closed) {
       throw new ClosedChannelException();
     }
-    FileChannel open = channel;
-    if (open == null) {
-      open = FileChannel.open(path, READ_WRITE);
-      channel = open;
+    PooledChannel current = open;
+    return current != null && current.hold() ? current : open(READ_WRITE);
+  }
+
+  /** Opens the file and holds it. */
+  private synchronized PooledChannel open(Set<OpenOption> how) throws IOException {
+    PooledChannel fresh = pool.channel(() -> openChannel(how));
+    lost = false;
+    open = fresh;
+    return fresh;
+  }
+
+  private PooledChannel openChannel(Set<OpenOption> how) throws IOException {
+    FileChannel channel = FileChannel.open(path, how);
+    try {
+      Posix.Identity found = Posix.identity(path);
+      if (identity == null) {
+        identity = found;
+        pool.onNamed(this, path);
+      }
+      requireSame(found);
+      return PooledChannel.held(channel, pool.openings(), lost);
+    } catch (IOException | RuntimeException e) {
+      channel.close();
+      throw e;
     }
-    return open;
+  }
+
+  private synchronized void requireOwn(Posix.Descriptor descriptor) throws IOException {
+    requireSame(descriptor.identity());
+  }
+
+  /** Whoever replaces a file by hand while it is in use must not have it read as the old one. */
+  private void requireSame(Posix.Identity found) throws IOException {
+    if (!found.equals(identity)) {
+      throw new IOException(
+          path + " is not the file that was opened under this name; restart the server to use it");
+    }
   }
 
   /** Somebody's interrupt closed the channel; the first to notice drops it. */
-  private synchronized void reopen() throws IOException {
+  private synchronized void drop(PooledChannel channel) throws IOException {
     if (closed) {
       throw new ClosedChannelException();
     }
-    FileChannel open = channel;
-    if (open != null && !open.isOpen()) {
-      channel = null;
+    if (open == channel && !channel.channel().isOpen()) {
+      open = null;
+      lost = written;
+      pool.forget(channel);
     }
   }
 

@@ -12,6 +12,7 @@ final class LocalVolume implements Volume, Closeable {
   private final ActiveVolume active;
   private final Closing closing;
   private final AtomicBoolean closed = new AtomicBoolean();
+  private volatile boolean written;
 
   /** What is done once when a handle is closed. */
   interface Closing {
@@ -28,6 +29,19 @@ final class LocalVolume implements Volume, Closeable {
       throw new ClosedChannelException();
     }
     return active;
+  }
+
+  private ActiveVolume writing() throws ClosedChannelException {
+    ActiveVolume volume = active();
+    if (!written) {
+      written = true;
+    }
+    return volume;
+  }
+
+  /** Whether anything was to be changed through this handle. */
+  boolean hasWritten() {
+    return written;
   }
 
   @Override
@@ -52,7 +66,7 @@ final class LocalVolume implements Volume, Closeable {
 
   @Override
   public void write(long offsetBytes, ByteBuffer source) throws IOException {
-    active().write(offsetBytes, source);
+    writing().write(offsetBytes, source);
   }
 
   @Override
@@ -62,7 +76,7 @@ final class LocalVolume implements Volume, Closeable {
 
   @Override
   public void writeAtomically(long offsetBytes, ByteBuffer source) throws IOException {
-    active().writeAtomically(offsetBytes, source);
+    writing().writeAtomically(offsetBytes, source);
   }
 
   @Override
@@ -72,12 +86,12 @@ final class LocalVolume implements Volume, Closeable {
 
   @Override
   public void discard(long offsetBytes, long lengthBytes) throws IOException {
-    active().zero(offsetBytes, lengthBytes);
+    writing().zero(offsetBytes, lengthBytes);
   }
 
   @Override
   public void writeZeroes(long offsetBytes, long lengthBytes) throws IOException {
-    active().zero(offsetBytes, lengthBytes);
+    writing().zero(offsetBytes, lengthBytes);
   }
 
   @Override

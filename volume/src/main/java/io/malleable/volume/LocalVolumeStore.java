@@ -8,9 +8,11 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -33,13 +35,17 @@ public final class LocalVolumeStore implements VolumeStore {
   static final long MAX_SIZE_BYTES = 1L << 50;
 
   private final StoreFiles files;
-  private final @Nullable DirectoryLock directoryLock;
+
+  /** Ends this process's hold on the directory when it is closed. */
+  private final @Nullable Closeable hold;
+
   private final SpaceGuard space;
   private final GuardedCatalogue guard;
   private final IntentTable intents;
   private final ActiveVolumes volumes;
   private final Maintainer maintainer = new Maintainer();
   private final Maintenance maintenance;
+  private final DiskCare care;
 
   /**
    * How a store behaves.
@@ -47,9 +53,14 @@ public final class LocalVolumeStore implements VolumeStore {
    * @param reserveBytes growth is refused when less than this is left on the file system
    * @param packedDepth chains in use of so many layers are packed into fewer files
    * @param packBlocks what one such file holds at most, in blocks of 4 KiB
+   * @param mapMemoryBytes what maps of volumes in use may take of the heap, one disk's a third of
+   *     it
+   * @param quiet parts of a disk that were not written to for so long get checksums
    */
-  public record Settings(long reserveBytes, int packedDepth, int packBlocks) {
+  public record Settings(
+      long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes, Duration quiet) {
     private static final int PACKED_DEPTH = 8;
+    private static final Duration QUIET = Duration.ofSeconds(30);
 
     /** Packs at the usual depth. */
     public Settings(long reserveBytes) {
@@ -61,6 +72,21 @@ public final class LocalVolumeStore implements VolumeStore {
       this(reserveBytes, packedDepth, Pack.MAX_BLOCKS);
     }
 
+    /** Half of the heap for maps. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks) {
+      this(reserveBytes, packedDepth, packBlocks, QUIET);
+    }
+
+    /** Checksums after the usual time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks, long mapMemoryBytes) {
+      this(reserveBytes, packedDepth, packBlocks, mapMemoryBytes, QUIET);
+    }
+
+    /** Half of the heap for maps, checksums after another time. */
+    public Settings(long reserveBytes, int packedDepth, int packBlocks, Duration quiet) {
+      this(reserveBytes, packedDepth, packBlocks, Runtime.getRuntime().maxMemory() / 2, quiet);
+    }
+
     /** Leaves 256 MiB to whoever shares the file system, our own metadata and the database. */
     public static Settings defaults() {
       return new Settings(256L << 20);
@@ -68,12 +94,9 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private LocalVolumeStore(
-      StoreFiles files,
-      Settings settings,
-      Catalogue catalogue,
-      @Nullable DirectoryLock directoryLock) {
+      StoreFiles files, Settings settings, Catalogue catalogue, @Nullable Closeable hold) {
     this.files = files;
-    this.directoryLock = directoryLock;
+    this.hold = hold;
     this.space = new SpaceGuard(files, settings.reserveBytes(), System::nanoTime);
     this.guard = new GuardedCatalogue(catalogue);
     this.intents = new IntentTable(files);
@@ -82,6 +105,7 @@ public final class LocalVolumeStore implements VolumeStore {
     Merging merging = new Merging(guard, volumes, files, space, maintainer::ending);
     Packing packing = new Packing(guard, volumes, files, settings, maintainer::ending);
     this.maintenance = new Maintenance(guard, volumes, files, maintainer, merging, packing);
+    this.care = new DiskCare(volumes, space, settings.quiet(), System::nanoTime);
   }
 
   /** Opens the store in a directory, which is created when absent. */
@@ -92,14 +116,18 @@ public final class LocalVolumeStore implements VolumeStore {
   /**
    * Opens the store in a directory, which is created when absent.
    *
-   * @throws VolumeException {@code UNAVAILABLE} when another process has it open
+   * @throws VolumeException {@code UNAVAILABLE} when another process has it open, {@code CORRUPT}
+   *     when it is a copy of an open one
    */
   public static LocalVolumeStore open(Path directory, Settings settings) throws IOException {
     Files.createDirectories(directory);
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
-      LocalVolumeStore store = open(new LocalFiles(directory), settings, lock);
+      StoreMark mark = StoreMark.open(directory);
+      Closeable hold = () -> StoreFile.closeAll(List.<Closeable>of(mark::close, lock));
+      LocalVolumeStore store = open(new LocalFiles(directory), settings, hold);
       store.maintainer.start(store.maintenance::runAll);
+      store.care.start();
       return store;
     } catch (IOException | RuntimeException e) {
       lock.close();
@@ -113,9 +141,10 @@ public final class LocalVolumeStore implements VolumeStore {
   }
 
   private static LocalVolumeStore open(
-      StoreFiles files, Settings settings, @Nullable DirectoryLock lock) throws IOException {
-    Catalogue catalogue = Catalogue.load(files, StoreScan.Access.MAINTAIN);
-    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, lock);
+      StoreFiles files, Settings settings, @Nullable Closeable hold) throws IOException {
+    Catalogue catalogue =
+        Catalogue.load(files, new MapMemory(settings.mapMemoryBytes()), StoreScan.Access.MAINTAIN);
+    LocalVolumeStore store = new LocalVolumeStore(files, settings, catalogue, hold);
     store.intents.load(WriteIntent.replayAll(files, store));
     return store;
   }
@@ -129,8 +158,9 @@ public final class LocalVolumeStore implements VolumeStore {
   public static LocalVolumeStore openForReading(Path directory) throws IOException {
     DirectoryLock lock = DirectoryLock.take(directory);
     try {
+      StoreMark.check(directory);
       StoreFiles files = new ReadOnlyFiles(new LocalFiles(directory));
-      Catalogue catalogue = Catalogue.load(files, StoreScan.Access.READ);
+      Catalogue catalogue = Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.READ);
       return new LocalVolumeStore(files, Settings.defaults(), catalogue, lock);
     } catch (IOException | RuntimeException e) {
       lock.close();
@@ -145,7 +175,7 @@ public final class LocalVolumeStore implements VolumeStore {
       Catalogue catalogue = held.catalogue();
       Optional<VolumeRecord> existing = catalogue.find(id);
       if (existing.isPresent()) {
-        return sameOrRefuse(catalogue, existing.get(), sizeBytes, Optional.empty());
+        return catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.empty());
       }
       VolumeRecord volume =
           new VolumeRecord(
@@ -162,7 +192,7 @@ public final class LocalVolumeStore implements VolumeStore {
       Catalogue catalogue = held.catalogue();
       Optional<VolumeRecord> existing = catalogue.find(id);
       if (existing.isPresent()) {
-        return sameOrRefuse(catalogue, existing.get(), sizeBytes, Optional.of(parent));
+        return catalogue.sameOrRefuse(existing.get(), sizeBytes, Optional.of(parent));
       }
       VolumeRecord origin = catalogue.get(parent);
       if (!origin.sealed()) {
@@ -184,26 +214,6 @@ public final class LocalVolumeStore implements VolumeStore {
     }
   }
 
-  private static VolumeInfo sameOrRefuse(
-      Catalogue catalogue, VolumeRecord existing, long sizeBytes, Optional<UUID> parent)
-      throws IOException {
-    if (existing.sizeBytes() != sizeBytes
-        || !existing.parent().equals(parent)
-        || existing.disk().isPresent()) {
-      throw new VolumeException(
-          Reason.ALREADY_EXISTS,
-          "volume %s exists already, with other properties".formatted(existing.id()));
-    }
-    return catalogue.info(existing);
-  }
-
-  private static void refuseSealed(VolumeRecord volume) throws VolumeException {
-    if (volume.sealed()) {
-      throw new VolumeException(
-          Reason.SEALED, "volume " + volume.id() + " is sealed; clone it to change it");
-    }
-  }
-
   private static void checkSize(long sizeBytes) throws VolumeException {
     if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
       throw new VolumeException(
@@ -222,7 +232,7 @@ public final class LocalVolumeStore implements VolumeStore {
       if (existing.isPresent()) {
         return existing.get();
       }
-      refuseSealed(catalogue.get(disk));
+      catalogue.get(disk).refuseSealed();
       source = volumes.activate(catalogue, disk);
     }
     try {
@@ -262,7 +272,7 @@ public final class LocalVolumeStore implements VolumeStore {
             "volume %s is not a snapshot of disk %s; create a disk from it instead"
                 .formatted(snapshot, disk));
       }
-      refuseSealed(volume);
+      volume.refuseSealed();
       intents.forget(disk);
       UUID fresh = UUID.randomUUID();
       catalogue.layers().create(fresh, Optional.of(origin.layer()));
@@ -285,7 +295,7 @@ public final class LocalVolumeStore implements VolumeStore {
     try (Held held = guard.hold()) {
       Catalogue catalogue = held.catalogue();
       VolumeRecord volume = catalogue.get(disk);
-      refuseSealed(volume);
+      volume.refuseSealed();
       if (sizeBytes < volume.sizeBytes()) {
         throw new VolumeException(
             Reason.INVALID_SIZE,
@@ -314,7 +324,7 @@ public final class LocalVolumeStore implements VolumeStore {
   public void flatten(UUID disk, TransferProgress progress) throws IOException {
     ActiveVolume target;
     try (Held held = guard.hold()) {
-      refuseSealed(held.catalogue().get(disk));
+      held.catalogue().get(disk).refuseSealed();
       target = volumes.activate(held.catalogue(), disk);
     }
     try {
@@ -322,6 +332,25 @@ public final class LocalVolumeStore implements VolumeStore {
     } finally {
       volumes.deactivate(target);
     }
+  }
+
+  @Override
+  public Set<UUID> lostWrites() throws IOException {
+    try (Held held = guard.hold()) {
+      return held.catalogue().lostWrites();
+    }
+  }
+
+  @Override
+  public void forgetLostWrites(UUID disk) throws IOException {
+    try (Held held = guard.hold()) {
+      held.catalogue().forgetLostWrites(disk);
+    }
+  }
+
+  @Override
+  public Map<UUID, VolumeFault> faults() {
+    return volumes.faults();
   }
 
   @Override
@@ -406,6 +435,7 @@ public final class LocalVolumeStore implements VolumeStore {
     if (!guard.close()) {
       return;
     }
+    care.end();
     boolean stillMaintained = !maintainer.end();
     List<Closeable> parts = new ArrayList<>(volumes.handles());
     parts.add(() -> closeIdle(stillMaintained));
@@ -420,15 +450,28 @@ public final class LocalVolumeStore implements VolumeStore {
       return;
     }
     SumsTable sums = guard.with(catalogue -> catalogue.layers().sums());
-    StoreFile.closeAll(Arrays.asList(sums, directoryLock));
+    StoreFile.closeAll(Arrays.asList(sums, hold));
   }
 
   /**
-   * Does now what is otherwise done in the background: merges what deleted snapshots left, packs
-   * deep chains, computes checksums. Waits for such work that is under way.
+   * Does now what is otherwise done in the background: recovers what failed, merges what deleted
+   * snapshots left, packs deep chains, computes checksums. Waits for such work that is under way.
    */
   public void maintain() throws IOException {
+    care.runAll();
     maintenance.runAll();
+  }
+
+  /** For tests: one turn of what is done every few seconds for the disks that are open. */
+  void lookAfterDisks() throws IOException {
+    care.runAll();
+  }
+
+  /** Without waiting for the turn that the disk, which is open, would get in the background. */
+  void recoverIfFailed(UUID disk) {
+    if (volumes.failures().containsKey(disk)) {
+      care.recover(disk);
+    }
   }
 
   /** For tests: one turn of what the background does; whether there was a reason for it. */

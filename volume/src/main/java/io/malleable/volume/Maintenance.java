@@ -3,8 +3,11 @@ package io.malleable.volume;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -59,12 +62,44 @@ final class Maintenance {
       merging.tryAgain();
       packing.tryAgain();
     }
+    recoverFrozen();
     merging.begin();
     compactMaps();
     packing.begin();
     while (!maintainer.ending()
-        && (deleteOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
+        && (deleteOne() || upgradeOne() || merging.mergeOne() || packing.packOne() || sumOne())) {
       // Each step says whether there was anything to do.
+    }
+  }
+
+  /** Layers whose sync failed; those that disks write to are the affair of {@link DiskCare}. */
+  private void recoverFrozen() throws IOException {
+    List<Layer> failed =
+        guard.with(catalogue -> {
+          List<Layer> held = new ArrayList<>();
+          for (Layer layer : catalogue.layers().failed()) {
+            if (!catalogue.mayBeWritten(layer.id)) {
+              held.add(catalogue.layers().acquire(layer.id));
+            }
+          }
+          return held;
+        });
+    for (Layer layer : failed) {
+      try {
+        LayerFlusher flusher = layer.flusher();
+        if (flusher == null) {
+          flusher = LayerFlusher.ofMerge(layer, files);
+        }
+        flusher.recover(maintainer::ending);
+        flusher.retire();
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "cannot recover layer " + layer.id + "; next try later", e);
+      } finally {
+        guard.with(catalogue -> {
+          catalogue.layers().release(layer, catalogue::deleteLater);
+          return null;
+        });
+      }
     }
   }
 
@@ -98,6 +133,43 @@ final class Maintenance {
     }
   }
 
+  /** Frozen layers of an earlier version get maps that end with a seal. */
+  private boolean upgradeOne() throws IOException {
+    Layer layer = guard.with(Maintenance::beginUpgrade);
+    if (layer == null) {
+      return false;
+    }
+    try {
+      layer.settle();
+      LayerSums sums = layer.sums();
+      if (sums != null) {
+        sums.requireSameBlocks();
+      }
+      Optional<UUID> parent = guard.with(catalogue -> catalogue.layers().below(layer.id));
+      LayerFlusher.ofMerge(layer, files).rewriteMap(parent);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot seal layer " + layer.id + " of an earlier version", e);
+    } finally {
+      guard.with(catalogue -> {
+        catalogue.layers().release(layer, catalogue::deleteLater);
+        return null;
+      });
+    }
+    return true;
+  }
+
+  private static @Nullable Layer beginUpgrade(Catalogue catalogue) throws IOException {
+    LayerTable layers = catalogue.layers();
+    layers.outdated().removeIf(id -> !layers.exists(id));
+    for (UUID id : layers.outdated()) {
+      if (!catalogue.mayBeWritten(id)) {
+        layers.outdated().remove(id);
+        return layers.acquire(id);
+      }
+    }
+    return null;
+  }
+
   private boolean sumOne() throws IOException {
     Layer layer = guard.with(this::beginSum);
     if (layer == null) {
@@ -105,6 +177,7 @@ final class Maintenance {
     }
     boolean done = false;
     try {
+      layer.settle();
       done = LayerSums.create(files, layer, maintainer::ending);
     } catch (IOException e) {
       failedSums.add(layer.id);
@@ -113,7 +186,11 @@ final class Maintenance {
     boolean published = done;
     guard.with(catalogue -> {
       if (published) {
+        boolean changed = layer.live() != null;
         catalogue.layers().addSums(layer.id);
+        if (changed && layer.sums() != null) {
+          catalogue.deleteLater(List.of(StoreLayout.live(layer.id)));
+        }
       }
       catalogue.layers().release(layer, catalogue::deleteLater);
       return null;

@@ -47,13 +47,9 @@ final class Merging {
     this.closing = closing;
   }
 
-  /** The two layers, held open, and who writes to the upper one. */
+  /** The two layers, held open, and the disk that writes to the upper one, if one does. */
   private record Merge(
-      LayerTable.Orphan orphan,
-      Layer above,
-      Layer below,
-      LayerWriter writer,
-      @Nullable ActiveVolume disk) {}
+      LayerTable.Orphan orphan, Layer above, Layer below, @Nullable ActiveVolume disk) {}
 
   /** Something was deleted, which may make worthwhile what was not. */
   void tryAgain() {
@@ -73,12 +69,17 @@ final class Merging {
       return false;
     }
     try {
-      merge.above.refuseAfterFailure();
-      merge.below.refuseAfterFailure();
-      if (worthAbsorbing(merge.below, merge.above)) {
-        absorb(merge);
+      if (merge.disk == null) {
+        merge.above.settle();
       } else {
-        forgetHidden(merge);
+        merge.above.refuseAfterFailure();
+      }
+      merge.below.settle();
+      LayerWriter writer = merge.disk == null ? writerTo(merge.above) : merge.disk.writer();
+      if (worthAbsorbing(merge.below, merge.above)) {
+        absorb(merge, writer);
+      } else {
+        forgetHidden(merge, writer);
       }
     } catch (IOException e) {
       LOG.log(Level.WARNING, "cannot merge layer " + merge.orphan.id() + "; it stays for now", e);
@@ -124,8 +125,7 @@ final class Merging {
         throw new IllegalStateException("layer " + orphan.above() + " has lost its parent");
       }
       layers.acquire(below.id);
-      LayerWriter writer = active == null ? writerTo(above) : active.writer();
-      return new Merge(orphan, above, below, writer, active);
+      return new Merge(orphan, above, below, active);
     } catch (IOException | RuntimeException e) {
       releaseAbove(catalogue, above, active);
       throw e;
@@ -133,7 +133,7 @@ final class Merging {
   }
 
   private LayerWriter writerTo(Layer frozen) {
-    return new LayerWriter(frozen, files, space, LayerWriter.Owner.MERGE);
+    return LayerWriter.ofMerge(frozen, files, space);
   }
 
   private @Nullable Void release(Catalogue catalogue, Merge merge) throws IOException {
@@ -156,7 +156,7 @@ final class Merging {
 
   // Merging.
 
-  private void absorb(Merge merge) throws IOException {
+  private void absorb(Merge merge, LayerWriter writer) throws IOException {
     if (!guard.with(catalogue -> prepareToChange(catalogue, merge, merge.above))) {
       return;
     }
@@ -164,13 +164,13 @@ final class Merging {
     LayerWriter.Gate gate =
         step -> {
           if (disk != null) {
-            return disk.whileWriting(merge.writer, step);
+            return disk.whileWriting(writer, step);
           }
           step.run();
           return true;
         };
-    if (merge.writer.absorb(merge.below, () -> endWanted(merge), gate)) {
-      guard.with(catalogue -> finish(catalogue, merge));
+    if (writer.absorb(merge.below, () -> endWanted(merge), gate)) {
+      guard.with(catalogue -> finish(catalogue, merge, writer));
     } else {
       unfinished.add(merge.orphan);
     }
@@ -180,14 +180,22 @@ final class Merging {
     return closing.getAsBoolean() || (merge.disk != null && merge.disk.wantedByOthers());
   }
 
-  private void forgetHidden(Merge merge) throws IOException {
+  /** Which of the blocks that the lower layer speaks of the upper one speaks of, too. */
+  private static RunList hidden(Merge merge) {
+    RunList hidden = new RunList();
+    merge.below.map.forEachRun((first, count, _) ->
+        merge.above.map.forEachRun(first, first + count, (f, c, _) -> hidden.add(f, c, 0)));
+    return hidden;
+  }
+
+  private void forgetHidden(Merge merge, LayerWriter writer) throws IOException {
     LayerWriter lower = writerTo(merge.below);
-    RunList hidden = lower.hiddenBy(merge.above);
+    RunList hidden = hidden(merge);
     if (hidden.size() == 0) {
       return;
     }
     // After the scan: what the guest writes meanwhile is not durable, and keeps its old copy.
-    merge.writer.flush();
+    writer.flush();
     if (guard.with(catalogue -> prepareToChange(catalogue, merge, merge.below))) {
       lower.forget(hidden);
     }
@@ -208,19 +216,24 @@ final class Merging {
     }
     // Blocks may wander from the floor of a pack to the layer above it, which the pack has not.
     volumes.withdrawPacks(catalogue, layers.packs().onFloor(merge.below.id));
-    layers.sums().remove(changed);
+    if (changed == merge.above && merge.disk != null) {
+      layers.sums().remove(changed);
+    } else {
+      layers.sums().removeAll(changed);
+    }
     layers.forgetViewsOver(merge.below);
     volumes.rebaseAll(merge.below);
     return true;
   }
 
-  private @Nullable Void finish(Catalogue catalogue, Merge merge) throws IOException {
+  private @Nullable Void finish(Catalogue catalogue, Merge merge, LayerWriter writer)
+      throws IOException {
     LayerTable layers = catalogue.layers();
     // Meanwhile the upper layer may have been deleted, or its disk flattened.
     if (layers.isOrphan(merge.orphan)) {
       Optional<UUID> below = layers.below(merge.orphan.id());
       try {
-        merge.writer.rewriteMap(below);
+        writer.rewriteMap(below);
       } catch (IOException e) {
         // Its map may name either of them on disk now: both stay until the next start.
         if (below.isPresent()) {

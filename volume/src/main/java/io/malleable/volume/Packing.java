@@ -128,6 +128,9 @@ final class Packing {
       return false;
     }
     try {
+      for (Layer layer : candidate.view.layers()) {
+        layer.settle();
+      }
       Plan plan = plan(candidate.view);
       if (plan != null
           && pack(plan)

@@ -29,6 +29,8 @@ final class Posix {
   static final int EDQUOT = 122;
 
   private static final int ENOENT = 2;
+  private static final int ENFILE = 23;
+  private static final int EMFILE = 24;
   private static final int O_RDONLY = 0;
   private static final int O_RDWR = 2;
   private static final int O_CLOEXEC = 0x80000;
@@ -37,9 +39,14 @@ final class Posix {
   private static final int SEEK_DATA = 3;
   private static final int SEEK_HOLE = 4;
   private static final int AT_FDCWD = -100;
+  private static final int AT_EMPTY_PATH = 0x1000;
+  private static final int STATX_INO = 0x100;
   private static final int STATX_BLOCKS = 0x400;
   private static final int STATX_SIZE_BYTES = 256;
+  private static final int STATX_INO_OFFSET = 32;
   private static final int STATX_BLOCKS_OFFSET = 48;
+  private static final int STATX_DEV_MAJOR_OFFSET = 136;
+  private static final int STATX_DEV_MINOR_OFFSET = 140;
   private static final int STAT_BLOCK_BYTES = 512;
 
   private static final MemoryLayout CALL_STATE = Linker.Option.captureStateLayout();
@@ -155,6 +162,12 @@ final class Posix {
       }
     }
 
+    Identity identity() throws IOException {
+      try (Arena arena = Arena.ofConfined()) {
+        return Identity.of(statx(arena, number, path, STATX_INO));
+      }
+    }
+
     @Override
     public void close() throws IOException {
       try (Arena arena = Arena.ofConfined()) {
@@ -170,19 +183,56 @@ final class Posix {
 
   static long allocatedBytes(Path path) throws IOException {
     try (Arena arena = Arena.ofConfined()) {
+      MemorySegment result = statx(arena, AT_FDCWD, path, STATX_BLOCKS);
+      return result.get(ValueLayout.JAVA_LONG, STATX_BLOCKS_OFFSET) * STAT_BLOCK_BYTES;
+    }
+  }
+
+  /** A file whatever its name, while it exists. */
+  record Identity(int deviceMajor, int deviceMinor, long inode) {
+    private static Identity of(MemorySegment statx) {
+      return new Identity(
+          statx.get(JAVA_INT, STATX_DEV_MAJOR_OFFSET),
+          statx.get(JAVA_INT, STATX_DEV_MINOR_OFFSET),
+          statx.get(JAVA_LONG, STATX_INO_OFFSET));
+    }
+  }
+
+  static Identity identity(Path path) throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      return Identity.of(statx(arena, AT_FDCWD, path, STATX_INO));
+    }
+  }
+
+  /** Of the path, or with a descriptor of what that has open; the path is for messages then. */
+  private static MemorySegment statx(Arena arena, int descriptor, Path path, int mask)
+      throws IOException {
+    try {
       MemorySegment state = arena.allocate(CALL_STATE);
       MemorySegment result = arena.allocate(STATX_SIZE_BYTES, Long.BYTES);
+      boolean byPath = descriptor == AT_FDCWD;
       int status =
           (int)
               STATX.invokeExact(
-                  state, AT_FDCWD, arena.allocateFrom(path.toString()), 0, STATX_BLOCKS, result);
+                  state,
+                  descriptor,
+                  arena.allocateFrom(byPath ? path.toString() : ""),
+                  byPath ? 0 : AT_EMPTY_PATH,
+                  mask,
+                  result);
       if (status < 0) {
         throw failure("stat", path, state);
       }
-      return result.get(ValueLayout.JAVA_LONG, STATX_BLOCKS_OFFSET) * STAT_BLOCK_BYTES;
+      return result;
     } catch (Throwable e) {
       throw rethrow(e);
     }
+  }
+
+  /** Whether the process, or the system, had no descriptor left for a call. */
+  static boolean outOfDescriptors(IOException e) {
+    String message = e.getMessage();
+    return message != null && (message.endsWith(text(EMFILE)) || message.endsWith(text(ENFILE)));
   }
 
   /** What this process is told of an error, in its language. */

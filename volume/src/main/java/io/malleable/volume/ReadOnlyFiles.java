@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.ReadOnlyFileSystemException;
 import java.util.List;
+import java.util.UUID;
 
 /** Files that are looked at only: every call that would change something is refused. */
 final class ReadOnlyFiles implements StoreFiles {
@@ -56,6 +57,11 @@ final class ReadOnlyFiles implements StoreFiles {
   @Override
   public void syncDirectory(String directory) throws IOException {
     throw refusal();
+  }
+
+  @Override
+  public UUID bootId() throws IOException {
+    return files.bootId();
   }
 
   @Override

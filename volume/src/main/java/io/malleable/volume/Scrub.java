@@ -87,7 +87,7 @@ final class Scrub {
     }
     Layer layer;
     try {
-      layers.requireData(id);
+      LayerOpening.requireData(files, id);
       layer = layers.acquire(id);
     } catch (IOException e) {
       add(String.valueOf(e.getMessage()), catalogue.volumesOver(id));
@@ -114,7 +114,7 @@ final class Scrub {
       if (pack != null) {
         scrub(pack);
       }
-      scrub(new Content(id, layer.map, layer.data, layer.sums()));
+      scrubLayer(id, layer.map, layer.data, layer.sums());
     } finally {
       guard.with(catalogue -> {
         catalogue.layers().release(layer, catalogue::deleteLater);
@@ -131,12 +131,12 @@ final class Scrub {
     BlockMap map = new BlockMap();
     try (StoreFile data = files.open(StoreLayout.data(id))) {
       guard.with(catalogue -> {
-        catalogue.layers().requireData(id);
+        LayerOpening.requireData(files, id);
         catalogue.layers().requireChain(id);
         return null;
       });
       replay(id, map);
-      scrub(new Content(id, map, data, null));
+      scrubLayer(id, map, data, null);
     } catch (ImageException e) {
       throw e;
     } catch (IOException e) {
@@ -146,15 +146,41 @@ final class Scrub {
 
   private void replay(UUID id, BlockMap map) throws IOException {
     try {
-      MapLog.open(files, id, map).close();
+      replayNow(id, map);
     } catch (IOException e) {
-      // Once more, because it may just have been replaced by a shorter one.
-      MapLog.open(files, id, map).close();
+      // Once more, because it may just have been replaced by a shorter one, or sealed.
+      replayNow(id, map);
     }
   }
 
-  /** What to read of a layer. */
-  private record Content(UUID layer, BlockMap map, StoreFile data, @Nullable LayerSums sums) {}
+  private void replayNow(UUID id, BlockMap map) throws IOException {
+    try (MapLog log = MapLog.open(files, id, map)) {
+      MapTail.requireWhole(files, log);
+    }
+  }
+
+  /**
+   * What to read of a layer.
+   *
+   * @param live used when there are no sums
+   */
+  private record Content(
+      UUID layer,
+      BlockMap map,
+      StoreFile data,
+      @Nullable LayerSums sums,
+      @Nullable LiveScrub live) {}
+
+  private void scrubLayer(UUID id, BlockMap map, StoreFile data, @Nullable LayerSums sums)
+      throws IOException {
+    if (sums != null) {
+      scrub(new Content(id, map, data, sums, null));
+      return;
+    }
+    try (LiveScrub live = LiveScrub.open(files, id, data, what -> add(what, List.of()))) {
+      scrub(new Content(id, map, data, null, live));
+    }
+  }
 
   private void scrub(Content content) throws IOException {
     RunList runs = new RunList();
@@ -180,20 +206,12 @@ final class Scrub {
   }
 
   private int scrub(Content content, long firstBlock, long endBlock) throws IOException {
-    int found = 0;
-    long bytes = (endBlock - firstBlock) << BlockMap.BLOCK_SHIFT;
     LayerSums sums = content.sums;
     if (sums == null) {
-      uncheckedBytes += bytes;
-      try {
-        buffer.clear().limit((int) bytes);
-        content.data.read(firstBlock << BlockMap.BLOCK_SHIFT, buffer);
-      } catch (IOException e) {
-        found += report(content.layer, e);
-      }
-      return found;
+      return scrubLive(content, firstBlock, endBlock);
     }
-    checkedBytes += bytes;
+    int found = 0;
+    checkedBytes += (endBlock - firstBlock) << BlockMap.BLOCK_SHIFT;
     for (long block = firstBlock; block < endBlock; block++) {
       try {
         sums.recheck(block);
@@ -202,6 +220,50 @@ final class Scrub {
         if (content.map.stateOf(block) == BlockMap.DATA) {
           found += report(content.layer, e);
         }
+      }
+    }
+    return found;
+  }
+
+  private int scrubLive(Content content, long firstBlock, long endBlock) throws IOException {
+    LiveScrub live = content.live;
+    int found = 0;
+    long block = firstBlock;
+    while (block < endBlock) {
+      long end = Math.min(endBlock, (block | (BlockMap.PAGE_BLOCKS - 1)) + 1);
+      found +=
+          live != null && live.covers(block >>> BlockMap.PAGE_SHIFT)
+              ? scrubQuiet(content.layer, live, block, end)
+              : scrubUnchecked(content, block, end);
+      block = end;
+    }
+    return found;
+  }
+
+  private int scrubUnchecked(Content content, long firstBlock, long endBlock) throws IOException {
+    int bytes = (int) (endBlock - firstBlock) << BlockMap.BLOCK_SHIFT;
+    uncheckedBytes += bytes;
+    try {
+      content.data.read(firstBlock << BlockMap.BLOCK_SHIFT, buffer.clear().limit(bytes));
+      return 0;
+    } catch (IOException e) {
+      return report(content.layer, e);
+    }
+  }
+
+  private int scrubQuiet(UUID layer, LiveScrub live, long firstBlock, long endBlock)
+      throws IOException {
+    int found = 0;
+    for (long block = firstBlock; block < endBlock; block++) {
+      try {
+        if (live.check(block)) {
+          checkedBytes += BlockMap.BLOCK_BYTES;
+        } else {
+          uncheckedBytes += BlockMap.BLOCK_BYTES;
+        }
+      } catch (IOException e) {
+        checkedBytes += BlockMap.BLOCK_BYTES;
+        found += report(layer, e);
       }
     }
     return found;

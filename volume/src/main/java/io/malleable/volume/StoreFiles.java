@@ -2,6 +2,7 @@ package io.malleable.volume;
 
 import java.io.IOException;
 import java.util.List;
+import java.util.UUID;
 
 /**
  * The files below a store's directory. Names are {@code directory/file}. This is the only way by
@@ -33,6 +34,11 @@ interface StoreFiles {
   void delete(String name) throws IOException;
 
   void syncDirectory(String directory) throws IOException;
+
+  /**
+   * Changes with every boot of the host: what was written in the same one and not synced is there.
+   */
+  UUID bootId() throws IOException;
 
   /** What can still be written to the storage below. */
   long availableBytes() throws IOException;

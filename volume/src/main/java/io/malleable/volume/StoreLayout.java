@@ -1,5 +1,6 @@
 package io.malleable.volume;
 
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
@@ -11,11 +12,17 @@ final class StoreLayout {
   static final String VOLUMES = "volumes";
   static final String LAYERS = "layers";
   static final String INTENTS = "intents";
+  static final String LOST_WRITES = "interrupted";
   static final String TEMPORARY = ".tmp";
   static final String MAP = ".map";
   static final String DATA = ".data";
   static final String SUMS = ".sums";
   static final String PACK = ".pack";
+  static final String TAIL = ".tail";
+  static final String LIVE = ".live";
+
+  /** In place of a disk's id. */
+  static final UUID NOBODY = new UUID(0, 0);
 
   private StoreLayout() {}
 
@@ -37,6 +44,18 @@ final class StoreLayout {
 
   static String pack(UUID layer) {
     return LAYERS + "/" + layer + PACK;
+  }
+
+  static String tail(UUID layer) {
+    return LAYERS + "/" + layer + TAIL;
+  }
+
+  static String live(UUID layer) {
+    return LAYERS + "/" + layer + LIVE;
+  }
+
+  static String lostWrites(UUID disk) {
+    return LOST_WRITES + "/" + disk;
   }
 
   static String intent(UUID volume) {
@@ -66,6 +85,15 @@ final class StoreLayout {
     }
   }
 
+  /** On the way out with another error. */
+  static void closeQuietly(Closeable file, IOException cause) {
+    try {
+      file.close();
+    } catch (IOException e) {
+      cause.addSuppressed(e);
+    }
+  }
+
   /** What the files of all these layers occupy: there may be thousands to ask about. */
   static long allocatedBytes(StoreFiles files, List<UUID> layers) throws IOException {
     long sum = 0;
@@ -79,7 +107,8 @@ final class StoreLayout {
   static long allocatedBytes(StoreFiles files, UUID layer) throws IOException {
     return allocatedBytes(files, data(layer))
         + allocatedBytes(files, map(layer))
-        + allocatedBytes(files, pack(layer));
+        + allocatedBytes(files, pack(layer))
+        + allocatedBytes(files, tail(layer));
   }
 
   private static long allocatedBytes(StoreFiles files, String name) throws IOException {

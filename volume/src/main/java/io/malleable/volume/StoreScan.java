@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads what is there when a store is opened and, unless it is only looked at, removes what
@@ -34,6 +35,17 @@ final class StoreScan {
 
   /** Of no use any more, each with the disk that must not be used as long as it is there. */
   private final Map<String, UUID> outdated = new HashMap<>();
+
+  /** Layers with a tail of an earlier boot that nothing was written to. */
+  private final List<UUID> unused = new ArrayList<>();
+
+  /** Layers that were in use when the host went down, and the disk that used each. */
+  private final Map<UUID, UUID> past = new HashMap<>();
+
+  private final Map<UUID, VolumeRecord> adopted = new HashMap<>();
+  private final Set<UUID> lostWrites = new HashSet<>();
+
+  private final Set<UUID> ofEarlierVersion = new HashSet<>();
 
   /** What a store is opened for. */
   enum Access {
@@ -64,11 +76,16 @@ final class StoreScan {
     if (changing) {
       files.createDirectory(StoreLayout.VOLUMES);
       files.createDirectory(StoreLayout.LAYERS);
+      files.createDirectory(StoreLayout.LOST_WRITES);
+      // What a process that died has made or removed is acted upon from now on.
+      files.syncDirectory(StoreLayout.VOLUMES);
+      files.syncDirectory(StoreLayout.LAYERS);
     }
     loadVolumes();
     boolean complete = loadLayers();
     if (changing) {
       outdated.forEach(this::removeOutdated);
+      noteLostWrites();
     }
     for (VolumeRecord volume : records.values()) {
       if (layers.exists(volume.layer())) {
@@ -142,6 +159,16 @@ final class StoreScan {
         : new VolumeException(Reason.CORRUPT, "it cannot be read: " + e.getMessage(), e);
   }
 
+  /** Disks whose top layer is another one than their record on disk says, and that record. */
+  Map<UUID, VolumeRecord> adopted() {
+    return adopted;
+  }
+
+  /** Disks that may lack writes which were acknowledged before the host went down. */
+  Set<UUID> lostWrites() {
+    return lostWrites;
+  }
+
   /** Whether every layer that a volume stands on could be read. */
   private boolean loadLayers() throws IOException {
     Map<UUID, Optional<UUID>> parents = new HashMap<>();
@@ -153,30 +180,139 @@ final class StoreScan {
         noteUnknown(StoreLayout.LAYERS, name);
       } else if (name.endsWith(StoreLayout.MAP)) {
         try {
-          parents.put(id, MapLog.Header.read(files, id).parent());
+          MapHeader header = MapHeader.read(files, id);
+          parents.put(id, header.parent());
+          if (header.version() < MapLog.VERSION) {
+            ofEarlierVersion.add(id);
+          }
         } catch (IOException e) {
           unreadable.put(id, damage(e));
         }
       }
     }
+    loadTails(names, parents);
     layers.load(parents, unreadable);
+    layers.outdated().addAll(ofEarlierVersion);
     Set<UUID> missing = missing(parents);
     for (UUID layer : missing) {
       LOG.log(Level.ERROR, "a volume cannot be used", layers.absence(layer));
     }
+    Map<UUID, UUID> writers = writers();
     for (String name : names) {
       UUID id = StoreLayout.idOrNull(stem(name));
       if (id == null || name.endsWith(StoreLayout.TEMPORARY)) {
         continue;
       }
       if (parents.containsKey(id)) {
-        loadExtra(id, name);
+        loadExtra(id, name, Optional.ofNullable(writers.get(id)));
       } else if (missing.isEmpty() && damaged.isEmpty()) {
         // Its creation, or its deletion, was cut off.
         unneeded.add(StoreLayout.LAYERS + "/" + name);
       }
     }
+    for (String name : names) {
+      UUID id = name.endsWith(StoreLayout.LIVE) ? StoreLayout.idOrNull(stem(name)) : null;
+      if (id != null && layers.sums().has(id)) {
+        // Those of the frozen layer were made of them.
+        unneeded.add(StoreLayout.LAYERS + "/" + name);
+      }
+    }
     return missing.isEmpty();
+  }
+
+  /** The disk that writes to each layer that is written to. */
+  private Map<UUID, UUID> writers() {
+    Map<UUID, UUID> writers = new HashMap<>();
+    for (VolumeRecord volume : records.values()) {
+      if (!volume.sealed()) {
+        writers.put(volume.layer(), volume.id());
+      }
+    }
+    return writers;
+  }
+
+  /** What servers that died in this boot of the host, or an earlier one, had not made durable. */
+  private void loadTails(List<String> names, Map<UUID, Optional<UUID>> parents) throws IOException {
+    UUID boot = files.bootId();
+    Map<UUID, UUID> writers = writers();
+    for (String name : names) {
+      UUID layer = name.endsWith(StoreLayout.TAIL) ? StoreLayout.idOrNull(stem(name)) : null;
+      if (layer == null || !parents.containsKey(layer)) {
+        continue;
+      }
+      try {
+        Optional<TailHeader> header = TailHeader.read(files, layer);
+        if (header.isPresent() && header.get().boot().equals(boot)) {
+          adopt(header.get(), parents);
+        } else if (header.isPresent() && header.get().inUse()) {
+          past.put(layer, header.get().disk());
+        } else {
+          unused.add(layer);
+        }
+      } catch (IOException e) {
+        UUID disk = writers.getOrDefault(layer, StoreLayout.NOBODY);
+        if (e instanceof VolumeException known
+            && known.reason() == VolumeException.Reason.CORRUPT) {
+          // Of whichever boot: what it held is lost.
+          LOG.log(Level.ERROR, "disk " + disk + " may lack writes that were acknowledged", e);
+          past.put(layer, disk);
+        } else if (records.remove(disk) != null) {
+          addDamaged(disk, e);
+        }
+      }
+    }
+  }
+
+  /** The server died before the disk's record named the layer that the disk wrote to. */
+  private void adopt(TailHeader header, Map<UUID, Optional<UUID>> parents) {
+    VolumeRecord before = records.get(header.disk());
+    if (before != null
+        && !before.sealed()
+        && Optional.of(before.layer()).equals(parents.get(header.layer()))
+        && records.values().stream().noneMatch(r -> r.layer().equals(header.layer()))) {
+      records.put(before.id(), before.withLayer(header.layer()));
+      adopted.put(before.id(), before);
+    }
+  }
+
+  /**
+   * Durable before the tails that say so are replaced. A disk whose machine lived on must be known
+   * until somebody has seen to that.
+   */
+  private void noteLostWrites() throws IOException {
+    boolean found = false;
+    for (Map.Entry<UUID, UUID> tail : past.entrySet()) {
+      if (isOfDisk(tail.getKey(), records.get(tail.getValue()))) {
+        files.create(StoreLayout.lostWrites(tail.getValue())).close();
+        found = true;
+      }
+    }
+    if (found) {
+      files.syncDirectory(StoreLayout.LOST_WRITES);
+    }
+    for (Map.Entry<UUID, UUID> tail : past.entrySet()) {
+      MapTail.renew(files, tail.getKey(), tail.getValue());
+    }
+    for (UUID layer : unused) {
+      files.delete(StoreLayout.tail(layer));
+    }
+    for (String name : files.list(StoreLayout.LOST_WRITES)) {
+      UUID disk = StoreLayout.idOrNull(name);
+      if (disk != null) {
+        lostWrites.add(disk);
+      } else {
+        noteUnknown(StoreLayout.LOST_WRITES, name);
+      }
+    }
+  }
+
+  /** Whether the layer was the disk's when the host went down, and is of its chain. */
+  private boolean isOfDisk(UUID layer, @Nullable VolumeRecord disk) {
+    return disk != null
+        && !disk.sealed()
+        && (disk.layer().equals(layer)
+            || Optional.of(layer).equals(layers.parentOf(disk.layer()))
+            || Optional.of(disk.layer()).equals(layers.parentOf(layer)));
   }
 
   /** Layers that volumes stand on, directly or not, and whose maps are absent or unreadable. */
@@ -195,17 +331,18 @@ final class StoreScan {
     return missing;
   }
 
-  private void loadExtra(UUID layer, String name) {
+  private void loadExtra(UUID layer, String name, Optional<UUID> disk) {
     boolean sums = name.endsWith(StoreLayout.SUMS);
     boolean pack = name.endsWith(StoreLayout.PACK);
-    Optional<UUID> disk =
-        sums || pack ? VolumeRecord.writingTo(layer, records.values()) : Optional.empty();
+    if (!sums && !pack) {
+      return;
+    }
     if (disk.isPresent()) {
       // Made while the layer passed for frozen: not of what is written to it from now on.
       outdated.put(StoreLayout.LAYERS + "/" + name, disk.get());
     } else if (sums) {
       layers.addSums(layer);
-    } else if (pack) {
+    } else {
       layers.packs().load(layer);
     }
   }

@@ -46,11 +46,17 @@ final class SumsTable implements Closeable {
   /** Gives the layer its checksums, if it has some. */
   void open(Layer layer) {
     if (!usable.contains(layer.id)) {
+      layer.setLive(LiveSums.open(files, layer));
       return;
     }
     try {
       layer.setSums(LayerSums.open(files, layer));
       damage.remove(layer.id);
+      LiveSums before = layer.live();
+      layer.setLive(null);
+      if (before != null) {
+        before.retire();
+      }
     } catch (IOException e) {
       // The data is readable without them. The next maintenance computes them anew; until then a
       // scrub names them.
@@ -60,7 +66,19 @@ final class SumsTable implements Closeable {
     }
   }
 
-  /** Before a merge changes the open layer. */
+  /** Before a merge changes the open layer, which is frozen. */
+  void removeAll(Layer layer) throws IOException {
+    LiveSums live = layer.live();
+    if (live != null) {
+      live.discard();
+    } else {
+      // Left when those of the frozen layer were published.
+      files.delete(StoreLayout.live(layer.id));
+    }
+    remove(layer);
+  }
+
+  /** Before a merge changes the open layer, to which a disk may write. */
   void remove(Layer layer) throws IOException {
     // Also when none are known: publishing them may have failed after they had got their name, and
     // the next start would take them for those of the changed layer.

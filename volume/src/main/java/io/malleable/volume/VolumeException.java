@@ -18,6 +18,7 @@ public final class VolumeException extends IOException {
     INVALID_SIZE,
     NOT_A_SNAPSHOT_OF_DISK,
     OUT_OF_SPACE,
+    TOO_FRAGMENTED,
     CORRUPT,
     FORMAT_TOO_OLD,
     FORMAT_TOO_NEW,

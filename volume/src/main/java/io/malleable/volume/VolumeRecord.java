@@ -64,6 +64,13 @@ record VolumeRecord(
     }
   }
 
+  void refuseSealed() throws VolumeException {
+    if (sealed) {
+      throw new VolumeException(
+          Reason.SEALED, "volume " + id + " is sealed; clone it to change it");
+    }
+  }
+
   VolumeRecord asSealed() {
     return new VolumeRecord(id, true, sizeBytes, layer, parent, disk);
   }

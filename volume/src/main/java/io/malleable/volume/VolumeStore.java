@@ -110,9 +110,9 @@ public interface VolumeStore extends AutoCloseable {
   Volume open(UUID id) throws IOException;
 
   /**
-   * Disks that may lack writes that were acknowledged and not flushed, because the host of the store
-   * went down while they were written to. A machine that lived on must not go on over them. Each is
-   * named, over restarts too, until {@link #forgetLostWrites}. A store that keeps what it
+   * Disks that may lack writes that were acknowledged and not flushed, because the host of the
+   * store went down while they were written to. A machine that lived on must not go on over them.
+   * Each is named, over restarts too, until {@link #forgetLostWrites}. A store that keeps what it
    * acknowledges when its host goes down has none.
    */
   default Set<UUID> lostWrites() throws IOException {

@@ -55,8 +55,11 @@ final class WriteIntent {
    * @return volumes whose write could not be finished: a later replay would undo what is written to
    *     them until then
    */
-  static Map<UUID, IOException> replayAll(StoreFiles files, VolumeStore store) throws IOException {
+  static Map<UUID, IOException> replayAll(StoreFiles files, LocalVolumeStore store)
+      throws IOException {
     files.createDirectory(StoreLayout.INTENTS);
+    // One that was forgotten, but not durably, must not come back over what is written from now on.
+    files.syncDirectory(StoreLayout.INTENTS);
     Map<UUID, IOException> unfinished = new HashMap<>();
     for (String name : files.list(StoreLayout.INTENTS)) {
       UUID volume = StoreLayout.idOrNull(name);
@@ -80,7 +83,7 @@ final class WriteIntent {
   }
 
   private static void replay(
-      StoreFiles files, VolumeStore store, UUID volume, Map<UUID, IOException> unfinished) {
+      StoreFiles files, LocalVolumeStore store, UUID volume, Map<UUID, IOException> unfinished) {
     try {
       Content content = read(files, volume);
       try {
@@ -99,7 +102,7 @@ final class WriteIntent {
     }
   }
 
-  private static void finish(StoreFiles files, VolumeStore store, UUID volume, Content content)
+  private static void finish(StoreFiles files, LocalVolumeStore store, UUID volume, Content content)
       throws IOException {
     Optional<VolumeInfo> disk = store.find(volume).filter(info -> !info.sealed());
     if (disk.isPresent()) {
@@ -110,6 +113,7 @@ final class WriteIntent {
                 .formatted(StoreLayout.intent(volume), content.offsetBytes));
       }
       try (Volume opened = store.open(volume)) {
+        store.recoverIfFailed(volume);
         opened.write(content.offsetBytes, content.data);
       }
     }

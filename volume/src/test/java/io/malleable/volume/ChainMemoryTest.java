@@ -44,7 +44,7 @@ class ChainMemoryTest {
       parents.put(id, parent);
       parent = Optional.of(id);
     }
-    LayerTable table = new LayerTable(files);
+    LayerTable table = new LayerTable(files, MapMemory.unlimited());
     table.load(parents, Map.of());
     for (UUID id : parents.keySet()) {
       table.addSums(id);
@@ -77,15 +77,15 @@ class ChainMemoryTest {
   private static void write(
       LocalFiles files, UUID id, Optional<UUID> parent, SplittableRandom random)
       throws IOException {
-    RunList runs = new RunList();
+    BlockMap map = new BlockMap();
     ByteBuffer index = ByteBuffer.allocate(PAGES * Long.BYTES + Formats.CRC_BYTES);
     for (long page = 0; page < PAGES; page++) {
       long block = page * BlockMap.PAGE_BLOCKS + random.nextInt(BlockMap.PAGE_BLOCKS);
-      runs.add(block, 1, BlockMap.DATA);
+      map.set(block, 1, BlockMap.DATA);
       index.putLong(page);
     }
     files.create(StoreLayout.data(id)).close();
-    MapLog.write(files, StoreLayout.map(id), id, parent, runs);
+    MapLog.write(files, id, parent, map);
     try (StoreFile file = files.create(StoreLayout.sums(id))) {
       ByteBuffer header = Formats.header(LayerSums.MAGIC, LayerSums.HEADER_BYTES);
       Formats.putId(header, Optional.of(id));

@@ -162,7 +162,7 @@ class DamagedStoreTest {
     UUID lower = id();
     StoreFiles files = new LocalFiles(directory);
     files.create(StoreLayout.data(upper)).close();
-    MapLog.write(files, StoreLayout.map(upper), upper, Optional.of(lower), new RunList());
+    MapLog.write(files, upper, Optional.of(lower), new BlockMap());
     try (LocalVolumeStore store = open()) {
       store.maintain();
       assertEquals(List.of(), store.verify(TransferProgress.NONE).damages());
@@ -247,7 +247,7 @@ class DamagedStoreTest {
   @ParameterizedTest
   @CsvSource({
     "0,            88, CORRUPT",
-    "VERSION_BYTE, 2,  FORMAT_TOO_NEW",
+    "VERSION_BYTE, 3,  FORMAT_TOO_NEW",
     "VERSION_BYTE, 0,  FORMAT_TOO_OLD",
     "20,           99, CORRUPT"
   })
@@ -271,7 +271,7 @@ class DamagedStoreTest {
   @ParameterizedTest
   @CsvSource({
     "0,            88, CORRUPT",
-    "VERSION_BYTE, 2,  FORMAT_TOO_NEW",
+    "VERSION_BYTE, 3,  FORMAT_TOO_NEW",
     "VERSION_BYTE, 0,  FORMAT_TOO_OLD",
     "20,           99, CORRUPT"
   })

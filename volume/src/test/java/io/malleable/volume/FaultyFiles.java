@@ -10,20 +10,25 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Files in memory that know which bytes a power cut would leave. What was not synced survives or
  * not, sector by sector, in any order; directory entries that were not synced survive in the order
- * in which they were made. One call can be made to fail, or to be the last before the power goes.
+ * in which they were made. One call can be made to fail, or to be the last before the power goes,
+ * or before the process dies: then everything that was handed over is there, and still not durable.
  * Not thread-safe.
  */
 final class FaultyFiles implements StoreFiles {
   private static final int SECTOR_BYTES = 512;
+  private static final int PAGE_BYTES = 4096;
 
   /** What happens at the chosen call. */
   enum Fault {
     POWER_CUT,
+    /** The process dies, and its host lives on: what the kernel has stays. */
+    PROCESS_DEATH,
     NO_SPACE,
     OVER_QUOTA,
     IO_ERROR
@@ -38,6 +43,7 @@ final class FaultyFiles implements StoreFiles {
   private String faultedCall = "";
   private @Nullable String faultAtNext;
   private final List<String> open = new ArrayList<>();
+  private UUID boot = new UUID(1, 1);
 
   private static final class Inode {
     final Bytes cached = new Bytes();
@@ -121,8 +127,15 @@ final class FaultyFiles implements StoreFiles {
     return List.copyOf(open);
   }
 
+  /** Whether the power went off, or the process died. */
   boolean powerIsOff() {
     return dead;
+  }
+
+  /** The process dies now, between two calls. */
+  void die() {
+    fault = Fault.PROCESS_DEATH;
+    dead = true;
   }
 
   void setAvailableBytes(long bytes) {
@@ -150,6 +163,41 @@ final class FaultyFiles implements StoreFiles {
     return next;
   }
 
+  /** What the next process finds when this one has died. */
+  FaultyFiles afterProcessDeath() {
+    FaultyFiles next = new FaultyFiles();
+    next.boot = boot;
+    Map<Inode, Inode> copies = new HashMap<>();
+    directories.forEach((name, directory) -> {
+      Directory copy = new Directory();
+      copyEntries(directory.entries, copy.entries, copies);
+      copyEntries(directory.durable, copy.durable, copies);
+      for (Map<String, @Nullable Inode> change : directory.pending) {
+        Map<String, @Nullable Inode> same = new HashMap<>();
+        change.forEach((file, inode) ->
+            same.put(
+                file, inode == null ? null : copies.computeIfAbsent(inode, FaultyFiles::unsynced)));
+        copy.pending.add(same);
+      }
+      next.directories.put(name, copy);
+    });
+    return next;
+  }
+
+  private static void copyEntries(
+      Map<String, Inode> from, Map<String, Inode> to, Map<Inode, Inode> copies) {
+    from.forEach(
+        (file, inode) -> to.put(file, copies.computeIfAbsent(inode, FaultyFiles::unsynced)));
+  }
+
+  private static Inode unsynced(Inode inode) {
+    Inode same = new Inode();
+    same.cached.put(0, inode.cached.copy());
+    same.durable.put(0, inode.durable.copy());
+    same.pending.addAll(inode.pending);
+    return same;
+  }
+
   private static Inode synced(Inode inode) {
     Inode same = new Inode();
     same.durable.put(0, inode.cached.copy());
@@ -157,9 +205,38 @@ final class FaultyFiles implements StoreFiles {
     return same;
   }
 
+  /** The names of all files, with their directories. */
+  List<String> names() {
+    List<String> names = new ArrayList<>();
+    directories.forEach((directory, content) ->
+        content.entries.keySet().forEach(name -> names.add(directory + "/" + name)));
+    names.sort(null);
+    return names;
+  }
+
+  byte[] content(String name) throws IOException {
+    return inode(name).cached.copy();
+  }
+
+  /** Somebody, or the medium, has changed the file behind everybody's back. */
+  void damage(String name, byte[] content) throws IOException {
+    Inode inode = inode(name);
+    inode.cached.length = 0;
+    inode.cached.put(0, content);
+  }
+
+  private Inode inode(String name) throws IOException {
+    Inode inode = parent(name).entries.get(leaf(name));
+    if (inode == null) {
+      throw new NoSuchFileException(name);
+    }
+    return inode;
+  }
+
   /** What a machine finds when the power is back. */
   FaultyFiles afterPowerCut(Random random) {
     FaultyFiles next = new FaultyFiles();
+    next.boot = new UUID(1, boot.getLeastSignificantBits() + 1);
     double survival = new double[] {0, 0.1, 0.5, 0.9, 1}[random.nextInt(5)];
     Map<Inode, Inode> copies = new HashMap<>();
     directories.forEach((name, directory) -> {
@@ -199,7 +276,7 @@ final class FaultyFiles implements StoreFiles {
 
   private boolean faultNow(String call) throws IOException {
     if (dead) {
-      throw new IOException("the power is off");
+      throw error();
     }
     boolean chosen = faultAtNext != null && call.startsWith(faultAtNext);
     if (calls++ != faultAt && !chosen) {
@@ -207,14 +284,19 @@ final class FaultyFiles implements StoreFiles {
     }
     faultAtNext = null;
     faultedCall = call;
-    dead = fault == Fault.POWER_CUT;
+    dead = isDeath();
     return true;
+  }
+
+  private boolean isDeath() {
+    return fault == Fault.POWER_CUT || fault == Fault.PROCESS_DEATH;
   }
 
   private IOException error() {
     return new IOException(
         switch (fault) {
           case POWER_CUT -> "the power went off";
+          case PROCESS_DEATH -> "the process died";
           case NO_SPACE -> "No space left on device";
           case OVER_QUOTA -> "Disk quota exceeded";
           case IO_ERROR -> "Input/output error";
@@ -274,11 +356,7 @@ final class FaultyFiles implements StoreFiles {
   @Override
   public StoreFile open(String name) throws IOException {
     failMaybe("open " + name);
-    Inode inode = parent(name).entries.get(leaf(name));
-    if (inode == null) {
-      throw new NoSuchFileException(name);
-    }
-    return new OpenFile(name, inode);
+    return new OpenFile(name, inode(name));
   }
 
   @Override
@@ -306,6 +384,11 @@ final class FaultyFiles implements StoreFiles {
     directory.durable.clear();
     directory.durable.putAll(directory.entries);
     directory.pending.clear();
+  }
+
+  @Override
+  public UUID bootId() {
+    return boot;
   }
 
   @Override
@@ -346,6 +429,15 @@ final class FaultyFiles implements StoreFiles {
       boolean failing = faultNow("write " + name);
       byte[] bytes = new byte[source.remaining()];
       source.get(bytes);
+      if (failing && fault == Fault.PROCESS_DEATH) {
+        // The kernel looks for the signal between two pages of its cache.
+        int pages = (int) ((calls * 31 + positionBytes) % (bytes.length / PAGE_BYTES + 2));
+        long arrived = (positionBytes & -PAGE_BYTES) + (long) pages * PAGE_BYTES - positionBytes;
+        put(
+            Math.toIntExact(positionBytes),
+            Arrays.copyOf(bytes, Math.clamp(arrived, 0, bytes.length)));
+        throw error();
+      }
       if (failing && fault != Fault.POWER_CUT) {
         // A short write: some of it arrived, whole sectors if it was made of them.
         boolean sectors = bytes.length % SECTOR_BYTES == 0;
@@ -372,7 +464,7 @@ final class FaultyFiles implements StoreFiles {
     @Override
     public void sync() throws IOException {
       if (faultNow("sync " + name)) {
-        if (fault != Fault.POWER_CUT) {
+        if (!isDeath()) {
           // The pages that could not be written are forgotten, and the next sync succeeds.
           inode.pending.clear();
         }

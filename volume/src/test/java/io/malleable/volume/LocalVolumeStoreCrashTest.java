@@ -8,8 +8,10 @@ import io.malleable.volume.FaultyFiles.Fault;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.UUID;
@@ -20,13 +22,18 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** The power goes, or the storage fails, at each call in turn that the store makes to its files. */
 class LocalVolumeStoreCrashTest {
-  private static final LocalVolumeStore.Settings SETTINGS = new LocalVolumeStore.Settings(0, 3);
+  private static final LocalVolumeStore.Settings SETTINGS =
+      new LocalVolumeStore.Settings(0, 3, Pack.MAX_BLOCKS, Duration.ZERO);
   private static final int STEPS = 70;
   private static final int NEW_SEEDS = 2;
 
   /** Found an error once. */
   private static final long[] REMEMBERED_SEEDS = {
-    2802004833614101066L, -3902086408076947338L, -3249736620596821451L, 188683772877092867L
+    2802004833614101066L,
+    -3902086408076947338L,
+    -3249736620596821451L,
+    188683772877092867L,
+    -6966180836075454536L
   };
 
   private interface Scenario {
@@ -247,6 +254,7 @@ class LocalVolumeStoreCrashTest {
               assertThrows(IOException.class, volume::flush);
               assertThrows(IOException.class, volume::close);
               try (Volume again = store.open(disk)) {
+                store.maintain();
                 again.write(0, filled(8192, (byte) 3));
               }
             } catch (IOException e) {
@@ -283,6 +291,10 @@ class LocalVolumeStoreCrashTest {
     assertThrows(IOException.class, volume::flush);
     assertThrows(IOException.class, volume::close);
     try (Volume again = store.open(disk)) {
+      assertTrue(store.faults().containsKey(disk));
+      assertThrows(IOException.class, () -> again.write(1 << 19, filled(8192, (byte) 3)));
+      store.maintain();
+      assertEquals(Map.of(), store.faults());
       again.write(1 << 19, filled(8192, (byte) 3));
     }
     assertFilledAfterRestart(files, disk, 1);
@@ -334,7 +346,8 @@ class LocalVolumeStoreCrashTest {
   }
 
   /** Calls of which one that fails leaves nothing that could be started with. */
-  private static final Set<String> INDISPENSABLE = Set.of("createDirectory", "list");
+  private static final Set<String> INDISPENSABLE =
+      Set.of("createDirectory", "list", "syncDirectory");
 
   @Test
   void anErrorAtAnyCallFromTheStartOfAFullStoreOnHarmsOnlyTheVolumesThatNeedIt()

@@ -201,11 +201,15 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     assertTrue(allocated < 104L * MIB, "100 MiB of content occupy " + allocated);
   }
 
-  /** Files whose first sync of data after it was set is preceded by something else. */
+  /** Files of which one sync of data is preceded by something else. */
   private static final class SyncHook {
     private @Nullable Callable<?> before;
+    private int syncsUntilThen;
 
     private void run() throws Exception {
+      if (before != null && syncsUntilThen-- > 0) {
+        return;
+      }
       Callable<?> once = before;
       before = null;
       if (once != null) {
@@ -264,6 +268,8 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
       disk = diskOverALargeLayer(store);
       try (Volume volume = store.open(disk)) {
         volume.write(4096, pattern(2, 4096));
+        // The layer below is settled before its hidden blocks are looked for.
+        hook.syncsUntilThen = 1;
         hook.before =
             () -> {
               volume.write(8192, pattern(2, 4096));
@@ -288,6 +294,15 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     try (Stream<Path> files = Files.walk(from)) {
       for (Path file : files.toList()) {
         Files.copy(file, to.resolve(from.relativize(file)));
+      }
+    }
+    // With the host goes what was only handed to it.
+    StoreFiles copied = new LocalFiles(to);
+    for (String name : copied.list(StoreLayout.LAYERS)) {
+      if (name.endsWith(StoreLayout.TAIL)) {
+        UUID layer = UUID.fromString(name.substring(0, name.indexOf('.')));
+        copied.delete(StoreLayout.tail(layer));
+        MapTail.renew(copied, layer, StoreLayout.NOBODY);
       }
     }
   }
@@ -371,7 +386,7 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
   }
 
   @Test
-  void aMapDamagedInTheMiddleIsCorruptAndACutOffEndIsNot() throws IOException {
+  void aMapThatIsDamagedInTheMiddleOrCutOffAnywhereIsCorrupt() throws IOException {
     UUID disk = newDisk(MIB);
     try (Volume volume = store().open(disk)) {
       for (int i = 0; i < 5; i++) {
@@ -382,12 +397,12 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
     store().close();
     Path map = files(".map").getFirst();
     byte[] good = Files.readAllBytes(map);
-    byte[] cutOff = Arrays.copyOf(good, good.length - 3);
-    Files.write(map, cutOff);
-    reopenStore();
-    assertArrayEquals(bytes(pattern(3, 4096)), read(disk, 3 * 8192, 4096));
-    assertArrayEquals(new byte[4096], read(disk, 4 * 8192, 4096));
-    store().close();
+    for (int length = 0; length < good.length; length++) {
+      Files.write(map, Arrays.copyOf(good, length));
+      reopenStore();
+      assertRefused(Reason.CORRUPT, () -> store().open(disk));
+      store().close();
+    }
     good[MapLog.HEADER_BYTES + 2 * (MapLog.BATCH_HEADER_BYTES + MapLog.RUN_BYTES) + 30] ^= 1;
     Files.write(map, good);
     reopenStore();

@@ -17,6 +17,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.function.BooleanSupplier;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -26,13 +27,17 @@ import org.jspecify.annotations.Nullable;
  * and somebody else's data are both seen.
  *
  * <p>When a call fails, the model knows what may be the case from then on: a write leaves each
- * sector old or new, anything else is wholly done or not at all.
+ * sector old or new, anything else is wholly done or not at all. When the process dies in a call,
+ * that holds for this call, and all that was answered before it is there.
  */
 final class ModelRun {
   private static final int SECTOR_BYTES = 512;
   private static final int MAX_VOLUMES = 12;
   private static final int MIB_SECTORS = (1 << 20) / SECTOR_BYTES;
   private static final int CHUNK_SECTORS = 2 * MIB_SECTORS;
+
+  /** Once in so many steps. */
+  private static final int LOOKED_AFTER = 5;
 
   /** How large volumes are, and where in them something happens. */
   enum Shape {
@@ -64,6 +69,7 @@ final class ModelRun {
   private VolumeStore store;
   private long nextTag = 1;
   private boolean failures;
+  private BooleanSupplier dead = () -> false;
   private @Nullable Atomic unanswered;
 
   ModelRun(VolumeStore store, long seed) {
@@ -76,6 +82,21 @@ final class ModelRun {
     this.shape = shape;
     this.buffer =
         ByteBuffer.allocateDirect(Math.min(CHUNK_SECTORS, 2 * shape.maxSectors) * SECTOR_BYTES);
+  }
+
+  /** What a volume at hand may hold. */
+  private enum Allowed {
+    /** What was written last, or what a failed write may have left. */
+    NOW,
+    /** The same; what was under way when the process died may be undone. */
+    AFTER_DEATH,
+    /** Each sector as it was at the last flush or at any time since. */
+    AFTER_POWER_CUT
+  }
+
+  /** Tells whether a call failed because the process died. */
+  void dyingWith(BooleanSupplier died) {
+    dead = died;
   }
 
   /** So many random operations, none of which may fail. */
@@ -96,6 +117,9 @@ final class ModelRun {
     /** Sectors that may hold that already now, because a write failed. */
     final Set<Integer> unsure = new HashSet<>();
 
+    /** What sectors held that a call was writing when the process died. */
+    final Map<Integer, Long> underWay = new HashMap<>();
+
     boolean sealed;
     Optional<UUID> parent = Optional.empty();
     Optional<UUID> disk = Optional.empty();
@@ -115,6 +139,7 @@ final class ModelRun {
         copy.unsure.add(sector);
         copy.older.put(sector, new HashSet<>(older.getOrDefault(sector, Set.of())));
       }
+      copy.underWay.putAll(underWay);
       copy.sealed = sealed;
       copy.parent = parent;
       copy.disk = disk;
@@ -147,6 +172,10 @@ final class ModelRun {
 
   /** One random operation; an exception of the store passes after the model has noted it. */
   void step() throws IOException {
+    if (random.nextInt(LOOKED_AFTER) == 0 && store instanceof LocalVolumeStore local) {
+      history.add("look after disks");
+      local.lookAfterDisks();
+    }
     int dice = random.nextInt(100);
     if (volumes.size() < 2 || dice < 3) {
       create();
@@ -200,6 +229,9 @@ final class ModelRun {
     if (handle == null) {
       handle = store.open(volume.id);
       open.put(volume.id, handle);
+      if (store.faults().containsKey(volume.id)) {
+        maintain();
+      }
     }
     return handle;
   }
@@ -212,7 +244,9 @@ final class ModelRun {
         handle.close();
         volume.flushed();
       } catch (IOException e) {
-        volume.unsure.addAll(volume.older.keySet());
+        if (!dead.getAsBoolean()) {
+          volume.unsure.addAll(volume.older.keySet());
+        }
         throw e;
       }
     }
@@ -269,9 +303,12 @@ final class ModelRun {
         return;
       }
       failures = true;
-      reopen(from);
-      to.ifPresent(v -> v.unsure.addAll(v.older.keySet()));
+      if (!dead.getAsBoolean()) {
+        reopen(from);
+        to.ifPresent(v -> v.unsure.addAll(v.older.keySet()));
+      }
       ModelVolume unclear = from.copyAs(from.id, from.now.length);
+      from.older.forEach((sector, tags) -> unclear.older.put(sector, new HashSet<>(tags)));
       unclear.alternatives.add(Optional.of(from));
       unclear.alternatives.add(to);
       volumes.put(from.id, unclear);
@@ -505,17 +542,21 @@ final class ModelRun {
       call.run();
       done = true;
     } finally {
+      boolean died = !done && dead.getAsBoolean();
       for (int i = 0; i < range[1]; i++) {
         int sector = range[0] + i;
+        if (died) {
+          disk.underWay.put(sector, disk.now[sector]);
+        }
         disk.set(sector, firstTag == 0 ? 0 : firstTag + i);
-        if (!done) {
+        if (!done && !died) {
           failures = true;
           disk.unsure.add(sector);
-        } else {
+        } else if (done) {
           disk.unsure.remove(sector);
         }
       }
-      if (!done) {
+      if (!done && !died) {
         reopen(disk);
       }
     }
@@ -523,6 +564,9 @@ final class ModelRun {
 
   /** A volume whose storage failed may take no more writes until it is opened again. */
   private void reopen(ModelVolume disk) {
+    if (dead.getAsBoolean()) {
+      return;
+    }
     try {
       disk.unsure.addAll(disk.older.keySet());
       Volume handle = open.remove(disk.id);
@@ -556,17 +600,16 @@ final class ModelRun {
     }
     int[] range = range(volume);
     history.add("read %s %d+%d".formatted(volume.id, range[0], range[1]));
-    Optional<String> wrong = compare(open(volume), volume, range[0], range[1], false);
+    Optional<String> wrong = compare(open(volume), volume, range[0], range[1], Allowed.NOW);
     wrong.ifPresent(text -> fail(text));
   }
 
   private Optional<String> compare(
-      Volume handle, ModelVolume volume, int from, int count, boolean afterPowerCut)
-      throws IOException {
+      Volume handle, ModelVolume volume, int from, int count, Allowed allowed) throws IOException {
     int most = buffer.capacity() / SECTOR_BYTES;
     for (int at = from; at < from + count; at += most) {
       int length = Math.min(most, from + count - at);
-      Optional<String> wrong = comparePart(handle, volume, at, length, afterPowerCut);
+      Optional<String> wrong = comparePart(handle, volume, at, length, allowed);
       if (wrong.isPresent()) {
         return wrong;
       }
@@ -576,8 +619,7 @@ final class ModelRun {
 
   /** The first sector that is not what it may be. */
   private Optional<String> comparePart(
-      Volume handle, ModelVolume volume, int from, int count, boolean afterPowerCut)
-      throws IOException {
+      Volume handle, ModelVolume volume, int from, int count, Allowed allowed) throws IOException {
     buffer.clear().limit(count * SECTOR_BYTES);
     handle.read((long) from * SECTOR_BYTES, buffer);
     buffer.flip();
@@ -588,8 +630,10 @@ final class ModelRun {
         torn |= buffer.getLong() != tag;
       }
       boolean old =
-          (afterPowerCut || volume.unsure.contains(sector))
+          (allowed == Allowed.AFTER_POWER_CUT || volume.unsure.contains(sector))
               && volume.older.getOrDefault(sector, Set.of()).contains(tag);
+      Long undone = allowed == Allowed.AFTER_DEATH ? volume.underWay.get(sector) : null;
+      old |= undone != null && undone == tag;
       if (torn || (tag != volume.now[sector] && !old)) {
         return Optional.of(
             "volume %s sector %d is %d%s, expected %d or, if allowed, one of %s"
@@ -617,14 +661,67 @@ final class ModelRun {
     }
     // One that failed was answered so; what it was to write may have been overwritten since.
     unanswered = null;
-    check(false);
+    check(Allowed.NOW);
   }
 
   /** The same after the power was cut: what was not flushed is old or new. */
   void checkAllAfterPowerCut() throws IOException {
     open.clear();
-    check(true);
+    check(Allowed.AFTER_POWER_CUT);
     checkUnanswered();
+  }
+
+  /**
+   * The same after the process died and a new one has the store open: all that was answered is
+   * there, as good as before. From now on the model knows what became of the rest.
+   */
+  void checkAllAfterProcessDeath() throws IOException {
+    open.clear();
+    check(Allowed.AFTER_DEATH);
+    checkUnanswered();
+    unanswered = null;
+    failures = false;
+    for (ModelVolume volume : List.copyOf(volumes.values())) {
+      if (!volume.alternatives.isEmpty()) {
+        volumes.remove(volume.id);
+        Optional<VolumeInfo> info = store.find(volume.id);
+        for (Optional<ModelVolume> state : volume.alternatives) {
+          if (info.isPresent()
+              && state.isPresent()
+              && matches(info.get(), state.get(), Allowed.AFTER_DEATH).isEmpty()) {
+            volumes.put(volume.id, state.get());
+          }
+        }
+      }
+    }
+    for (ModelVolume volume : volumes.values()) {
+      learn(volume);
+    }
+  }
+
+  /** What became of the sectors that were written when the process died. */
+  private void learn(ModelVolume volume) throws IOException {
+    try (Volume handle = store.open(volume.id)) {
+      for (Map.Entry<Integer, Long> sector : volume.underWay.entrySet()) {
+        buffer.clear().limit(SECTOR_BYTES);
+        handle.read((long) sector.getKey() * SECTOR_BYTES, buffer);
+        long tag = buffer.getLong(0);
+        if (tag == sector.getValue()) {
+          volume.set(sector.getKey(), tag);
+        }
+      }
+    }
+    volume.underWay.clear();
+  }
+
+  /** Makes everything durable. */
+  void flushAll() throws IOException {
+    for (ModelVolume volume : volumes.values()) {
+      if (!volume.sealed && volume.alternatives.isEmpty()) {
+        open(volume).flush();
+        volume.flushed();
+      }
+    }
   }
 
   /** An atomic write that the power cut ended is there as a whole, or not at all. */
@@ -655,7 +752,7 @@ final class ModelRun {
     }
   }
 
-  private void check(boolean afterPowerCut) throws IOException {
+  private void check(Allowed allowed) throws IOException {
     Map<UUID, VolumeInfo> found = new HashMap<>();
     for (VolumeInfo info : store.list()) {
       found.put(info.id(), info);
@@ -671,7 +768,7 @@ final class ModelRun {
       List<String> wrong = new ArrayList<>();
       for (Optional<ModelVolume> state : possible) {
         if (state.isPresent()) {
-          matches(info, state.get(), afterPowerCut).ifPresent(wrong::add);
+          matches(info, state.get(), allowed).ifPresent(wrong::add);
         }
       }
       long present = possible.stream().filter(Optional::isPresent).count();
@@ -680,7 +777,7 @@ final class ModelRun {
     assertEquals(Map.of(), found, "nobody made these");
   }
 
-  private Optional<String> matches(VolumeInfo info, ModelVolume volume, boolean afterPowerCut)
+  private Optional<String> matches(VolumeInfo info, ModelVolume volume, Allowed allowed)
       throws IOException {
     if (info.sizeBytes() != (long) volume.now.length * SECTOR_BYTES
         || info.sealed() != volume.sealed) {
@@ -690,7 +787,7 @@ final class ModelRun {
       return Optional.of(info + " should have parent " + volume.parent);
     }
     try (Volume handle = store.open(volume.id)) {
-      return compare(handle, volume, 0, volume.now.length, afterPowerCut);
+      return compare(handle, volume, 0, volume.now.length, allowed);
     }
   }
 

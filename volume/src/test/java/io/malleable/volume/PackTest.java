@@ -215,7 +215,7 @@ class PackTest {
       assertFalse(String.valueOf(e.getMessage()).isEmpty());
     }
     if (fault != Fault.POWER_CUT) {
-      assertEquals(List.of(), files.openFiles(), "files left open");
+      assertEquals(List.of(), files.openFiles(), "files left open after " + files.faultedCall());
     }
     FaultyFiles after =
         fault == Fault.POWER_CUT ? files.afterPowerCut(new Random(seed ^ call)) : files.repaired();

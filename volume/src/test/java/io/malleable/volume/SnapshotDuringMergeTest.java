@@ -44,7 +44,9 @@ class SnapshotDuringMergeTest {
     Scene() throws IOException {
       fill();
       SpaceGuard space = new SpaceGuard(files, 0, System::nanoTime);
-      guard = new GuardedCatalogue(Catalogue.load(files, StoreScan.Access.MAINTAIN));
+      guard =
+          new GuardedCatalogue(
+              Catalogue.load(files, MapMemory.unlimited(), StoreScan.Access.MAINTAIN));
       volumes = new ActiveVolumes(guard, files, space, new IntentTable(files), maintainer, 8);
       merging = new Merging(guard, volumes, files, space, this::look);
       guard.with(catalogue -> volumes.openHandle(catalogue, disk));

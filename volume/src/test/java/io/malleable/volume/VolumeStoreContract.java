@@ -109,8 +109,10 @@ abstract class VolumeStoreContract {
     return bytes;
   }
 
-  static void assertRefused(Reason reason, Executable call) {
-    assertEquals(reason, assertThrows(VolumeException.class, call).reason());
+  static VolumeException assertRefused(Reason reason, Executable call) {
+    VolumeException refusal = assertThrows(VolumeException.class, call);
+    assertEquals(reason, refusal.reason());
+    return refusal;
   }
 
   @Test

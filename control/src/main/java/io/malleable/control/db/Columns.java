@@ -1,5 +1,6 @@
 package io.malleable.control.db;
 
+import io.malleable.control.LostWrites;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
 import java.sql.ResultSet;
@@ -7,6 +8,7 @@ import java.sql.SQLException;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -16,6 +18,10 @@ final class Columns {
 
   static String text(UUID id) {
     return id.toString();
+  }
+
+  static List<String> texts(Set<UUID> ids) {
+    return ids.stream().map(UUID::toString).toList();
   }
 
   /** Texts of one line each, a line for each. */
@@ -70,6 +76,16 @@ final class Columns {
   static Optional<Instant> optionalInstant(ResultSet row, String column) throws SQLException {
     long millis = row.getLong(column);
     return row.wasNull() ? Optional.empty() : Optional.of(Instant.ofEpochMilli(millis));
+  }
+
+  /** Kept in three columns of a binding, absent with the first. */
+  static Optional<LostWrites> lostWrites(ResultSet row) throws SQLException {
+    Optional<Instant> since = optionalInstant(row, "lost_writes_at");
+    return since.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            new LostWrites(
+                since.get(), row.getLong("lost_writes_boot"), optionalUuid(row, "power_cycle")));
   }
 
   static <E extends Enum<E>> E constant(Class<E> type, ResultSet row, String column)

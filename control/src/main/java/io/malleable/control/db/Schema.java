@@ -13,7 +13,7 @@ import org.flywaydb.core.api.FlywayException;
 /** Applies the migrations, and starts Flyway only when there is one to apply. */
 final class Schema {
   /** The newest migration in {@code resources/.../migration}. */
-  static final int VERSION = 5;
+  static final int VERSION = 6;
 
   private static final String LOCATION = "classpath:io/malleable/control/db/migration";
 

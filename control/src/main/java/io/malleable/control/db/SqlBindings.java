@@ -2,7 +2,9 @@ package io.malleable.control.db;
 
 import io.malleable.control.Binding;
 import io.malleable.control.ChapCredentials;
+import io.malleable.control.LostWrites;
 import io.malleable.control.Rows;
+import io.malleable.control.WriteCache;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -23,8 +25,9 @@ final class SqlBindings implements Rows.Bindings {
     write(
         """
         INSERT INTO binding (disk_id, node_id, state, chap_user, chap_secret, phone_home,
-          ssh_keys)
-        VALUES (:disk, :node, :state, :user, :secret, :token, :keys)\
+          ssh_keys, write_cache, lost_writes_at, lost_writes_boot, power_cycle)
+        VALUES (:disk, :node, :state, :user, :secret, :token, :keys, :cache, :lostAt, :lostBoot,
+          :cycle)\
         """,
         binding);
   }
@@ -34,12 +37,15 @@ final class SqlBindings implements Rows.Bindings {
     write(
         """
         UPDATE binding SET node_id = :node, state = :state, chap_user = :user,
-        chap_secret = :secret, phone_home = :token, ssh_keys = :keys WHERE disk_id = :disk\
+        chap_secret = :secret, phone_home = :token, ssh_keys = :keys, write_cache = :cache,
+        lost_writes_at = :lostAt, lost_writes_boot = :lostBoot, power_cycle = :cycle
+        WHERE disk_id = :disk\
         """,
         binding);
   }
 
   private void write(String sql, Binding binding) {
+    Optional<LostWrites> lost = binding.lostWrites();
     try (Update update = handle.createUpdate(sql)) {
       int changed =
           update
@@ -50,6 +56,10 @@ final class SqlBindings implements Rows.Bindings {
               .bind("secret", binding.chap().secret())
               .bind("token", binding.phoneHomeToken())
               .bind("keys", Columns.text(binding.sshKeys()))
+              .bind("cache", binding.writeCache().name())
+              .bind("lostAt", Columns.millisOrNull(lost.map(LostWrites::since)))
+              .bind("lostBoot", lost.map(LostWrites::boot).orElse(null))
+              .bind("cycle", Columns.textOrNull(lost.flatMap(LostWrites::powerCycle)))
               .execute();
       if (changed != 1) {
         throw new IllegalStateException("no binding of disk " + binding.disk());
@@ -100,7 +110,9 @@ final class SqlBindings implements Rows.Bindings {
                   new ChapCredentials(
                       Columns.string(row, "chap_user"), Columns.string(row, "chap_secret")),
                   Columns.string(row, "phone_home"),
-                  Columns.lines(row, "ssh_keys")))
+                  Columns.lines(row, "ssh_keys"),
+                  Columns.constant(WriteCache.class, row, "write_cache"),
+                  Columns.lostWrites(row)))
           .list();
     }
   }

@@ -5,6 +5,7 @@ import io.malleable.control.Measure;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
 import io.malleable.control.Rows;
+import io.malleable.control.WriteCache;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
@@ -21,7 +22,8 @@ final class SqlDisks extends SqlTable<Disk> implements Rows.Disks {
   private static final String SELECT =
       """
       SELECT t.*, p.name AS project_name, coalesce(pi.name, ps.name) AS parent_name,
-        b.disk_id AS bound, b.node_id AS node_id, n.name AS node_name
+        b.disk_id AS bound, b.write_cache, b.lost_writes_at, b.lost_writes_boot, b.power_cycle,
+        b.node_id AS node_id, n.name AS node_name
       FROM disk t JOIN project p ON p.id = t.project_id
       LEFT JOIN image pi ON pi.id = t.parent_id
       LEFT JOIN snapshot ps ON ps.id = t.parent_id
@@ -57,7 +59,8 @@ final class SqlDisks extends SqlTable<Disk> implements Rows.Disks {
     }
     Optional<UUID> node = Columns.optionalUuid(row, "node_id");
     return node.isEmpty()
-        ? new Disk.Use.Exposed()
+        ? new Disk.Use.Exposed(
+            Columns.constant(WriteCache.class, row, "write_cache"), Columns.lostWrites(row))
         : new Disk.Use.Attached(
             new Ref(ResourceKind.NODE, node.get(), Columns.string(row, "node_name")));
   }

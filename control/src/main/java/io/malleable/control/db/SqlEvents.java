@@ -6,6 +6,7 @@ import io.malleable.control.Rows;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.statement.Query;
@@ -87,6 +88,25 @@ final class SqlEvents implements Rows.Events {
   public long latest() {
     try (Query query = handle.createQuery("SELECT coalesce(max(sequence), 0) FROM event")) {
       return query.mapTo(Long.class).one();
+    }
+  }
+
+  @Override
+  public Set<UUID> lasting(String begin, Set<String> ends) {
+    try (Query query =
+        handle.createQuery(
+            """
+            SELECT subject_id AS id FROM event
+            WHERE subject_id IS NOT NULL AND (kind = :begin OR kind IN (<ends>))
+            GROUP BY subject_id
+            HAVING max(CASE WHEN kind = :begin THEN sequence ELSE 0 END)
+              > max(CASE WHEN kind = :begin THEN 0 ELSE sequence END)\
+            """)) {
+      return query
+          .bind("begin", begin)
+          .bindList("ends", List.copyOf(ends))
+          .map((row, _) -> Columns.uuid(row, "id"))
+          .collectIntoSet();
     }
   }
 

@@ -3,9 +3,12 @@ package io.malleable.control.db;
 import io.malleable.control.Image;
 import io.malleable.control.Measure;
 import io.malleable.control.Rows;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.mapper.RowMapper;
@@ -23,7 +26,8 @@ final class SqlImages extends SqlTable<Image> implements Rows.Images {
       LEFT JOIN snapshot ps ON ps.id = t.parent_id\
       """;
 
-  private static final String VISIBLE =
+  /** Of the image {@code t} for {@code :project}. */
+  static final String VISIBLE =
       "(t.project_id = :project OR t.visibility = 'PUBLIC' OR EXISTS (SELECT 1 FROM image_share s"
           + " WHERE s.image_id = t.id AND s.project_id = :project))";
 
@@ -131,12 +135,21 @@ final class SqlImages extends SqlTable<Image> implements Rows.Images {
   }
 
   @Override
-  public List<String> sharedWith(UUID image) {
+  public Map<UUID, List<String>> sharedWith(Set<UUID> images) {
+    Map<UUID, List<String>> names = new HashMap<>();
+    if (images.isEmpty()) {
+      return names;
+    }
     try (Query query =
         handle.createQuery(
-            "SELECT p.name FROM image_share s JOIN project p ON p.id = s.project_id"
-                + " WHERE s.image_id = :image ORDER BY p.name")) {
-      return query.bind("image", image.toString()).mapTo(String.class).list();
+            "SELECT s.image_id, p.name FROM image_share s JOIN project p ON p.id = s.project_id"
+                + " WHERE s.image_id IN (<ids>) ORDER BY p.name")) {
+      query
+          .bindList("ids", Columns.texts(images))
+          .map((row, _) -> Map.entry(Columns.uuid(row, "image_id"), Columns.string(row, "name")))
+          .forEach(share ->
+              names.computeIfAbsent(share.getKey(), _ -> new ArrayList<>()).add(share.getValue()));
     }
+    return names;
   }
 }

@@ -1,5 +1,6 @@
 package io.malleable.control.db;
 
+import io.malleable.control.AfterHostCrash;
 import io.malleable.control.Binding;
 import io.malleable.control.Firmware;
 import io.malleable.control.MacAddress;
@@ -13,10 +14,12 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.mapper.RowMapper;
-import org.jdbi.v3.core.statement.Query;
 import org.jdbi.v3.core.statement.Update;
 import org.jspecify.annotations.Nullable;
 
@@ -25,8 +28,11 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
   private static final String SELECT =
       """
       SELECT t.*, p.name AS project_name, b.disk_id AS disk_id, b.state AS binding_state,
+        b.lost_writes_at, b.lost_writes_boot, b.power_cycle,
         d.name AS disk_name, c.operation_id AS operation_id,
-        (SELECT max(number) FROM boot WHERE node_id = t.id) AS latest_boot
+        (SELECT max(number) FROM boot WHERE node_id = t.id) AS latest_boot,
+        (SELECT string_agg(nic.position || ' ' || nic.mac, ',') FROM nic
+          WHERE nic.node_id = t.id) AS nics
       FROM node t JOIN project p ON p.id = t.project_id
       LEFT JOIN binding b ON b.node_id = t.id
       LEFT JOIN disk d ON d.id = b.disk_id
@@ -49,18 +55,20 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
           Columns.string(row, "name"),
           state(row),
           Columns.instant(row, "created_at"),
-          nics(id),
+          nics(Columns.optionalString(row, "nics")),
           Columns.constant(Firmware.class, row, "firmware"),
           Columns.string(row, "arch"),
           Columns.optionalString(row, "bmc"),
           Columns.optionalString(row, "address"),
           Columns.lines(row, "ssh_keys"),
+          Columns.constant(AfterHostCrash.class, row, "after_host_crash"),
           Columns.constant(PowerState.class, row, "power"),
           disk.isEmpty()
               ? Optional.empty()
               : Optional.of(
                   new Ref(ResourceKind.DISK, disk.get(), Columns.string(row, "disk_name"))),
           Columns.optionalUuid(row, "operation_id"),
+          Columns.lostWrites(row),
           row.getLong("latest_boot"),
           row.getLong("revision"));
     };
@@ -77,14 +85,14 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
     };
   }
 
-  private List<MacAddress> nics(UUID node) {
-    try (Query query =
-        handle.createQuery("SELECT mac FROM nic WHERE node_id = :node ORDER BY position")) {
-      return query
-          .bind("node", node.toString())
-          .map((row, _) -> new MacAddress(Columns.string(row, "mac")))
-          .list();
+  /** Each with its position, as the database promises no order within the text. */
+  private static List<MacAddress> nics(Optional<String> text) {
+    SortedMap<Integer, MacAddress> nics = new TreeMap<>();
+    for (String nic : text.stream().flatMap(all -> Stream.of(all.split(",", -1))).toList()) {
+      String[] parts = nic.split(" ", 2);
+      nics.put(Integer.valueOf(parts[0]), new MacAddress(parts[1]));
     }
+    return List.copyOf(nics.values());
   }
 
   @Override
@@ -99,6 +107,7 @@ final class SqlNodes extends SqlTable<Node> implements Rows.Nodes {
     values.put("bmc", node.bmc().orElse(null));
     values.put("address", node.address().orElse(null));
     values.put("ssh_keys", Columns.text(node.sshKeys()));
+    values.put("after_host_crash", node.afterHostCrash().name());
     values.put("power", node.power().name());
     return values;
   }

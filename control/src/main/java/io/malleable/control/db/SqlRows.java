@@ -4,9 +4,9 @@ import io.malleable.control.Project;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
 import io.malleable.control.Rows;
-import io.malleable.control.Snapshot;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.statement.Query;
@@ -35,7 +35,7 @@ final class SqlRows implements Rows {
   }
 
   @Override
-  public Table<Snapshot> snapshots() {
+  public Snapshots snapshots() {
     return new SqlSnapshots(handle);
   }
 
@@ -99,6 +99,24 @@ final class SqlRows implements Rows {
                   Columns.uuid(row, "project_id"),
                   Columns.string(row, "project_name")))
           .list();
+    }
+  }
+
+  @Override
+  public Set<UUID> visible(UUID project, Set<UUID> volumes) {
+    if (volumes.isEmpty()) {
+      return Set.of();
+    }
+    try (Query query =
+        handle.createQuery(
+            "SELECT t.id FROM image t WHERE t.id IN (<ids>) AND "
+                + SqlImages.VISIBLE
+                + " UNION SELECT id FROM snapshot WHERE id IN (<ids>) AND project_id = :project")) {
+      return query
+          .bind("project", project.toString())
+          .bindList("ids", Columns.texts(volumes))
+          .map((row, _) -> Columns.uuid(row, "id"))
+          .collectIntoSet();
     }
   }
 

@@ -3,14 +3,18 @@ package io.malleable.control.db;
 import io.malleable.control.Measure;
 import io.malleable.control.Ref;
 import io.malleable.control.ResourceKind;
+import io.malleable.control.Rows;
 import io.malleable.control.Snapshot;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
 import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.mapper.RowMapper;
 import org.jspecify.annotations.Nullable;
 
 /** Snapshots; the disk's name is the one it has now, or the last one it had. */
-final class SqlSnapshots extends SqlTable<Snapshot> {
+final class SqlSnapshots extends SqlTable<Snapshot> implements Rows.Snapshots {
   private static final String SELECT =
       """
       SELECT t.*, p.name AS project_name, coalesce(pi.name, ps.name) AS parent_name,
@@ -58,6 +62,13 @@ final class SqlSnapshots extends SqlTable<Snapshot> {
     values.put("parent_kind", Columns.kindOrNull(snapshot.parent()));
     values.put("parent_id", Columns.idOrNull(snapshot.parent()));
     return values;
+  }
+
+  @Override
+  public List<Snapshot> pageOfDisk(UUID disk, Optional<String> afterName, int limit) {
+    return many(
+        " WHERE t.disk_id = :disk AND t.name > :after ORDER BY t.name LIMIT :limit",
+        Map.of("disk", disk.toString(), "after", afterName.orElse(""), "limit", limit));
   }
 
   @Override

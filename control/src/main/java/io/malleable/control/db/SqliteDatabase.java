@@ -20,6 +20,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import org.jdbi.v3.core.Jdbi;
 import org.jdbi.v3.core.JdbiException;
+import org.jdbi.v3.core.statement.SqlLogger;
 import org.sqlite.NativeLibraryNotFoundException;
 import org.sqlite.SQLiteConfig;
 import org.sqlite.SQLiteDataSource;
@@ -44,11 +45,13 @@ public final class SqliteDatabase implements Database {
   private final ReentrantLock writing = new ReentrantLock(true);
   private final BlockingQueue<Jdbi> readers;
 
-  private SqliteDatabase(List<Connection> connections) {
+  private SqliteDatabase(List<Connection> connections, SqlLogger statements) {
     this.connections = connections;
-    this.writer = Jdbi.create(connections.getFirst());
+    List<Jdbi> each =
+        connections.stream().map(one -> Jdbi.create(one).setSqlLogger(statements)).toList();
+    this.writer = each.getFirst();
     this.readers = new ArrayBlockingQueue<>(connections.size());
-    connections.stream().skip(1).map(Jdbi::create).forEach(readers::add);
+    readers.addAll(each.subList(1, each.size()));
   }
 
   /**
@@ -57,6 +60,11 @@ public final class SqliteDatabase implements Database {
    * @throws ControlException DATABASE_TOO_NEW, DATABASE_BUSY, DATABASE_FAILED
    */
   public static SqliteDatabase open(Path file) {
+    return open(file, SqlLogger.NOP_SQL_LOGGER);
+  }
+
+  /** The same; hears of each statement. */
+  static SqliteDatabase open(Path file, SqlLogger statements) {
     List<Connection> opened = new ArrayList<>();
     try {
       createPrivately(file);
@@ -67,7 +75,7 @@ public final class SqliteDatabase implements Database {
       for (int i = 0; i < READERS; i++) {
         opened.add(source.getConnection());
       }
-      return new SqliteDatabase(opened);
+      return new SqliteDatabase(opened, statements);
     } catch (IOException | SQLException e) {
       closeAll(opened);
       throw failure(e);

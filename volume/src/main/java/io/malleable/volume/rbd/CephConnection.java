@@ -78,6 +78,8 @@ final class CephConnection implements AutoCloseable {
     // between; with it off, an ack is
     // an ack and a guest that trusts its write cache less than it should loses nothing.
     set("rbd_cache", "false");
+    // A dead process's writes that are still under way may not arrive after ours.
+    set("rbd_blocklist_on_break_lock", "true");
   }
 
   private void set(String option, String value) throws IOException {

@@ -12,6 +12,8 @@ import io.malleable.volume.VolumeException.Reason;
 import io.malleable.volume.VolumeInfo;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
@@ -270,6 +272,33 @@ final class RbdSharedPoolTest extends OnCephCluster {
     }
     assertThrows(VolumeException.class, dead::list);
     assertThrows(VolumeException.class, dead::capacity);
+  }
+
+  @Test
+  void whatADeadProcessAcknowledgedIsThereAndItCannotWriteOnWhateverTheConfigurationSays()
+      throws Exception {
+    Path conf = Files.createTempFile("m2-ceph", ".conf");
+    Files.writeString(
+        conf,
+        Files.readString(config.conf())
+            + "\n[client]\nrbd_cache = true\nrbd_cache_policy = writeback\n"
+            + "rbd_cache_writethrough_until_flush = false\nrbd_blocklist_on_break_lock = false\n");
+    RbdConfig careless =
+        new RbdConfig(conf, config.user(), config.pool(), config.timeout(), config.instance());
+    UUID disk = UUID.randomUUID();
+    RbdVolumeStore dead = RbdVolumeStore.open(careless); // in a process that hangs
+    try (RbdVolumeStore store = RbdVolumeStore.open(careless)) {
+      store.create(disk, MIB);
+      Volume held = dead.open(disk);
+      held.write(0, ByteBuffer.allocate(512).put(0, (byte) 7));
+      assertEquals(7, read(store, disk), "acknowledged and not flushed");
+      assertThrows(IOException.class, () -> held.write(0, ByteBuffer.allocate(512)));
+      assertEquals(7, read(store, disk));
+    } finally {
+      assertThrows(IOException.class, dead::close);
+      dead.close();
+      Files.delete(conf);
+    }
   }
 
   @Test

@@ -1,0 +1,94 @@
+package io.malleable.server;
+
+import io.helidon.common.concurrency.limits.FixedLimit;
+import io.helidon.common.context.Context;
+import io.helidon.http.encoding.ContentEncodingContext;
+import io.helidon.http.media.MediaContext;
+import io.helidon.webserver.ConnectionContext;
+import io.helidon.webserver.ListenerConfig;
+import io.helidon.webserver.ListenerContext;
+import io.helidon.webserver.Router;
+import io.helidon.webserver.http.DirectHandlers;
+import io.helidon.webserver.http.Handler;
+import io.helidon.webserver.http.HttpRouting;
+import io.helidon.webserver.http1.Http1Config;
+import io.helidon.webserver.http1.Http1ConnectionSelector;
+import io.helidon.webserver.spi.ServerConnection;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/**
+ * Helidon's HTTP/1.1 without its listener, which ends for good at the first failed accept and, when
+ * it has all the connections that it may have, leaves further ones unanswered.
+ */
+final class HttpEngine implements ListenerContext, AutoCloseable {
+  private static final int MAX_HEADERS_BYTES = 16 * 1024;
+
+  private final Context context = Context.create();
+  private final ListenerConfig config = ListenerConfig.builder().buildPrototype();
+  private final MediaContext media = MediaContext.create();
+  private final ContentEncodingContext encodings = ContentEncodingContext.create();
+  private final DirectHandlers directHandlers = DirectHandlers.create();
+  private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
+  private final FixedLimit requests = FixedLimit.create();
+  private final Http1ConnectionSelector http1 =
+      Http1ConnectionSelector.builder()
+          .config(Http1Config.builder().maxHeadersSize(MAX_HEADERS_BYTES).buildPrototype())
+          .build();
+  private final Router router;
+
+  HttpEngine(Handler handler) {
+    this.router = Router.builder().addRouting(HttpRouting.builder().any(handler)).build();
+    router.beforeStart();
+  }
+
+  /** The protocol of a connection, which has sent nothing yet. */
+  ServerConnection connection(ConnectionContext connection) {
+    return http1.connection(connection);
+  }
+
+  Router router() {
+    return router;
+  }
+
+  /** Of the requests under way; connections are limited, requests are not. */
+  FixedLimit requests() {
+    return requests;
+  }
+
+  @Override
+  public Context context() {
+    return context;
+  }
+
+  @Override
+  public MediaContext mediaContext() {
+    return media;
+  }
+
+  @Override
+  public ContentEncodingContext contentEncodingContext() {
+    return encodings;
+  }
+
+  @Override
+  public DirectHandlers directHandlers() {
+    return directHandlers;
+  }
+
+  @Override
+  public ListenerConfig config() {
+    return config;
+  }
+
+  @Override
+  public ExecutorService executor() {
+    return executor;
+  }
+
+  @Override
+  public void close() {
+    executor.shutdownNow();
+    router.afterStop();
+  }
+}
