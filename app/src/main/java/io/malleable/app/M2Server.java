@@ -137,7 +137,6 @@ final class M2Server implements AutoCloseable {
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
     private final BootOrigins origins = new BootOrigins();
-    private final FullStoreReports fullStore = new FullStoreReports(InstantSource.system());
 
     Start(Settings settings, StopStack started, UnaryOperator<VolumeStore> around)
         throws IOException {
@@ -158,7 +157,7 @@ final class M2Server implements AutoCloseable {
       IscsiServer iscsi = target(reservations);
       TargetsOverIscsi targets =
           new TargetsOverIscsi(
-              volumes, iscsi, reservations, identities(), fullStore, Volumes.ioLimit(settings));
+              volumes, iscsi, reservations, identities(), Volumes.ioLimit(settings));
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(
@@ -166,13 +165,8 @@ final class M2Server implements AutoCloseable {
               new Download(data.resolve("downloads"), settings.storeReserveBytes()));
       Control control = control(data, volumes, targets, power, images);
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
-      fullStore.connect(control.events());
       control.start();
-      started.push(
-          "descriptor watch",
-          new DescriptorWatch(
-                  descriptors::open, descriptors.budget().limit(), control.events()::report)
-              .started());
+      watch(control, iscsi);
       HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
       BootDesk desk = new BootDesk(control, portal(iscsiAt), origins);
       HostPort bootAt = settings.bootHttp().withPort(boot(desk));
@@ -202,6 +196,22 @@ final class M2Server implements AutoCloseable {
       started.push("run file", RunFile.write(data, addresses));
       serving.set(true);
       return new M2Server(started, addresses, control, serving, segment.notice());
+    }
+
+    private void watch(Control control, IscsiServer iscsi) {
+      DescriptorWatch files =
+          new DescriptorWatch(
+              descriptors::open, descriptors.budget().limit(), control.events()::report);
+      started.push(
+          "descriptor watch", Ticker.start("descriptor-watch", DescriptorWatch.PAUSE, files::look));
+      FullStoreWatch space =
+          new FullStoreWatch(
+              iscsi::spaceRefusals,
+              settings.storeFullBusy(),
+              FullStoreWatch.Reports.to(control.events()),
+              InstantSource.system());
+      started.push(
+          "full store watch", Ticker.start("full-store-watch", FullStoreWatch.PAUSE, space::look));
     }
 
     /** A second drive for each node: its name, and the keys of those who may log in. */
@@ -246,7 +256,8 @@ final class M2Server implements AutoCloseable {
       IscsiServer iscsi =
           new IscsiServer(
               IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1)))
-                  .withMaxConnections(descriptors.budget().iscsi()),
+                  .withMaxConnections(descriptors.budget().iscsi())
+                  .withStoreFullBusy(settings.storeFullBusy()),
               reservations,
               targetEvents);
       started.push("target", () -> iscsi.close(LOGOUT_GRACE));

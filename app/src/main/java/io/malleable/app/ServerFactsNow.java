@@ -7,6 +7,7 @@ import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.Optional;
 
 /** Reads the server's facts where they are. */
 final class ServerFactsNow implements ServerFacts {
@@ -102,6 +103,11 @@ final class ServerFactsNow implements ServerFacts {
   @Override
   public DescriptorFacts descriptors() {
     return descriptors.facts();
+  }
+
+  @Override
+  public Optional<StoreFullFacts> storeFull() {
+    return FullStoreWatch.facts(iscsi.spaceRefusals(), Instant.now());
   }
 
   @Override

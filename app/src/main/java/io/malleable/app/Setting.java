@@ -49,6 +49,11 @@ enum Setting {
       "256M",
       "Disks and images do not grow when less than this is left below the data directory; default"
           + " 256M."),
+  STORE_FULL_BUSY(
+      "SECONDS",
+      "30",
+      "How long machines' writes are held when the store has no room, before they fail; 0 to 150,"
+          + " default 30."),
   TRASH_RETENTION(
       "DAYS", "7", "How long a deleted disk can be brought back, 0 to 3650 days; default 7."),
   STORE_RBD_CONF(

@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import io.malleable.iscsi.IscsiServerConfig;
 import io.malleable.netboot.DhcpSubnet;
 import io.malleable.netboot.Ipv4;
 import java.nio.file.InvalidPathException;
@@ -33,6 +34,7 @@ import java.util.stream.Collectors;
  * @param dhcp whether to answer DHCP
  * @param tftp listener for boot loaders
  * @param storeReserveBytes what growth leaves free on the file system of the data directory
+ * @param storeFullBusy how long machines' writes are held when the store has no room
  * @param trashRetention how long a deleted disk can be brought back
  * @param rbd where volumes are kept; absent means below the data directory
  * @param logLevel least level that is logged
@@ -52,6 +54,7 @@ record Settings(
     Optional<Dhcp> dhcp,
     Optional<HostPort> tftp,
     long storeReserveBytes,
+    Duration storeFullBusy,
     Duration trashRetention,
     Optional<Rbd> rbd,
     LogLevel logLevel) {
@@ -121,6 +124,7 @@ record Settings(
     Optional<Dhcp> dhcp = dhcp(reader);
     Optional<HostPort> tftp = reader.value(Setting.TFTP, HostPort::parse);
     Long reserveBytes = reader.value(Setting.STORE_RESERVE, Settings::bytes).orElse(null);
+    Duration storeFullBusy = reader.value(Setting.STORE_FULL_BUSY, Settings::busy).orElse(null);
     Duration trashRetention = reader.value(Setting.TRASH_RETENTION, Settings::days).orElse(null);
     Optional<Rbd> rbd = rbd(reader);
     LogLevel logLevel = reader.value(Setting.LOG_LEVEL, Settings::logLevel).orElse(null);
@@ -130,6 +134,7 @@ record Settings(
         || bootHttp == null
         || iscsi == null
         || reserveBytes == null
+        || storeFullBusy == null
         || trashRetention == null
         || logLevel == null) {
       throw new BadSettingsException(reader.errors);
@@ -149,6 +154,7 @@ record Settings(
         dhcp,
         tftp,
         reserveBytes,
+        storeFullBusy,
         trashRetention,
         rbd,
         logLevel);
@@ -317,6 +323,15 @@ record Settings(
       return Long.parseLong(text.substring(0, text.length() - 1)) << shift;
     }
     throw new SettingException("use a number and K, M, G or T, such as 2G");
+  }
+
+  private static Duration busy(String text) throws SettingException {
+    long most = IscsiServerConfig.MAX_STORE_FULL_BUSY.toSeconds();
+    if (text.matches("[0-9]{1,3}") && Long.parseLong(text) <= most) {
+      return Duration.ofSeconds(Long.parseLong(text));
+    }
+    throw new SettingException(
+        "give 0 to " + most + " seconds: Linux gives up what is held for 180; 0 holds nothing");
   }
 
   private static Duration days(String text) throws SettingException {

@@ -51,7 +51,6 @@ final class TargetsOverIscsi implements Targets {
   private final IscsiServer server;
   private final ReservationStore saved;
   private final Function<Definition, Optional<LogicalUnit>> identity;
-  private final FullStoreReports fullStore;
   private final Duration withdrawLimit;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
 
@@ -77,7 +76,6 @@ final class TargetsOverIscsi implements Targets {
    *
    * @param saved where the server keeps reservations
    * @param identity makes a node's second drive, where it shall have one
-   * @param fullStore hears of writes that a full store refused
    * @param ioLimit within this a request on a volume ends, one way or the other
    */
   TargetsOverIscsi(
@@ -85,10 +83,8 @@ final class TargetsOverIscsi implements Targets {
       IscsiServer server,
       ReservationStore saved,
       Function<Definition, Optional<LogicalUnit>> identity,
-      FullStoreReports fullStore,
       Duration ioLimit) {
     this.withdrawLimit = ioLimit.plus(WITHDRAW_MARGIN);
-    this.fullStore = fullStore;
     this.volumes = volumes;
     this.server = server;
     this.saved = saved;
@@ -114,8 +110,7 @@ final class TargetsOverIscsi implements Targets {
       Volume volume = volumes.open(disk);
       boolean done = false;
       try {
-        VolumeLogicalUnit unit =
-            new VolumeLogicalUnit(volume, definition.writeCache(), () -> fullStore.onRefusal(disk));
+        VolumeLogicalUnit unit = new VolumeLogicalUnit(volume, definition.writeCache());
         Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(BOOT_DRIVE, unit));
         identity.apply(definition).ifPresent(second -> units.put(IDENTITY_DRIVE, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));

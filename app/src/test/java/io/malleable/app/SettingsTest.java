@@ -27,6 +27,7 @@ final class SettingsTest {
     assertEquals(Path.of("/srv/m2/lab"), settings.lab());
     assertEquals(256 << 20, settings.storeReserveBytes());
     assertEquals(Duration.ofDays(7), settings.trashRetention());
+    assertEquals(Duration.ofSeconds(30), settings.storeFullBusy());
   }
 
   @Test
@@ -68,6 +69,18 @@ final class SettingsTest {
             "--store-reserve: '-1G': use a number and K, M, G or T, such as 2G",
             "--trash-retention: 'soon': give 0 to 3650 days"),
         e.errors());
+  }
+
+  @Test
+  void writesAreHeldNoLongerThanInitiatorsBear() throws Exception {
+    assertEquals(Duration.ZERO, with(Setting.STORE_FULL_BUSY, "0").storeFullBusy());
+    assertEquals(Duration.ofSeconds(150), with(Setting.STORE_FULL_BUSY, "150").storeFullBusy());
+    for (String wrong : List.of("151", "-1", "30s", "", "99999999999")) {
+      refused(
+          "--store-full-busy: '" + wrong + "': give 0 to 150 seconds",
+          Setting.STORE_FULL_BUSY,
+          wrong);
+    }
   }
 
   @Test

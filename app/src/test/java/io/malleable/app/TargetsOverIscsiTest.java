@@ -21,7 +21,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -65,12 +64,7 @@ final class TargetsOverIscsiTest {
 
   private TargetsOverIscsi targets(Duration ioLimit) {
     return new TargetsOverIscsi(
-        volume.store(),
-        server,
-        reservations,
-        definition -> identity.apply(definition),
-        new FullStoreReports(InstantSource.system()),
-        ioLimit);
+        volume.store(), server, reservations, definition -> identity.apply(definition), ioLimit);
   }
 
   private static Targets.Definition definition(String secret) {

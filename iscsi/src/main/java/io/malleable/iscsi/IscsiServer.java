@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
@@ -156,6 +157,18 @@ public final class IscsiServer implements AutoCloseable {
     if (device.isPresent()) {
       device.get().reservations().clearForAll();
     }
+  }
+
+  /** The units that refuse writes for lack of space now. */
+  public List<SpaceRefusal> spaceRefusals() {
+    List<SpaceRefusal> refusals = new ArrayList<>();
+    for (Target target : registry.targets()) {
+      for (DeviceServer device : target.devices()) {
+        UUID unit = device.logicalUnit().identity().id();
+        device.fullStore().refusal(target.name(), unit).ifPresent(refusals::add);
+      }
+    }
+    return refusals;
   }
 
   private Optional<DeviceServer> device(String targetName, int lun) {

@@ -343,6 +343,9 @@ final class ScsiTasks {
         DataOutTasks.consume(task);
       }
       spec.action().run(task);
+      if (spec.writesMedium()) {
+        task.device().fullStore().onDone(task.cdb);
+      }
       return null;
     } catch (ScsiException e) {
       return e;

@@ -160,12 +160,21 @@ class FailingStoreTest {
           assertEquals(BUSY, answer.scsiStatus());
           assertEquals(0, answer.data().length);
         }
+        assertEquals(List.of(SpaceRefusal.Answer.HELD), answers(server));
+        unit.fail(Fault.UNIT_FULL);
+        assertEquals(0x72707, change.execute(initiator, id).sense(), "waiting does not help");
+        assertEquals(List.of(SpaceRefusal.Answer.UNIT_FULL), answers(server));
         unit.fail(Fault.WRITE_ERROR);
         assertEquals(0x30c00, change.execute(initiator, id).sense(), "anything else fails at once");
         unit.fail(Fault.NONE);
         assertEquals(0, change.execute(initiator, id).scsiStatus());
+        assertEquals(List.of(), answers(server), "the write was done at last");
       }
     }
+  }
+
+  private static List<SpaceRefusal.Answer> answers(TestServer server) {
+    return server.server().spaceRefusals().stream().map(SpaceRefusal::answer).toList();
   }
 
   @ParameterizedTest

@@ -205,6 +205,11 @@ final class BareControl implements AutoCloseable {
     }
 
     @Override
+    public Optional<StoreFullFacts> storeFull() {
+      return Optional.empty();
+    }
+
+    @Override
     public BootFacts boots() {
       return new BootFacts(0, 0, 0, 0);
     }
