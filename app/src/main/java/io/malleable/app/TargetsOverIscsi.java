@@ -7,11 +7,13 @@ import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.LogicalUnit;
 import io.malleable.iscsi.ReservationReport;
 import io.malleable.iscsi.ReservationStore;
+import io.malleable.iscsi.SpaceRefusal;
 import io.malleable.iscsi.TargetDefinition;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -210,7 +212,18 @@ final class TargetsOverIscsi implements Targets {
         Math.toIntExact(sessions),
         target.unit().readBytes(),
         target.unit().writtenBytes(),
-        target.failedLogins().sum());
+        target.failedLogins().sum(),
+        server.spaceRefusals(name).stream().findFirst().map(TargetsOverIscsi::refusal));
+  }
+
+  private static Refusal refusal(SpaceRefusal refusal) {
+    String reason =
+        switch (refusal.answer()) {
+          case HELD -> "the store is full, so the machine is told to send them again";
+          case STORE_FULL -> "the store is full, so they fail";
+          case UNIT_FULL -> refusal.reason();
+        };
+    return new Refusal(reason, Instant.now().minus(refusal.lasting()));
   }
 
   @Override

@@ -170,9 +170,17 @@ final class DiskCommands {
           .line("lineage", Lineage.text(disk))
           .text("node")
           .line("writes lost", Expose.writesLost(disk))
+          .line("writes refused", refused(disk.path("writesRefused")))
           .time("createdAt", "created")
           .time("deletedAt", "deleted");
       Expose.printTarget(this, disk);
+    }
+
+    private static String refused(JsonNode refusal) {
+      return refusal.isMissingNode()
+          ? "-"
+          : "since %s: %s"
+              .formatted(Table.cell(refusal.path("since")), Table.cell(refusal.path("reason")));
     }
   }
 

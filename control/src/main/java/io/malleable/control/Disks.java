@@ -386,6 +386,11 @@ public final class Disks {
     });
   }
 
+  /** Why the target of a disk does not do writes that need more room; empty when it does them. */
+  public Optional<Targets.Refusal> refusal(UUID disk) {
+    return ports.targets().use(disk).refusal();
+  }
+
   /**
    * The persistent reservations that machines have made on a disk; empty while it has no target.
    *

@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.io.IOException;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -107,8 +108,27 @@ public interface Targets {
    * @param readBytes since the target was defined
    * @param writtenBytes since the target was defined
    * @param failedLogins since the target was defined: unknown initiators and wrong secrets
+   * @param refusal of writes for lack of room, while there is one
    */
-  record Use(int sessions, long readBytes, long writtenBytes, long failedLogins) {
+  record Use(
+      int sessions,
+      long readBytes,
+      long writtenBytes,
+      long failedLogins,
+      Optional<Refusal> refusal) {
     public static final Use NONE = new Use(0, 0, 0, 0);
+
+    /** Whose writes all find room. */
+    public Use(int sessions, long readBytes, long writtenBytes, long failedLogins) {
+      this(sessions, readBytes, writtenBytes, failedLogins, Optional.empty());
+    }
   }
+
+  /**
+   * That writes which need more room are not done.
+   *
+   * @param reason a sentence without its full stop: why, and what may be done
+   * @param since the first of them
+   */
+  record Refusal(String reason, Instant since) {}
 }

@@ -162,13 +162,25 @@ public final class IscsiServer implements AutoCloseable {
   /** The units that refuse writes for lack of space now. */
   public List<SpaceRefusal> spaceRefusals() {
     List<SpaceRefusal> refusals = new ArrayList<>();
-    for (Target target : registry.targets()) {
-      for (DeviceServer device : target.devices()) {
-        UUID unit = device.logicalUnit().identity().id();
-        device.fullStore().refusal(target.name(), unit).ifPresent(refusals::add);
-      }
+    registry.targets().forEach(target -> addSpaceRefusals(target, refusals));
+    return refusals;
+  }
+
+  /** Those of one target, which may be none of ours. */
+  public List<SpaceRefusal> spaceRefusals(String targetName) {
+    List<SpaceRefusal> refusals = new ArrayList<>();
+    Target target = registry.find(targetName);
+    if (target != null) {
+      addSpaceRefusals(target, refusals);
     }
     return refusals;
+  }
+
+  private static void addSpaceRefusals(Target target, List<SpaceRefusal> refusals) {
+    for (DeviceServer device : target.devices()) {
+      UUID unit = device.logicalUnit().identity().id();
+      device.fullStore().refusal(target.name(), unit).ifPresent(refusals::add);
+    }
   }
 
   private Optional<DeviceServer> device(String targetName, int lun) {

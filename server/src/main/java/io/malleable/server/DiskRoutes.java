@@ -54,7 +54,7 @@ final class DiskRoutes {
                     disk,
                     context.control().purgeAt(disk),
                     Optional.empty(),
-                    Optional.empty(),
+                    DiskBody.AtTarget.UNTOLD,
                     Optional.empty())));
   }
 
@@ -208,8 +208,9 @@ final class DiskRoutes {
             : Optional.empty();
     Optional<List<Ancestor>> lineage =
         Optional.of(context.control().lineage().of(disk, disk.projectId()));
+    DiskBody.AtTarget target = new DiskBody.AtTarget(iscsi, disks.refusal(disk.id()));
     return Context.withRevision(
-        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi, warning)),
+        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, target, warning)),
         disk.revision());
   }
 }
