@@ -13,7 +13,11 @@ enum Setting {
       "Listener of the API; default 127.0.0.1:8480. Port 0 takes a free one, see DIR/run.json."),
   BOOT_HTTP(
       "HOST:PORT", "0.0.0.0:8481", "What machines reach while booting; default 0.0.0.0:8481."),
-  ISCSI("HOST:PORT", "0.0.0.0:3260", "Listener of the targets; default 0.0.0.0:3260."),
+  ISCSI(
+      "HOST:PORT",
+      "0.0.0.0:3260",
+      "Listener of the targets; default 0.0.0.0:3260. Once for each storage network, the first one"
+          + " for machines that are in none of them."),
   ADVERTISE(
       "HOST",
       "",
@@ -87,6 +91,11 @@ enum Setting {
 
   String help() {
     return help;
+  }
+
+  /** Whether it may be given several times, which is the same as its values joined by commas. */
+  boolean repeatable() {
+    return this == ISCSI;
   }
 
   /** What it is when nobody says. */

@@ -8,12 +8,14 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The settings of {@code m2 serve}. Each has one name, which is its flag and its key in the
@@ -22,7 +24,7 @@ import java.util.stream.Collectors;
  * @param data directory of everything the server keeps
  * @param http listener of the API
  * @param bootHttp listener for booting machines
- * @param iscsi listener of the targets
+ * @param iscsi listeners of the targets, each in a network of its own
  * @param advertise host name or address by which machines reach this server, where it is not the
  *     one that they used
  * @param lab directory of the lab's machines
@@ -43,7 +45,7 @@ record Settings(
     Path data,
     HostPort http,
     HostPort bootHttp,
-    HostPort iscsi,
+    List<HostPort> iscsi,
     Optional<String> advertise,
     Path lab,
     Optional<String> qemuUser,
@@ -83,6 +85,7 @@ record Settings(
   }
 
   private static final int MAX_PER_NETWORK = 8;
+  private static final int MAX_PORTALS = 8;
 
   /** Volumes on Ceph RBD instead of in the data directory. */
   record Rbd(Path conf, String user, String pool, Duration timeout) {}
@@ -113,7 +116,7 @@ record Settings(
     }
     HostPort http = reader.value(Setting.HTTP, HostPort::parse).orElse(null);
     HostPort bootHttp = reader.value(Setting.BOOT_HTTP, HostPort::parse).orElse(null);
-    HostPort iscsi = reader.value(Setting.ISCSI, HostPort::parse).orElse(null);
+    List<HostPort> iscsi = reader.value(Setting.ISCSI, Settings::portals).orElse(null);
     Optional<String> advertise = reader.value(Setting.ADVERTISE, Settings::host);
     Optional<Path> lab = reader.value(Setting.LAB, Settings::path);
     Optional<String> qemuUser = reader.value(Setting.QEMU_USER, text -> text);
@@ -187,17 +190,29 @@ record Settings(
       }
     }
 
+    /** As it would be given by flags; null where it cannot be. */
+    private static @Nullable String text(Setting setting, @Nullable Object value) {
+      List<?> values =
+          setting.repeatable() && value instanceof List<?> several
+              ? several
+              : Collections.singletonList(value);
+      boolean single = values.stream().allMatch(v -> v instanceof String || v instanceof Number);
+      return single ? values.stream().map(Object::toString).collect(Collectors.joining(",")) : null;
+    }
+
     <T> Optional<T> value(Setting setting, Parser<T> parser) {
       String text = flags.get(setting);
       String where = setting.flag();
       if (text == null && file.containsKey(setting.key())) {
         where = fileName + ": " + setting.key();
         Object value = file.get(setting.key());
-        if (!(value instanceof String) && !(value instanceof Number)) {
-          errors.add(where + ": give a single value");
+        text = text(setting, value);
+        if (text == null) {
+          errors.add(
+              where
+                  + (setting.repeatable() ? ": give a value or a list" : ": give a single value"));
           return Optional.empty();
         }
-        text = value.toString();
       }
       if (text == null) {
         text = setting.otherwise().orElse(null);
@@ -240,6 +255,28 @@ record Settings(
               + " server tells machines of them");
     }
     return Optional.of(new Dhcp(card.get(), mode.get(), pool, routers, dnsServers, relayed));
+  }
+
+  private static List<HostPort> portals(String text) throws SettingException {
+    List<HostPort> portals = new ArrayList<>();
+    for (String each : text.split(",", -1)) {
+      HostPort portal = HostPort.parse(each.strip());
+      if (portals.contains(portal)) {
+        throw new SettingException(portal + " is there twice; name each address once");
+      }
+      portals.add(portal);
+    }
+    if (portals.size() > MAX_PORTALS) {
+      throw new SettingException("give at most " + MAX_PORTALS + " addresses");
+    }
+    for (HostPort portal : portals) {
+      if (portal.isEverywhere()
+          && portals.stream().anyMatch(p -> !p.equals(portal) && p.port() == portal.port())) {
+        throw new SettingException(
+            portal + " is every address already; leave it out, or the others");
+      }
+    }
+    return List.copyOf(portals);
   }
 
   private static String card(String text) throws SettingException {

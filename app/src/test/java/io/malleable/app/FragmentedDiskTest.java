@@ -17,7 +17,7 @@ final class FragmentedDiskTest {
   private static final Duration LIMIT = Duration.ofMinutes(1);
   private static final long SIZE_BYTES = 64L << 30;
   private static final int BLOCK_SECTORS = 8;
-  private static final long MAP_MEMORY_BYTES = 96 << 10;
+  private static final long MAP_MEMORY_BYTES = 48 << 10;
   private static final int DATA_PROTECT = 0x7;
   private static final int SPACE_ALLOCATION_FAILED = 0x2707;
 
@@ -72,7 +72,6 @@ final class FragmentedDiskTest {
       answer = machine.execute(Cdb.unmap(), Cdb.unmapList(lba, BLOCK_SECTORS), 0);
       lba += 2 * BLOCK_SECTORS;
     } while (answer.status() == Initiator.GOOD && lba < last);
-    System.out.println("refused at sector " + lba);
     return answer;
   }
 }

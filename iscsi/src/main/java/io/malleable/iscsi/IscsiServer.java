@@ -198,7 +198,8 @@ public final class IscsiServer implements AutoCloseable {
   /**
    * Starts to listen on every portal.
    *
-   * @return the portals with the ports that the system chose
+   * @return the portals with the ports that the system chose, in the order of the configuration
+   * @throws PortalException one of them cannot be had; none is open then
    */
   public synchronized List<Portal> open() throws IOException {
     if (closed || !acceptors.isEmpty()) {

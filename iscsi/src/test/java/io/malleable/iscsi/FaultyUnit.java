@@ -19,6 +19,7 @@ final class FaultyUnit implements LogicalUnit {
     /** Of the unit, not of the store. */
     UNIT_FULL,
     FLUSH_ERROR,
+    FLUSH_OUT_OF_SPACE,
     BUG,
     /** Not an exception that anybody catches who expects a store to fail. */
     ERROR
@@ -183,6 +184,9 @@ final class FaultyUnit implements LogicalUnit {
     holdIf(Call.FLUSH);
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");
+    }
+    if (fault == Fault.FLUSH_OUT_OF_SPACE) {
+      throw new OutOfSpaceException(Scope.STORE, "No space left on device");
     }
     dirty = false;
   }
