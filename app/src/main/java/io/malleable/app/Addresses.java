@@ -1,10 +1,31 @@
 package io.malleable.app;
 
-/** Where the server listens, with the ports that were chosen. */
-record Addresses(HostPort http, HostPort bootHttp, HostPort iscsi) {
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * Where the server listens, with the ports that were chosen.
+ *
+ * @param portals of the targets, in the order in which they were named
+ */
+record Addresses(HostPort http, HostPort bootHttp, List<HostPort> portals) {
+  Addresses {
+    portals = List.copyOf(portals);
+  }
+
   /** For a client on this machine: a wildcard address is no destination. */
   String apiUrl() {
     return "http://" + reachable(http);
+  }
+
+  /** The first portal, for those who need one. */
+  HostPort iscsi() {
+    return portals.getFirst();
+  }
+
+  /** All of them as the setting takes them. */
+  static String joined(List<HostPort> portals) {
+    return portals.stream().map(HostPort::toString).collect(Collectors.joining(","));
   }
 
   private static HostPort reachable(HostPort listener) {

@@ -12,7 +12,6 @@ import io.malleable.netboot.BootPlan;
 import io.malleable.netboot.ChapCredentials;
 import io.malleable.netboot.Ipv4;
 import io.malleable.netboot.MacAddress;
-import io.malleable.netboot.Portal;
 import io.malleable.server.ServerFacts.BootFacts;
 import java.lang.System.Logger.Level;
 import java.net.InetAddress;
@@ -32,7 +31,7 @@ final class BootDesk implements BootDirectory, BootListener {
 
   private final Nodes nodes;
   private final BootEvents events;
-  private final Portal portal;
+  private final MachinePortals portals;
   private final Events reports;
   private final BootOrigins origins;
   private final LongAdder scripts = new LongAdder();
@@ -52,29 +51,30 @@ final class BootDesk implements BootDirectory, BootListener {
             }
           });
 
-  BootDesk(Control control, Portal portal, BootOrigins origins) {
+  BootDesk(Control control, MachinePortals portals, BootOrigins origins) {
     this.origins = origins;
     this.nodes = control.nodes();
     this.events = control.bootEvents();
-    this.portal = portal;
+    this.portals = portals;
     this.reports = control.events();
   }
 
   @Override
-  public BootPlan planFor(MacAddress mac) {
+  public BootPlan planFor(MacAddress mac, InetAddress from) {
     return switch (nodes.bootDecision(ours(mac))) {
-      case BootDecision.Provisioned provisioned -> plan(provisioned);
+      case BootDecision.Provisioned provisioned -> plan(provisioned, from);
       case BootDecision.NotProvisioned idle -> new BootPlan.NotProvisioned(idle.node().name());
       case BootDecision.NotYet soon -> new BootPlan.Wait(soon.node().name(), soon.reason());
       case BootDecision.Unknown _ -> new BootPlan.Unknown();
     };
   }
 
-  private BootPlan plan(BootDecision.Provisioned provisioned) {
+  private BootPlan plan(BootDecision.Provisioned provisioned, InetAddress from) {
     return new BootPlan.Provisioned(
         provisioned.node().name(),
         provisioned.initiator(),
-        new BootPlan.DriveTarget(provisioned.target(), provisioned.lun(), List.of(portal)),
+        new BootPlan.DriveTarget(
+            provisioned.target(), provisioned.lun(), List.of(portals.of(from))),
         Optional.of(
             new ChapCredentials(provisioned.chap().username(), provisioned.chap().secret())),
         Optional.empty());

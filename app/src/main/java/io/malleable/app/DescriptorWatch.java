@@ -8,18 +8,17 @@ import java.util.function.IntSupplier;
 /**
  * Reports that the process is about to run out of descriptors, once until there are enough again.
  */
-final class DescriptorWatch implements AutoCloseable {
+final class DescriptorWatch {
   private static final System.Logger LOG = System.getLogger(DescriptorWatch.class.getName());
-  private static final Duration PAUSE = Duration.ofSeconds(5);
+  static final Duration PAUSE = Duration.ofSeconds(5);
   private static final int SCARCE_PERCENT = 80;
   private static final int ENOUGH_PERCENT = 70;
 
   private final IntSupplier open;
   private final int limit;
   private final BiConsumer<String, String> events;
-  private final Thread thread = Thread.ofVirtual().name("descriptor-watch").unstarted(this::run);
 
-  /** Owned by the thread. */
+  /** Owned by the thread that looks. */
   private boolean reported;
 
   /**
@@ -34,27 +33,6 @@ final class DescriptorWatch implements AutoCloseable {
     this.events = events;
   }
 
-  /** Looks every few seconds until it is closed. */
-  DescriptorWatch started() {
-    thread.start();
-    return this;
-  }
-
-  private void run() {
-    try {
-      while (true) {
-        try {
-          look();
-        } catch (RuntimeException e) {
-          LOG.log(Level.ERROR, "an event about descriptors cannot be written; trying again", e);
-        }
-        Thread.sleep(PAUSE);
-      }
-    } catch (InterruptedException e) {
-      LOG.log(Level.DEBUG, "the watch is closed");
-    }
-  }
-
   void look() {
     long percent = 100L * open.getAsInt() / limit;
     if (!reported && percent > SCARCE_PERCENT) {
@@ -67,17 +45,6 @@ final class DescriptorWatch implements AutoCloseable {
     } else if (reported && percent < ENOUGH_PERCENT) {
       events.accept("descriptors.recovered", "The server has enough open files to spare again.");
       reported = false;
-    }
-  }
-
-  @Override
-  public void close() {
-    thread.interrupt();
-    try {
-      thread.join();
-    } catch (InterruptedException e) {
-      // It ends by itself all the same.
-      Thread.currentThread().interrupt();
     }
   }
 }

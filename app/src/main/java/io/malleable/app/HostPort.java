@@ -37,6 +37,11 @@ record HostPort(String host, int port) {
     return new InetSocketAddress(InetAddress.getByName(host), port);
   }
 
+  /** Whether it is no address but all that the machine has. */
+  boolean isEverywhere() {
+    return host.equals("0.0.0.0") || host.equals("::");
+  }
+
   HostPort withPort(int actualPort) {
     return new HostPort(host, actualPort);
   }

@@ -41,8 +41,7 @@ final class IdentityUnit implements LogicalUnit {
       String metaData,
       List<String> sshPublicKeys,
       Supplier<Optional<String>> phoneHomeUrl) {
-    UUID id = UUID.nameUUIDFromBytes(("cidata " + disk).getBytes(StandardCharsets.US_ASCII));
-    this.identity = new LogicalUnitIdentity(id, "M2", "CIDATA", "1");
+    this.identity = new LogicalUnitIdentity(id(disk), "M2", "CIDATA", "1");
     this.metaData = metaData;
     this.sshPublicKeys = sshPublicKeys;
     this.phoneHomeUrl = phoneHomeUrl;
@@ -58,6 +57,11 @@ final class IdentityUnit implements LogicalUnit {
       UUID disk, String node, List<String> sshPublicKeys, Supplier<Optional<String>> phoneHomeUrl) {
     String metaData = CloudInit.metaData(disk.toString(), CloudInit.hostName(node));
     return new IdentityUnit(disk, metaData, List.copyOf(sshPublicKeys), phoneHomeUrl);
+  }
+
+  /** Of the second drive beside that disk. */
+  static UUID id(UUID disk) {
+    return UUID.nameUUIDFromBytes(("cidata " + disk).getBytes(StandardCharsets.US_ASCII));
   }
 
   private IdentityDisk make(Optional<String> url) {

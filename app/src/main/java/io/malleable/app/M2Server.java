@@ -12,9 +12,13 @@ import io.malleable.hardware.Credentials;
 import io.malleable.hardware.CredentialsFile;
 import io.malleable.hardware.HardwareSettings;
 import io.malleable.hardware.PowerDrivers;
+import io.malleable.iscsi.DirectoryReservationStore;
 import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.IscsiServerConfig;
 import io.malleable.iscsi.LogicalUnit;
+import io.malleable.iscsi.Portal;
+import io.malleable.iscsi.PortalException;
+import io.malleable.iscsi.ReservationStore;
 import io.malleable.netboot.BootHttpConfig;
 import io.malleable.netboot.BootHttpServer;
 import io.malleable.netboot.LoaderDirectory;
@@ -33,6 +37,7 @@ import java.nio.file.Files;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -135,7 +140,6 @@ final class M2Server implements AutoCloseable {
     private final AtomicBoolean serving = new AtomicBoolean();
     private final TargetEvents targetEvents = new TargetEvents();
     private final BootOrigins origins = new BootOrigins();
-    private final FullStoreReports fullStore = new FullStoreReports(InstantSource.system());
 
     Start(Settings settings, StopStack started, UnaryOperator<VolumeStore> around)
         throws IOException {
@@ -152,9 +156,11 @@ final class M2Server implements AutoCloseable {
       Files.createDirectories(settings.lab());
       VolumeStore volumes =
           around.apply(started.push("volume store", Volumes.open(settings, data)));
-      IscsiServer iscsi = target(data);
+      ReservationStore reservations = new DirectoryReservationStore(data.resolve("reservations"));
+      IscsiServer iscsi = target(reservations);
       TargetsOverIscsi targets =
-          new TargetsOverIscsi(volumes, iscsi, identities(), fullStore, Volumes.ioLimit(settings));
+          new TargetsOverIscsi(
+              volumes, iscsi, reservations, identities(), Volumes.ioLimit(settings));
       PowerFromHardware power = new PowerFromHardware(new PowerDrivers(hardware(data)));
       ImageFiles images =
           new ImageFiles(
@@ -162,25 +168,21 @@ final class M2Server implements AutoCloseable {
               new Download(data.resolve("downloads"), settings.storeReserveBytes()));
       Control control = control(data, volumes, targets, power, images);
       targetEvents.connect(control.bootEvents(), targets::onFailedLogin);
-      fullStore.connect(control.events());
       control.start();
-      started.push(
-          "descriptor watch",
-          new DescriptorWatch(
-                  descriptors::open, descriptors.budget().limit(), control.events()::report)
-              .started());
-      HostPort iscsiAt = settings.iscsi().withPort(open(iscsi));
-      BootDesk desk = new BootDesk(control, portal(iscsiAt), origins);
+      watch(control, iscsi);
+      List<InetSocketAddress> bound = open(iscsi);
+      List<HostPort> portals = named(bound);
+      BootDesk desk = new BootDesk(control, MachinePortals.of(bound), origins);
       HostPort bootAt = settings.bootHttp().withPort(boot(desk));
       plainOrigin(bootAt);
       ServerFactsNow facts =
           new ServerFactsNow(
-              settings, startedAt, volumes, targets, iscsi, desk, bootAt, iscsiAt, descriptors);
+              settings, startedAt, volumes, targets, iscsi, desk, bootAt, portals, descriptors);
       ApiPorts ports =
           new ApiPorts(
               control,
               facts,
-              new ReachablePortal(settings.advertise(), iscsiAt),
+              new ReachablePortal(settings.advertise(), portals),
               power::console,
               (image, format) ->
                   ExportedImage.open(volumes, image, ImageFormat.ofLabel(format).orElseThrow()),
@@ -194,10 +196,26 @@ final class M2Server implements AutoCloseable {
       HostPort httpAt = settings.http().withPort(api.port());
       facts.apiIsAt(httpAt);
       control.resume();
-      Addresses addresses = new Addresses(httpAt, bootAt, iscsiAt);
+      Addresses addresses = new Addresses(httpAt, bootAt, portals);
       started.push("run file", RunFile.write(data, addresses));
       serving.set(true);
       return new M2Server(started, addresses, control, serving, segment.notice());
+    }
+
+    private void watch(Control control, IscsiServer iscsi) {
+      DescriptorWatch files =
+          new DescriptorWatch(
+              descriptors::open, descriptors.budget().limit(), control.events()::report);
+      started.push(
+          "descriptor watch", Ticker.start("descriptor-watch", DescriptorWatch.PAUSE, files::look));
+      FullStoreWatch space =
+          new FullStoreWatch(
+              iscsi::spaceRefusals,
+              settings.storeFullBusy(),
+              FullStoreWatch.Reports.to(control.events()),
+              InstantSource.system());
+      started.push(
+          "full store watch", Ticker.start("full-store-watch", FullStoreWatch.PAUSE, space::look));
     }
 
     /** A second drive for each node: its name, and the keys of those who may log in. */
@@ -237,13 +255,19 @@ final class M2Server implements AutoCloseable {
           settings.bmcCertificates().orElse(null));
     }
 
-    private IscsiServer target(DataDirectory data) throws StartException, IOException {
-      InetSocketAddress at = resolve(Setting.ISCSI, settings.iscsi());
+    private IscsiServer target(ReservationStore reservations) throws StartException {
+      List<Portal> portals = new ArrayList<>();
+      for (HostPort each : settings.iscsi()) {
+        // Each a group of its own: other networks are other paths, which initiators may use with
+        // the same ISID (RFC 7143 10.1.1).
+        portals.add(new Portal(resolve(Setting.ISCSI, each), portals.size() + 1));
+      }
       IscsiServer iscsi =
           new IscsiServer(
-              IscsiServerConfig.of(List.of(new io.malleable.iscsi.Portal(at, 1)))
-                  .withMaxConnections(descriptors.budget().iscsi()),
-              ReservationFiles.open(data.resolve("reservations")),
+              IscsiServerConfig.of(portals)
+                  .withMaxConnections(descriptors.budget().iscsi())
+                  .withStoreFullBusy(settings.storeFullBusy()),
+              reservations,
               targetEvents);
       started.push("target", () -> iscsi.close(LOGOUT_GRACE));
       descriptors.onListening(
@@ -275,12 +299,21 @@ final class M2Server implements AutoCloseable {
       return started.push("control plane", Control.open(ports, limits));
     }
 
-    private int open(IscsiServer iscsi) throws StartException {
+    private List<InetSocketAddress> open(IscsiServer iscsi) throws StartException, IOException {
       try {
-        return iscsi.open().getFirst().address().getPort();
-      } catch (IOException e) {
-        throw taken(Setting.ISCSI, settings.iscsi(), e);
+        return iscsi.open().stream().map(Portal::address).toList();
+      } catch (PortalException e) {
+        HostPort at = settings.iscsi().get(e.portal().groupTag() - 1);
+        throw taken(Setting.ISCSI, at, e.reason());
       }
+    }
+
+    private List<HostPort> named(List<InetSocketAddress> bound) {
+      List<HostPort> portals = new ArrayList<>();
+      for (HostPort each : settings.iscsi()) {
+        portals.add(each.withPort(bound.get(portals.size()).getPort()));
+      }
+      return portals;
     }
 
     private int boot(BootDesk desk) throws StartException {
@@ -300,16 +333,6 @@ final class M2Server implements AutoCloseable {
       } catch (IOException e) {
         throw taken(Setting.BOOT_HTTP, settings.bootHttp(), e);
       }
-    }
-
-    /**
-     * A machine that fetched its script from a host finds a portal that listens everywhere there.
-     */
-    private io.malleable.netboot.Portal portal(HostPort iscsiAt) throws StartException {
-      InetAddress address = resolve(Setting.ISCSI, iscsiAt).getAddress();
-      return address.isAnyLocalAddress() || address.isLoopbackAddress()
-          ? io.malleable.netboot.Portal.sameHost(iscsiAt.port())
-          : new io.malleable.netboot.Portal(Optional.of(address), iscsiAt.port());
     }
 
     private ApiServer api(AccessToken token, ApiPorts ports) throws StartException {

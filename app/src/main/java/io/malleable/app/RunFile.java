@@ -22,7 +22,7 @@ final class RunFile implements AutoCloseable {
             .put("pid", ProcessHandle.current().pid())
             .put("http", addresses.http().toString())
             .put("bootHttp", addresses.bootHttp().toString())
-            .put("iscsi", addresses.iscsi().toString());
+            .put("iscsi", Addresses.joined(addresses.portals()));
     Path file = data.resolve("run.json");
     data.writePrivately(file, mapper.writeValueAsString(content) + "\n");
     return new RunFile(file);

@@ -41,12 +41,16 @@ final class ServeCommand {
             .type(Path.class)
             .build());
     for (Setting setting : Setting.values()) {
-      spec.addOption(
+      OptionSpec.Builder option =
           OptionSpec.builder(setting.flag())
               .paramLabel(setting.label())
-              .description(setting.help())
-              .type(String.class)
-              .build());
+              .description(setting.help());
+      if (setting.repeatable()) {
+        option.type(List.class).auxiliaryTypes(String.class);
+      } else {
+        option.type(String.class);
+      }
+      spec.addOption(option.build());
     }
     self[0] = spec;
     return spec;
@@ -58,9 +62,11 @@ final class ServeCommand {
     PrintWriter err = command.getErr();
     Map<Setting, String> flags = new LinkedHashMap<>();
     for (Setting setting : Setting.values()) {
-      String value = parsed.matchedOptionValue(setting.flag(), (String) null);
-      if (value != null) {
-        flags.put(setting, value);
+      if (setting.repeatable() && parsed.hasMatchedOption(setting.flag())) {
+        List<String> values = parsed.matchedOptionValue(setting.flag(), List.of());
+        flags.put(setting, String.join(",", values));
+      } else if (parsed.hasMatchedOption(setting.flag())) {
+        flags.put(setting, parsed.matchedOptionValue(setting.flag(), ""));
       }
     }
     Settings settings;

@@ -7,6 +7,8 @@ import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 
 /** Reads the server's facts where they are. */
 final class ServerFactsNow implements ServerFacts {
@@ -17,7 +19,7 @@ final class ServerFactsNow implements ServerFacts {
   private final IscsiServer iscsi;
   private final BootDesk desk;
   private final HostPort bootAt;
-  private final HostPort iscsiAt;
+  private final List<HostPort> portals;
   private final Descriptors descriptors;
 
   /** The configured address until the API listens; nobody can ask before. */
@@ -31,7 +33,7 @@ final class ServerFactsNow implements ServerFacts {
       IscsiServer iscsi,
       BootDesk desk,
       HostPort bootAt,
-      HostPort iscsiAt,
+      List<HostPort> portals,
       Descriptors descriptors) {
     this.settings = settings;
     this.startedAt = startedAt;
@@ -40,7 +42,7 @@ final class ServerFactsNow implements ServerFacts {
     this.iscsi = iscsi;
     this.desk = desk;
     this.bootAt = bootAt;
-    this.iscsiAt = iscsiAt;
+    this.portals = List.copyOf(portals);
     this.descriptors = descriptors;
     this.httpAt = settings.http();
   }
@@ -81,7 +83,7 @@ final class ServerFactsNow implements ServerFacts {
 
   @Override
   public String iscsiAddress() {
-    return iscsiAt.toString();
+    return Addresses.joined(portals);
   }
 
   @Override
@@ -102,6 +104,11 @@ final class ServerFactsNow implements ServerFacts {
   @Override
   public DescriptorFacts descriptors() {
     return descriptors.facts();
+  }
+
+  @Override
+  public Optional<StoreFullFacts> storeFull() {
+    return FullStoreWatch.facts(iscsi.spaceRefusals(), Instant.now());
   }
 
   @Override

@@ -63,7 +63,7 @@ final class ServerProcess {
             M2Server.version(),
             at.apiUrl(),
             at.bootHttp(),
-            at.iscsi(),
+            Addresses.joined(at.portals()),
             settings.data(),
             token,
             at.apiUrl(),

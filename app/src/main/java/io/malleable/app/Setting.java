@@ -13,7 +13,11 @@ enum Setting {
       "Listener of the API; default 127.0.0.1:8480. Port 0 takes a free one, see DIR/run.json."),
   BOOT_HTTP(
       "HOST:PORT", "0.0.0.0:8481", "What machines reach while booting; default 0.0.0.0:8481."),
-  ISCSI("HOST:PORT", "0.0.0.0:3260", "Listener of the targets; default 0.0.0.0:3260."),
+  ISCSI(
+      "HOST:PORT",
+      "0.0.0.0:3260",
+      "Listener of the targets; default 0.0.0.0:3260. Once for each storage network, the first one"
+          + " for machines that are in none of them."),
   ADVERTISE(
       "HOST",
       "",
@@ -49,6 +53,11 @@ enum Setting {
       "256M",
       "Disks and images do not grow when less than this is left below the data directory; default"
           + " 256M."),
+  STORE_FULL_BUSY(
+      "SECONDS",
+      "30",
+      "How long machines' writes are held when the store has no room, before they fail; 0 to 150,"
+          + " default 30."),
   TRASH_RETENTION(
       "DAYS", "7", "How long a deleted disk can be brought back, 0 to 3650 days; default 7."),
   STORE_RBD_CONF(
@@ -82,6 +91,11 @@ enum Setting {
 
   String help() {
     return help;
+  }
+
+  /** Whether it may be given several times, which is the same as its values joined by commas. */
+  boolean repeatable() {
+    return this == ISCSI;
   }
 
   /** What it is when nobody says. */

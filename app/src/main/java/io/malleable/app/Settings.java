@@ -1,5 +1,6 @@
 package io.malleable.app;
 
+import io.malleable.iscsi.IscsiServerConfig;
 import io.malleable.netboot.DhcpSubnet;
 import io.malleable.netboot.Ipv4;
 import java.nio.file.InvalidPathException;
@@ -7,12 +8,14 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The settings of {@code m2 serve}. Each has one name, which is its flag and its key in the
@@ -21,7 +24,7 @@ import java.util.stream.Collectors;
  * @param data directory of everything the server keeps
  * @param http listener of the API
  * @param bootHttp listener for booting machines
- * @param iscsi listener of the targets
+ * @param iscsi listeners of the targets, each in a network of its own
  * @param advertise host name or address by which machines reach this server, where it is not the
  *     one that they used
  * @param lab directory of the lab's machines
@@ -33,6 +36,7 @@ import java.util.stream.Collectors;
  * @param dhcp whether to answer DHCP
  * @param tftp listener for boot loaders
  * @param storeReserveBytes what growth leaves free on the file system of the data directory
+ * @param storeFullBusy how long machines' writes are held when the store has no room
  * @param trashRetention how long a deleted disk can be brought back
  * @param rbd where volumes are kept; absent means below the data directory
  * @param logLevel least level that is logged
@@ -41,7 +45,7 @@ record Settings(
     Path data,
     HostPort http,
     HostPort bootHttp,
-    HostPort iscsi,
+    List<HostPort> iscsi,
     Optional<String> advertise,
     Path lab,
     Optional<String> qemuUser,
@@ -52,6 +56,7 @@ record Settings(
     Optional<Dhcp> dhcp,
     Optional<HostPort> tftp,
     long storeReserveBytes,
+    Duration storeFullBusy,
     Duration trashRetention,
     Optional<Rbd> rbd,
     LogLevel logLevel) {
@@ -80,6 +85,7 @@ record Settings(
   }
 
   private static final int MAX_PER_NETWORK = 8;
+  private static final int MAX_PORTALS = 8;
 
   /** Volumes on Ceph RBD instead of in the data directory. */
   record Rbd(Path conf, String user, String pool, Duration timeout) {}
@@ -110,7 +116,7 @@ record Settings(
     }
     HostPort http = reader.value(Setting.HTTP, HostPort::parse).orElse(null);
     HostPort bootHttp = reader.value(Setting.BOOT_HTTP, HostPort::parse).orElse(null);
-    HostPort iscsi = reader.value(Setting.ISCSI, HostPort::parse).orElse(null);
+    List<HostPort> iscsi = reader.value(Setting.ISCSI, Settings::portals).orElse(null);
     Optional<String> advertise = reader.value(Setting.ADVERTISE, Settings::host);
     Optional<Path> lab = reader.value(Setting.LAB, Settings::path);
     Optional<String> qemuUser = reader.value(Setting.QEMU_USER, text -> text);
@@ -121,6 +127,7 @@ record Settings(
     Optional<Dhcp> dhcp = dhcp(reader);
     Optional<HostPort> tftp = reader.value(Setting.TFTP, HostPort::parse);
     Long reserveBytes = reader.value(Setting.STORE_RESERVE, Settings::bytes).orElse(null);
+    Duration storeFullBusy = reader.value(Setting.STORE_FULL_BUSY, Settings::busy).orElse(null);
     Duration trashRetention = reader.value(Setting.TRASH_RETENTION, Settings::days).orElse(null);
     Optional<Rbd> rbd = rbd(reader);
     LogLevel logLevel = reader.value(Setting.LOG_LEVEL, Settings::logLevel).orElse(null);
@@ -130,6 +137,7 @@ record Settings(
         || bootHttp == null
         || iscsi == null
         || reserveBytes == null
+        || storeFullBusy == null
         || trashRetention == null
         || logLevel == null) {
       throw new BadSettingsException(reader.errors);
@@ -149,6 +157,7 @@ record Settings(
         dhcp,
         tftp,
         reserveBytes,
+        storeFullBusy,
         trashRetention,
         rbd,
         logLevel);
@@ -181,17 +190,29 @@ record Settings(
       }
     }
 
+    /** As it would be given by flags; null where it cannot be. */
+    private static @Nullable String text(Setting setting, @Nullable Object value) {
+      List<?> values =
+          setting.repeatable() && value instanceof List<?> several
+              ? several
+              : Collections.singletonList(value);
+      boolean single = values.stream().allMatch(v -> v instanceof String || v instanceof Number);
+      return single ? values.stream().map(Object::toString).collect(Collectors.joining(",")) : null;
+    }
+
     <T> Optional<T> value(Setting setting, Parser<T> parser) {
       String text = flags.get(setting);
       String where = setting.flag();
       if (text == null && file.containsKey(setting.key())) {
         where = fileName + ": " + setting.key();
         Object value = file.get(setting.key());
-        if (!(value instanceof String) && !(value instanceof Number)) {
-          errors.add(where + ": give a single value");
+        text = text(setting, value);
+        if (text == null) {
+          errors.add(
+              where
+                  + (setting.repeatable() ? ": give a value or a list" : ": give a single value"));
           return Optional.empty();
         }
-        text = value.toString();
       }
       if (text == null) {
         text = setting.otherwise().orElse(null);
@@ -234,6 +255,28 @@ record Settings(
               + " server tells machines of them");
     }
     return Optional.of(new Dhcp(card.get(), mode.get(), pool, routers, dnsServers, relayed));
+  }
+
+  private static List<HostPort> portals(String text) throws SettingException {
+    List<HostPort> portals = new ArrayList<>();
+    for (String each : text.split(",", -1)) {
+      HostPort portal = HostPort.parse(each.strip());
+      if (portals.contains(portal)) {
+        throw new SettingException(portal + " is there twice; name each address once");
+      }
+      portals.add(portal);
+    }
+    if (portals.size() > MAX_PORTALS) {
+      throw new SettingException("give at most " + MAX_PORTALS + " addresses");
+    }
+    for (HostPort portal : portals) {
+      if (portal.isEverywhere()
+          && portals.stream().anyMatch(p -> !p.equals(portal) && p.port() == portal.port())) {
+        throw new SettingException(
+            portal + " is every address already; leave it out, or the others");
+      }
+    }
+    return List.copyOf(portals);
   }
 
   private static String card(String text) throws SettingException {
@@ -317,6 +360,15 @@ record Settings(
       return Long.parseLong(text.substring(0, text.length() - 1)) << shift;
     }
     throw new SettingException("use a number and K, M, G or T, such as 2G");
+  }
+
+  private static Duration busy(String text) throws SettingException {
+    long most = IscsiServerConfig.MAX_STORE_FULL_BUSY.toSeconds();
+    if (text.matches("[0-9]{1,3}") && Long.parseLong(text) <= most) {
+      return Duration.ofSeconds(Long.parseLong(text));
+    }
+    throw new SettingException(
+        "give 0 to " + most + " seconds: Linux gives up what is held for 180; 0 holds nothing");
   }
 
   private static Duration days(String text) throws SettingException {

@@ -5,14 +5,19 @@ import io.malleable.iscsi.Access;
 import io.malleable.iscsi.ChapCredentials;
 import io.malleable.iscsi.IscsiServer;
 import io.malleable.iscsi.LogicalUnit;
+import io.malleable.iscsi.ReservationReport;
+import io.malleable.iscsi.ReservationStore;
+import io.malleable.iscsi.SpaceRefusal;
 import io.malleable.iscsi.TargetDefinition;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -37,13 +42,17 @@ final class TargetsOverIscsi implements Targets {
   /** Beyond the time that the store gives itself, for what a request does before and after. */
   private static final Duration WITHDRAW_MARGIN = Duration.ofSeconds(5);
 
+  private static final int BOOT_DRIVE = 0;
+  private static final int IDENTITY_DRIVE = 1;
+  private static final int ISID_DIGITS = 12;
+
   private record Defined(
       Definition definition, Volume volume, VolumeLogicalUnit unit, LongAdder failedLogins) {}
 
   private final VolumeStore volumes;
   private final IscsiServer server;
+  private final ReservationStore saved;
   private final Function<Definition, Optional<LogicalUnit>> identity;
-  private final FullStoreReports fullStore;
   private final Duration withdrawLimit;
   private final Map<UUID, Defined> defined = new ConcurrentHashMap<>();
 
@@ -67,20 +76,20 @@ final class TargetsOverIscsi implements Targets {
   /**
    * Makes targets of volumes.
    *
+   * @param saved where the server keeps reservations
    * @param identity makes a node's second drive, where it shall have one
-   * @param fullStore hears of writes that a full store refused
    * @param ioLimit within this a request on a volume ends, one way or the other
    */
   TargetsOverIscsi(
       VolumeStore volumes,
       IscsiServer server,
+      ReservationStore saved,
       Function<Definition, Optional<LogicalUnit>> identity,
-      FullStoreReports fullStore,
       Duration ioLimit) {
     this.withdrawLimit = ioLimit.plus(WITHDRAW_MARGIN);
-    this.fullStore = fullStore;
     this.volumes = volumes;
     this.server = server;
+    this.saved = saved;
     this.identity = identity;
     Arrays.setAll(locks, i -> new ReentrantLock());
   }
@@ -103,10 +112,9 @@ final class TargetsOverIscsi implements Targets {
       Volume volume = volumes.open(disk);
       boolean done = false;
       try {
-        VolumeLogicalUnit unit =
-            new VolumeLogicalUnit(volume, definition.writeCache(), () -> fullStore.onRefusal(disk));
-        Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
-        identity.apply(definition).ifPresent(second -> units.put(1, second));
+        VolumeLogicalUnit unit = new VolumeLogicalUnit(volume, definition.writeCache());
+        Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(BOOT_DRIVE, unit));
+        identity.apply(definition).ifPresent(second -> units.put(IDENTITY_DRIVE, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));
         defined.put(disk, new Defined(definition, volume, unit, new LongAdder()));
         done = true;
@@ -204,7 +212,59 @@ final class TargetsOverIscsi implements Targets {
         Math.toIntExact(sessions),
         target.unit().readBytes(),
         target.unit().writtenBytes(),
-        target.failedLogins().sum());
+        target.failedLogins().sum(),
+        server.spaceRefusals(name).stream().findFirst().map(TargetsOverIscsi::refusal));
+  }
+
+  private static Refusal refusal(SpaceRefusal refusal) {
+    String reason =
+        switch (refusal.answer()) {
+          case HELD -> "the store is full, so the machine is told to send them again";
+          case STORE_FULL -> "the store is full, so they fail";
+          case UNIT_FULL -> refusal.reason();
+        };
+    return new Refusal(reason, Instant.now().minus(refusal.lasting()));
+  }
+
+  @Override
+  public Optional<Reservations> reservations(UUID disk) {
+    return Optional.ofNullable(defined.get(disk))
+        .flatMap(target -> server.reservations(target.definition().name(), BOOT_DRIVE))
+        .map(TargetsOverIscsi::reservations);
+  }
+
+  private static Reservations reservations(ReservationReport report) {
+    return new Reservations(
+        report.type(),
+        report.persistent(),
+        report.registrants().stream()
+            .map(r ->
+                new Registrant(
+                    r.initiator(),
+                    HexFormat.of().toHexDigits(r.isid(), ISID_DIGITS),
+                    r.key(),
+                    r.holder()))
+            .toList());
+  }
+
+  @Override
+  public void clearReservations(UUID disk) throws IOException {
+    Lock lock = lock(disk);
+    lock.lock();
+    try {
+      Defined target = defined.get(disk);
+      if (target == null) {
+        // What is saved, of which no unit knows.
+        saved.save(disk, new byte[0]);
+        saved.save(IdentityUnit.id(disk), new byte[0]);
+      } else {
+        // The units save it: what a machine reserves meanwhile must not lose its file.
+        server.clearReservations(target.definition().name(), BOOT_DRIVE);
+        server.clearReservations(target.definition().name(), IDENTITY_DRIVE);
+      }
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** Counts a login that was refused; the target may be none of ours. */

@@ -17,25 +17,19 @@ public final class VolumeLogicalUnit implements LogicalUnit {
 
   private final Volume volume;
   private final WriteCache writeCache;
-  private final Runnable whenFull;
   private final LogicalUnitIdentity identity;
   private final LongAdder readBytes = new LongAdder();
   private final LongAdder writtenBytes = new LongAdder();
 
   /** The volume stays the caller's, who closes it after the target is withdrawn. */
   public VolumeLogicalUnit(Volume volume) {
-    this(volume, WriteCache.WRITE_BACK, () -> {});
+    this(volume, WriteCache.WRITE_BACK);
   }
 
-  /**
-   * The volume stays the caller's, who closes it after the target is withdrawn.
-   *
-   * @param whenFull is called by I/O threads for each write that a full store refused
-   */
-  VolumeLogicalUnit(Volume volume, WriteCache writeCache, Runnable whenFull) {
+  /** The same. */
+  VolumeLogicalUnit(Volume volume, WriteCache writeCache) {
     this.volume = volume;
     this.writeCache = writeCache;
-    this.whenFull = whenFull;
     this.identity = new LogicalUnitIdentity(volume.id(), "M2", "DISK", "1");
   }
 
@@ -146,13 +140,17 @@ public final class VolumeLogicalUnit implements LogicalUnit {
     return writtenBytes.sum();
   }
 
-  /** The target tells a full store from a broken one by the type of the exception. */
-  private IOException translated(VolumeException e) {
-    if (e.reason() != VolumeException.Reason.OUT_OF_SPACE) {
-      return e;
-    }
-    whenFull.run();
-    OutOfSpaceException full = new OutOfSpaceException(String.valueOf(e.getMessage()));
+  /** The target tells what is full from what is broken by the type of the exception. */
+  private static IOException translated(VolumeException e) {
+    return switch (e.reason()) {
+      case OUT_OF_SPACE -> full(OutOfSpaceException.Scope.STORE, e);
+      case TOO_FRAGMENTED -> full(OutOfSpaceException.Scope.UNIT, e);
+      default -> e;
+    };
+  }
+
+  private static OutOfSpaceException full(OutOfSpaceException.Scope scope, VolumeException e) {
+    OutOfSpaceException full = new OutOfSpaceException(scope, String.valueOf(e.getMessage()));
     full.initCause(e);
     return full;
   }

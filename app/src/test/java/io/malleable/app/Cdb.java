@@ -10,6 +10,15 @@ final class Cdb {
   private static final int SYNCHRONIZE_CACHE_16 = 0x91;
   private static final int WRITE_SAME_16 = 0x93;
   private static final int UNMAP = 0x42;
+  private static final int PERSISTENT_RESERVE_OUT = 0x5f;
+
+  private static final int REGISTER = 0;
+  private static final int RESERVE = 1;
+  private static final int EXCLUSIVE_ACCESS = 3;
+  private static final int RESERVATION_BYTES = 24;
+
+  /** Persist through power loss. */
+  private static final int APTPL = 0x01;
 
   /** The UNMAP bit of WRITE SAME. */
   private static final int MAY_UNMAP = 0x08;
@@ -71,6 +80,34 @@ final class Cdb {
         .putShort(2, (short) UNMAP_DESCRIPTOR_BYTES)
         .putLong(8, lba)
         .putInt(16, blocks)
+        .array();
+  }
+
+  /** Its data are {@link #reservationKeys}. */
+  static byte[] registerKey() {
+    return persistentReserveOut(REGISTER, 0);
+  }
+
+  /** For exclusive access; its data are {@link #reservationKeys}. */
+  static byte[] reserve() {
+    return persistentReserveOut(RESERVE, EXCLUSIVE_ACCESS);
+  }
+
+  /** The key that is registered, and the one to register, which a power loss does not end. */
+  static byte[] reservationKeys(long key, long newKey) {
+    return ByteBuffer.allocate(RESERVATION_BYTES)
+        .putLong(0, key)
+        .putLong(8, newKey)
+        .put(20, (byte) APTPL)
+        .array();
+  }
+
+  private static byte[] persistentReserveOut(int serviceAction, int type) {
+    return ByteBuffer.allocate(16)
+        .put(0, (byte) PERSISTENT_RESERVE_OUT)
+        .put(1, (byte) serviceAction)
+        .put(2, (byte) type)
+        .putInt(5, RESERVATION_BYTES)
         .array();
   }
 

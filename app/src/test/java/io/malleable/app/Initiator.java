@@ -29,6 +29,7 @@ final class Initiator implements AutoCloseable {
   static final int GOOD = 0;
   static final int CHECK_CONDITION = 0x02;
   static final int BUSY = 0x08;
+  static final int RESERVATION_CONFLICT = 0x18;
   static final int TASK_SET_FULL = 0x28;
   static final int UNIT_ATTENTION = 0x6;
 
@@ -108,6 +109,11 @@ final class Initiator implements AutoCloseable {
     /** 0 where there is none. */
     int senseKey() {
       return senseKey;
+    }
+
+    /** Additional sense code and its qualifier; 0 where there are none. */
+    int code() {
+      return code;
     }
 
     /** What was read; empty for other commands. */

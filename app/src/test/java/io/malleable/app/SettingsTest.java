@@ -23,10 +23,11 @@ final class SettingsTest {
     assertEquals(Path.of("/srv/m2"), settings.data());
     assertEquals("127.0.0.1:8480", settings.http().toString());
     assertEquals("0.0.0.0:8481", settings.bootHttp().toString());
-    assertEquals("0.0.0.0:3260", settings.iscsi().toString());
+    assertEquals(List.of(new HostPort("0.0.0.0", 3260)), settings.iscsi());
     assertEquals(Path.of("/srv/m2/lab"), settings.lab());
     assertEquals(256 << 20, settings.storeReserveBytes());
     assertEquals(Duration.ofDays(7), settings.trashRetention());
+    assertEquals(Duration.ofSeconds(30), settings.storeFullBusy());
   }
 
   @Test
@@ -36,8 +37,8 @@ final class SettingsTest {
         Settings.read(
             Map.of(Setting.HTTP, "127.0.0.1:2"), SettingsFile.read(file), file.toString());
     assertEquals(2, settings.http().port());
-    assertEquals("[::1]:3260", settings.iscsi().toString());
-    assertEquals("::1", settings.iscsi().host());
+    assertEquals("[::1]:3260", settings.iscsi().getFirst().toString());
+    assertEquals("::1", settings.iscsi().getFirst().host());
   }
 
   @Test
@@ -71,8 +72,20 @@ final class SettingsTest {
   }
 
   @Test
+  void writesAreHeldNoLongerThanInitiatorsBear() throws Exception {
+    assertEquals(Duration.ZERO, with(Setting.STORE_FULL_BUSY, "0").storeFullBusy());
+    assertEquals(Duration.ofSeconds(150), with(Setting.STORE_FULL_BUSY, "150").storeFullBusy());
+    for (String wrong : List.of("151", "-1", "30s", "", "99999999999")) {
+      refused(
+          "--store-full-busy: '" + wrong + "': give 0 to 150 seconds",
+          Setting.STORE_FULL_BUSY,
+          wrong);
+    }
+  }
+
+  @Test
   void everythingThatIsWrongIsSaidAtOnce() throws Exception {
-    Path file = file("htpp: 1\niscsi: [1, 2]\nlog-level: loud\n");
+    Path file = file("htpp: 1\nhttp: [1, 2]\nlog-level: loud\n");
     BadSettingsException e =
         assertThrows(
             BadSettingsException.class,
@@ -82,10 +95,37 @@ final class SettingsTest {
     String all = String.join("\n", e.errors());
     assertEquals(5, e.errors().size(), all);
     assertTrue(all.contains("m2.yaml: htpp: there is no such key; known are data, http"), all);
-    assertTrue(all.contains("m2.yaml: iscsi: give a single value"), all);
+    assertTrue(all.contains("m2.yaml: http: give a single value"), all);
     assertTrue(all.contains("m2.yaml: log-level: 'loud': use debug, info, warning or error"), all);
     assertTrue(all.contains("--boot-http: 'nowhere': use HOST:PORT"), all);
     assertTrue(all.contains("--data: name the directory"), all);
+  }
+
+  @Test
+  void theTargetsListenInSeveralNetworks() throws Exception {
+    List<HostPort> both = List.of(new HostPort("10.0.0.1", 3260), new HostPort("::1", 3260));
+    assertEquals(both, with(Setting.ISCSI, "10.0.0.1:3260, [::1]:3260").iscsi());
+    Path list = file("data: /d\niscsi:\n  - 10.0.0.1:3260\n  - '[::1]:3260'\n");
+    assertEquals(both, Settings.read(Map.of(), SettingsFile.read(list), "m2.yaml").iscsi());
+    refused(
+        "--iscsi: '1.2.3.4:1,1.2.3.4:1': 1.2.3.4:1 is there twice",
+        Setting.ISCSI,
+        "1.2.3.4:1,1.2.3.4:1");
+    refused("0.0.0.0:3260 is every address already", Setting.ISCSI, "10.0.0.1:3260,0.0.0.0:3260");
+    refused("use HOST:PORT", Setting.ISCSI, "10.0.0.1:3260,");
+    refused("at most 8", Setting.ISCSI, "a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1");
+    Path wrong = file("data: /d\niscsi: {a: [b]}\n");
+    BadSettingsException e =
+        assertThrows(
+            BadSettingsException.class,
+            () -> Settings.read(Map.of(), SettingsFile.read(wrong), "m2.yaml"));
+    assertTrue(e.errors().getFirst().contains("iscsi-a"), e.errors()::toString);
+    Path nested = file("data: /d\niscsi: [[a]]\n");
+    e =
+        assertThrows(
+            BadSettingsException.class,
+            () -> Settings.read(Map.of(), SettingsFile.read(nested), "m2.yaml"));
+    assertEquals(List.of("m2.yaml: iscsi: give a value or a list"), e.errors());
   }
 
   @Test

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.malleable.control.ChapCredentials;
 import io.malleable.control.Targets;
 import io.malleable.control.WriteCache;
@@ -20,7 +21,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -41,6 +41,7 @@ final class TargetsOverIscsiTest {
   private static final Duration IO_LIMIT = Duration.ofMinutes(1);
 
   private final FaultyVolume volume = new FaultyVolume(DISK);
+  private DirectoryReservationStore reservations;
   private IscsiServer server;
   private int port;
   private Function<Targets.Definition, Optional<LogicalUnit>> identity = _ -> Optional.empty();
@@ -48,11 +49,10 @@ final class TargetsOverIscsiTest {
   @BeforeEach
   void open(@TempDir Path directory) throws IOException {
     InetSocketAddress at = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+    reservations = new DirectoryReservationStore(directory);
     server =
         new IscsiServer(
-            IscsiServerConfig.of(List.of(new Portal(at, 1))),
-            new DirectoryReservationStore(directory),
-            new TargetEvents());
+            IscsiServerConfig.of(List.of(new Portal(at, 1))), reservations, new TargetEvents());
     port = server.open().getFirst().address().getPort();
   }
 
@@ -64,11 +64,7 @@ final class TargetsOverIscsiTest {
 
   private TargetsOverIscsi targets(Duration ioLimit) {
     return new TargetsOverIscsi(
-        volume.store(),
-        server,
-        definition -> identity.apply(definition),
-        new FullStoreReports(InstantSource.system()),
-        ioLimit);
+        volume.store(), server, reservations, definition -> identity.apply(definition), ioLimit);
   }
 
   private static Targets.Definition definition(String secret) {
@@ -201,5 +197,42 @@ final class TargetsOverIscsiTest {
     targets.define(definition("first-secret"));
     assertEquals(Set.of(DISK), targets.defined());
     assertTrue(isServed("first-secret"));
+  }
+
+  /** How an {@link Initiator} finds the target. */
+  private JsonNode iscsi(String secret) {
+    return TestApi.JSON
+        .createObjectNode()
+        .put("portal", "127.0.0.1:" + port)
+        .put("target", NAME)
+        .put("username", "user")
+        .put("password", secret);
+  }
+
+  @Test
+  void aWithdrawalThatIsTakenBackKeepsWhatAMachineReserved() throws Exception {
+    TargetsOverIscsi targets = targets(IO_LIMIT);
+    targets.define(definition("first-secret"));
+    try (Initiator machine = Initiator.login(iscsi("first-secret"), "iqn.2026-11.test:one")) {
+      machine.execute(Cdb.registerKey(), Cdb.reservationKeys(0, 1), 0);
+      machine.execute(Cdb.reserve(), Cdb.reservationKeys(1, 0), 0);
+    }
+    targets.withdraw(DISK);
+    assertEquals(Optional.empty(), targets.reservations(DISK), "there is no target");
+    targets.define(definition("first-secret"));
+    try (Initiator other = Initiator.login(iscsi("first-secret"), "iqn.2026-11.test:two")) {
+      Initiator.Answer refused = other.execute(Cdb.write(0, 1), new byte[512], 0);
+      assertEquals(Initiator.RESERVATION_CONFLICT, refused.status(), refused::toString);
+    }
+    Targets.Registrant holder = targets.reservations(DISK).orElseThrow().registrants().getFirst();
+    assertEquals("iqn.2026-11.test:one", holder.initiator());
+    assertTrue(holder.holder());
+    targets.withdraw(DISK);
+    targets.clearReservations(DISK);
+    targets.define(definition("first-secret"));
+    try (Initiator other = Initiator.login(iscsi("first-secret"), "iqn.2026-11.test:two")) {
+      Initiator.Answer written = other.execute(Cdb.write(0, 1), new byte[512], 0);
+      assertEquals(Initiator.GOOD, written.status(), written::toString);
+    }
   }
 }

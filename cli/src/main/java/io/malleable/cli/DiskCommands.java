@@ -21,6 +21,7 @@ final class DiskCommands {
     commands.put("disk show", Show::new);
     commands.put("disk expose", Expose::new);
     commands.put("disk withdraw", Withdraw::new);
+    commands.put("disk reservations", Reservations::new);
     commands.put("disk resize", Resize::new);
     commands.put("disk rollback", Rollback::new);
     commands.put("disk flatten", Flatten::new);
@@ -169,9 +170,17 @@ final class DiskCommands {
           .line("lineage", Lineage.text(disk))
           .text("node")
           .line("writes lost", Expose.writesLost(disk))
+          .line("writes refused", refused(disk.path("writesRefused")))
           .time("createdAt", "created")
           .time("deletedAt", "deleted");
       Expose.printTarget(this, disk);
+    }
+
+    private static String refused(JsonNode refusal) {
+      return refusal.isMissingNode()
+          ? "-"
+          : "since %s: %s"
+              .formatted(Table.cell(refusal.path("since")), Table.cell(refusal.path("reason")));
     }
   }
 
@@ -245,6 +254,52 @@ final class DiskCommands {
     @Override
     protected void run() {
       act(null, "/withdraw", " is withdrawn");
+    }
+  }
+
+  static final class Reservations extends ServerCommand {
+    private static final String RESERVATIONS = DISK + "/reservations";
+
+    private final Argument name = arguments.parameter("DISK", "");
+    private final Argument clear =
+        arguments.flag("--clear", "end them all, whoever holds them: for when the holder is gone");
+
+    Reservations() {
+      super(
+          "Shows the persistent reservations that machines have made on a disk",
+          "",
+          "They end by themselves when the disk is withdrawn, rolled back, moved or deleted.");
+    }
+
+    @Override
+    protected void run() {
+      if (clear.isSet()) {
+        api().delete(RESERVATIONS, name.text());
+      }
+      JsonNode reservations = api().get(RESERVATIONS, name.text());
+      if (wantsJson()) {
+        printJson(reservations);
+      } else if (clear.isSet()) {
+        out().println("disk " + name.text() + " has no persistent reservations any more");
+      } else {
+        print(reservations);
+      }
+    }
+
+    private void print(JsonNode reservations) {
+      Details.fields(out(), reservations)
+          .text("type")
+          .text("scope")
+          .line("restart", reservations.path("persistent").asBoolean() ? "outlived" : "-");
+      Table table = new Table("INITIATOR", "PORT", "KEY", "HOLDER");
+      for (JsonNode registrant : reservations.path("registrants")) {
+        table.row(
+            Table.cell(registrant.path("initiator")),
+            Table.cell(registrant.path("port")),
+            Table.cell(registrant.path("key")),
+            registrant.path("holder").asBoolean() ? "yes" : "-");
+      }
+      table.print(out(), "The disk " + name.text() + " has no persistent reservations.");
     }
   }
 

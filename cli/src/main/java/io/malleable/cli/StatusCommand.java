@@ -53,6 +53,7 @@ final class StatusCommand extends ServerCommand {
             Table.cell(addresses.path("boot")) + ", iSCSI " + Table.cell(addresses.path("iscsi")))
         .text("dataDirectory", "data")
         .line("space", space(system))
+        .line("full", full(system.path("storeFull")))
         .line("volumes", volumes(capacity))
         .line(
             "holds",
@@ -72,6 +73,16 @@ final class StatusCommand extends ServerCommand {
         .line("files", files(system.path("descriptors")))
         .line("damaged", damaged(system))
         .line("failed", failed(system));
+  }
+
+  private static String full(JsonNode full) {
+    return full.isMissingNode()
+        ? "-"
+        : "no room for writes since %s: held for %s, refused for %s"
+            .formatted(
+                Table.cell(full.path("since")),
+                count(full, "held", "disk"),
+                count(full, "refused", "disk"));
   }
 
   private static String connections(JsonNode listeners) {

@@ -81,7 +81,25 @@ final class BootReasons {
                   + name
                   + " and m2 event list. Release the node, or mend the store and restart the server."));
     }
-    return Optional.ofNullable(ports.volumes().faults().get(drive.get().id()))
+    Optional<Reason> refusal =
+        ports
+            .targets()
+            .use(drive.get().id())
+            .refusal()
+            .map(refused ->
+                new Reason(
+                    "Writes to its drive '%s' that need more room are not done since %s: %s."
+                        .formatted(name, refused.since(), refused.reason()),
+                    "See how full the store is: m2 status. A system that has made its file systems"
+                        + " read-only needs a restart afterwards: m2 node power "
+                        + node.name()
+                        + " cycle"));
+    return ofFault(node, drive.get()).or(() -> refusal);
+  }
+
+  private Optional<Reason> ofFault(Node node, Ref drive) {
+    String name = drive.name();
+    return Optional.ofNullable(ports.volumes().faults().get(drive.id()))
         .map(fault ->
             new Reason(
                 "Its drive '"

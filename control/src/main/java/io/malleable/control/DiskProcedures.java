@@ -88,6 +88,7 @@ final class DiskProcedures {
         Step.Action.of(
             "delete",
             _ -> {
+              ports.targets().clearReservations(id);
               ports.volumes().delete(id);
               return Step.Outcome.done(rows -> rows.disks().delete(id));
             }));
@@ -158,9 +159,7 @@ final class DiskProcedures {
 
   private List<Step> withdraw(Operation operation) {
     UUID id = operation.inputId("disk");
-    return List.of(
-        targets.withdraw(id),
-        Step.Action.of("forget", _ -> Step.Outcome.done(rows -> rows.bindings().delete(id))));
+    return List.of(targets.withdraw(id), targets.unbind("forget", id, _ -> {}));
   }
 
   /** A procedure that claims its disk, and its snapshot if it has one. */

@@ -1,5 +1,6 @@
 package io.malleable.control;
 
+import java.io.IOException;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
@@ -385,6 +386,53 @@ public final class Disks {
       TargetSteps.setState(rows, disk.id(), Binding.State.WITHDRAWING);
       return submission(OperationKind.DISK_WITHDRAW, disk, Map.of());
     });
+  }
+
+  /** Why the target of a disk does not do writes that need more room; empty when it does them. */
+  public Optional<Targets.Refusal> refusal(UUID disk) {
+    return ports.targets().use(disk).refusal();
+  }
+
+  /**
+   * The persistent reservations that machines have made on a disk; empty while it has no target.
+   *
+   * @throws ControlException NOT_FOUND
+   */
+  public Optional<Targets.Reservations> reservations(UUID project, String reference) {
+    Disk disk = ports.database().read(rows -> Lookup.disk(rows, project, reference));
+    return ports.targets().reservations(disk.id());
+  }
+
+  /**
+   * Ends the persistent reservations on a disk, whoever holds them: for when the machine that holds
+   * them is gone. Machines that are there are told.
+   *
+   * @throws ControlException NOT_FOUND, DISK_BUSY, STORE_FAILED
+   */
+  public void clearReservations(UUID project, String reference) {
+    Disk disk =
+        ports
+            .database()
+            .read(rows -> {
+              Disk found = Lookup.disk(rows, project, reference);
+              Claims.requireFree(rows, found.ref());
+              return found;
+            });
+    try {
+      ports.targets().clearReservations(disk.id());
+    } catch (IOException e) {
+      throw Failures.of(e);
+    }
+    ports
+        .database()
+        .change(rows ->
+            rows.events()
+                .append(
+                    now(),
+                    Optional.of(disk.projectId()),
+                    "disk.reservations-cleared",
+                    Optional.of(disk.ref()),
+                    "The persistent reservations on the " + disk.ref() + " were cleared"));
   }
 
   private boolean isServed(UUID disk) {

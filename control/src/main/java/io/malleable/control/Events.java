@@ -64,7 +64,7 @@ public final class Events {
   }
 
   /** Reports something about a disk to the project that owns it. */
-  void reportDisk(UUID disk, String kind, String message) {
+  public void reportDisk(UUID disk, String kind, String message) {
     ports
         .database()
         .change(rows -> appendOfDisk(rows, ports.clock().instant(), disk, kind, message));

@@ -261,15 +261,14 @@ final class NodeProcedures {
       return List.of(
           powerOff(operation.inputId("node")),
           targets.withdraw(disk),
-          Step.Action.of(
+          targets.unbind(
               "detach",
-              _ ->
-                  Step.Outcome.done(rows -> {
-                    rows.bindings().delete(disk);
-                    if (intoTrash) {
-                      trash(rows, disk, ports.clock().instant());
-                    }
-                  })));
+              disk,
+              rows -> {
+                if (intoTrash) {
+                  trash(rows, disk, ports.clock().instant());
+                }
+              }));
     }
 
     @Override

@@ -5,6 +5,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Consumer;
 
 /** Steps that several kinds of operations share: a disk's target comes and goes. */
 final class TargetSteps {
@@ -36,6 +37,8 @@ final class TargetSteps {
     return Step.Action.of(
             "expose",
             run -> {
+              // What machines settled on an earlier binding must not bind those of this one.
+              ports.targets().clearReservations(disk);
               ports.targets().define(run.database().read(rows -> definition(rows, disk)));
               return Step.Outcome.done(
                   Binding.targetName(disk), rows -> setState(rows, disk, Binding.State.DEFINED));
@@ -43,13 +46,15 @@ final class TargetSteps {
         .undoneBy(run -> {
           Optional<String> lost = ports.targets().withdraw(disk);
           lost.ifPresent(why -> run.database().change(rows -> reportLoss(rows, disk, why)));
+          ports.targets().clearReservations(disk);
         })
         .undoneIn((rows, _) -> setState(rows, disk, Binding.State.PREPARING));
   }
 
   /**
-   * Takes the target away; undone, it is there again as the binding describes it. What could not be
-   * flushed keeps nobody from having the disk: waiting would not bring it back.
+   * Takes the target away; undone, it is there again as the binding describes it, with the
+   * reservations that were to outlive a restart. What could not be flushed keeps nobody from having
+   * the disk: waiting would not bring it back.
    */
   Step.Action withdraw(UUID disk) {
     return Step.Action.of(
@@ -65,6 +70,19 @@ final class TargetSteps {
                     .orElseGet(Step.Outcome::done))
         .undoneBy(run -> restore(run, disk))
         .undoneIn((rows, _) -> setState(rows, disk, Binding.State.DEFINED));
+  }
+
+  /** Ends the binding; nothing of it stays, neither the row nor what machines have reserved. */
+  Step.Action unbind(String name, UUID disk, Consumer<Rows> alsoWritten) {
+    return Step.Action.of(
+        name,
+        _ -> {
+          ports.targets().clearReservations(disk);
+          return Step.Outcome.done(rows -> {
+            rows.bindings().delete(disk);
+            alsoWritten.accept(rows);
+          });
+        });
   }
 
   private void reportLoss(Rows rows, UUID disk, String why) {

@@ -1,6 +1,7 @@
 package io.malleable.control;
 
 import java.io.IOException;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -35,6 +36,38 @@ public interface Targets {
 
   /** What goes on at the disk's target, from memory; {@link Use#NONE} when there is none. */
   Use use(UUID disk);
+
+  /**
+   * The persistent reservations on the disk, from memory; they outlive sessions and restarts of the
+   * server, but not the binding. Empty when the disk has no target.
+   */
+  Optional<Reservations> reservations(UUID disk);
+
+  /**
+   * Ends the persistent reservations on a disk and forgets what is saved of them, whether it has a
+   * target or not.
+   */
+  void clearReservations(UUID disk) throws IOException;
+
+  /**
+   * Who may use a disk beside whom, as the machines on it have settled (SPC-4 5.13).
+   *
+   * @param type of the reservation; absent when there are only registrations
+   * @param persistent whether they outlive a restart of the server
+   */
+  record Reservations(Optional<String> type, boolean persistent, List<Registrant> registrants) {
+    public Reservations {
+      registrants = List.copyOf(registrants);
+    }
+  }
+
+  /**
+   * An initiator that has registered a key.
+   *
+   * @param port its port, the ISID in hexadecimal digits
+   * @param holder whether the reservation is its own
+   */
+  record Registrant(String initiator, String port, long key, boolean holder) {}
 
   /**
    * A target.
@@ -75,8 +108,27 @@ public interface Targets {
    * @param readBytes since the target was defined
    * @param writtenBytes since the target was defined
    * @param failedLogins since the target was defined: unknown initiators and wrong secrets
+   * @param refusal of writes for lack of room, while there is one
    */
-  record Use(int sessions, long readBytes, long writtenBytes, long failedLogins) {
+  record Use(
+      int sessions,
+      long readBytes,
+      long writtenBytes,
+      long failedLogins,
+      Optional<Refusal> refusal) {
     public static final Use NONE = new Use(0, 0, 0, 0);
+
+    /** Whose writes all find room. */
+    public Use(int sessions, long readBytes, long writtenBytes, long failedLogins) {
+      this(sessions, readBytes, writtenBytes, failedLogins, Optional.empty());
+    }
   }
+
+  /**
+   * That writes which need more room are not done.
+   *
+   * @param reason a sentence without its full stop: why, and what may be done
+   * @param since the first of them
+   */
+  record Refusal(String reason, Instant since) {}
 }

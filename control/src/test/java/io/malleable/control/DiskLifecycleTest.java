@@ -400,4 +400,66 @@ final class DiskLifecycleTest {
     fixture.control.start();
     assertEquals(Set.of(good.id()), fixture.targets.defined());
   }
+
+  @Test
+  void reservationsEndWithTheBindingAndWithARollback() throws Exception {
+    fixture.image("golden");
+    UUID disk = fixture.disk("data", "golden").id();
+    fixture.snapshot("one", "data");
+    Disks disks = fixture.control.disks();
+    assertEquals(Optional.empty(), disks.reservations(project, "data"));
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
+    fixture.targets.reserve(disk);
+    assertEquals(
+        Optional.of("exclusive-access"), disks.reservations(project, "data").orElseThrow().type());
+    fixture.succeeded(disks.rollback(project, "data", "one"));
+    assertFalse(fixture.targets.isReserved(disk));
+    fixture.targets.reserve(disk);
+    fixture.succeeded(disks.withdraw(project, "data"));
+    assertFalse(fixture.targets.isReserved(disk));
+    // As a program left it that knew no better.
+    fixture.targets.reserve(disk);
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
+    assertFalse(fixture.targets.isReserved(disk));
+    fixture.succeeded(disks.withdraw(project, "data"));
+    fixture.targets.reserve(disk);
+    fixture.succeeded(fixture.control.snapshots().delete(project, "one"));
+    fixture.succeeded(disks.delete(project, "data", Disks.Deletion.PURGE));
+    assertFalse(fixture.targets.isReserved(disk));
+  }
+
+  @Test
+  void aWithdrawalThatIsTakenBackTakesNoReservationAway() throws Exception {
+    fixture.image("golden");
+    UUID disk = fixture.disk("data", "golden").id();
+    Disks disks = fixture.control.disks();
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
+    fixture.targets.reserve(disk);
+    fixture.targets.failsToClearReservations = true;
+    assertEquals(OperationState.FAILED, fixture.end(disks.withdraw(project, "data")).state());
+    assertTrue(fixture.targets.isReserved(disk));
+    assertTrue(fixture.targets.defined().contains(disk));
+    assertTrue(disks.exposure(project, "data").isPresent());
+  }
+
+  @Test
+  void reservationsCanBeClearedAndTheProjectReadsThatTheyWere() throws Exception {
+    fixture.image("golden");
+    UUID disk = fixture.disk("data", "golden").id();
+    Disks disks = fixture.control.disks();
+    fixture.succeeded(disks.expose(project, "data", WriteCache.WRITE_THROUGH));
+    fixture.targets.reserve(disk);
+    disks.clearReservations(project, "data");
+    assertFalse(fixture.targets.isReserved(disk));
+    assertEquals(
+        "disk.reservations-cleared",
+        fixture
+            .control
+            .events()
+            .list(Optional.of(project), PageRequest.first())
+            .items()
+            .getFirst()
+            .kind());
+    Refused.with(ErrorCode.NOT_FOUND, () -> disks.clearReservations(project, "other"));
+  }
 }

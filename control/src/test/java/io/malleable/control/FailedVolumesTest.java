@@ -194,6 +194,21 @@ final class FailedVolumesTest {
   }
 
   @Test
+  void aNodeWhoseWritesFindNoRoomIsExplainedByThat() throws Exception {
+    Node node = fixture.provisioned("n1", 1, "golden");
+    Instant since = Instant.parse("2026-11-05T06:07:08Z");
+    Targets.Refusal refusal = new Targets.Refusal("the store is full, so they fail", since);
+    fixture.targets.setUse(
+        node.disk().orElseThrow().id(), new Targets.Use(1, 0, 0, 0, Optional.of(refusal)));
+    Explanation full = fixture.control.nodes().explain(project, "n1");
+    assertEquals(
+        "Writes to its drive 'n1' that need more room are not done since 2026-11-05T06:07:08Z: the"
+            + " store is full, so they fail.",
+        full.cause().orElseThrow());
+    assertTrue(full.fix().orElseThrow().contains("m2 status"));
+  }
+
+  @Test
   void aNodeWhoseDriveHasNoTargetIsExplainedByThat() throws Exception {
     Node node = fixture.provisioned("n1", 1, "golden");
     exposed();

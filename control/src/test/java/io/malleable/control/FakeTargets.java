@@ -16,6 +16,11 @@ final class FakeTargets implements Targets {
   private final VolumeStore volumes;
   private final Map<UUID, Definition> definitions = new ConcurrentHashMap<>();
   private final Map<UUID, Volume> open = new ConcurrentHashMap<>();
+  private static final Reservations NO_RESERVATIONS =
+      new Reservations(Optional.empty(), false, List.of());
+
+  private final Map<UUID, Reservations> reserved = new ConcurrentHashMap<>();
+  volatile boolean failsToClearReservations;
   private final Map<UUID, Use> uses = new ConcurrentHashMap<>();
   final List<String> calls = new ArrayList<>();
   volatile boolean failsToDefine;
@@ -67,6 +72,31 @@ final class FakeTargets implements Targets {
   @Override
   public Use use(UUID disk) {
     return uses.getOrDefault(disk, Use.NONE);
+  }
+
+  @Override
+  public Optional<Reservations> reservations(UUID disk) {
+    return definitions.containsKey(disk)
+        ? Optional.of(reserved.getOrDefault(disk, NO_RESERVATIONS))
+        : Optional.empty();
+  }
+
+  @Override
+  public void clearReservations(UUID disk) throws IOException {
+    if (failsToClearReservations) {
+      throw new IOException("no reservations can be saved today");
+    }
+    reserved.remove(disk);
+  }
+
+  /** What a machine reserves outlives its target until somebody clears it. */
+  void reserve(UUID disk) {
+    Registrant holder = new Registrant("iqn.2026-11.test:machine", "00023d000001", 1, true);
+    reserved.put(disk, new Reservations(Optional.of("exclusive-access"), true, List.of(holder)));
+  }
+
+  boolean isReserved(UUID disk) {
+    return reserved.containsKey(disk);
   }
 
   void setUse(UUID disk, Use use) {

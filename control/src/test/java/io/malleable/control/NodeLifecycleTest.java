@@ -194,7 +194,10 @@ final class NodeLifecycleTest {
   void aReleasedNodeIsOffAndKeepsItsDiskUnlessAskedOtherwise() throws Exception {
     fixture.image("golden");
     fixture.provisioned("n1", 1, "golden");
+    UUID reserved = nodes.get(project, "n1").disk().orElseThrow().id();
+    fixture.targets.reserve(reserved);
     fixture.succeeded(nodes.release(project, "n1", Nodes.ReleasedDisk.KEEP));
+    assertFalse(fixture.targets.isReserved(reserved));
     assertEquals(PowerState.OFF, fixture.power.machine("n1").state);
     assertEquals(Node.State.FREE, nodes.get(project, "n1").state());
     Disk disk = fixture.control.disks().get(project, "n1");
@@ -234,9 +237,11 @@ final class NodeLifecycleTest {
     Node second = fixture.node("n2", 2);
     fixture.power.machine("n1").broken = true;
     fixture.targets.calls.clear();
+    fixture.targets.reserve(disk);
     Operation operation = nodes.failover(project, "n1", "n2");
     fixture.reached(operation, OperationState.WAITING);
     assertEquals(List.of("withdraw", "define for n2"), fixture.targets.calls);
+    assertFalse(fixture.targets.isReserved(disk), "made by the machine that is gone");
     Targets.Definition after = fixture.targets.definition(disk);
     assertNotEquals(before.chap(), after.chap());
     assertEquals(Optional.of(second.initiatorName()), after.initiator());

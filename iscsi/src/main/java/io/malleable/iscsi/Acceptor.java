@@ -43,7 +43,7 @@ final class Acceptor implements AutoCloseable {
       this.portal = new Portal((InetSocketAddress) channel.getLocalAddress(), wanted.groupTag());
     } catch (IOException e) {
       channel.close();
-      throw new IOException("cannot listen on " + wanted.address() + ": " + e.getMessage(), e);
+      throw new PortalException(wanted, e);
     }
     this.thread =
         Thread.ofPlatform().daemon().name("iscsi-portal " + portal.address()).unstarted(this::run);

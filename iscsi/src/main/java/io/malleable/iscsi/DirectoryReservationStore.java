@@ -31,10 +31,14 @@ public final class DirectoryReservationStore implements ReservationStore {
 
   @Override
   public void save(UUID logicalUnit, byte[] content) throws IOException {
+    Path fresh = directory.resolve(logicalUnit + ".new");
     if (content.length == 0) {
-      Files.deleteIfExists(file(logicalUnit));
+      // A crash may have left half of one as well.
+      boolean half = Files.deleteIfExists(fresh);
+      if (!Files.deleteIfExists(file(logicalUnit)) && !half) {
+        return;
+      }
     } else {
-      Path fresh = directory.resolve(logicalUnit + ".new");
       try (FileChannel channel =
           FileChannel.open(
               fresh,

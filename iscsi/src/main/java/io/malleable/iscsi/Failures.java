@@ -30,8 +30,9 @@ final class Failures {
   /** How a command ends that failed in the store or by a fault. */
   static ScsiException of(Task task, Exception e) {
     CommandSpec spec = task.spec();
-    boolean full = e instanceof OutOfSpaceException && spec.writesMedium();
-    if (full && task.device().fullStore().holdsBack()) {
+    if (e instanceof OutOfSpaceException full
+        && spec.writesMedium()
+        && task.device().fullStore().holdsBack(task.cdb, full)) {
       HELD_BACK.log(e);
       return new BusyException();
     }

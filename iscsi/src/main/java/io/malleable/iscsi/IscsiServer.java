@@ -9,9 +9,11 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
@@ -139,6 +141,52 @@ public final class IscsiServer implements AutoCloseable {
     }
   }
 
+  /** The persistent reservations of a unit; empty when there is no such unit. */
+  public Optional<ReservationReport> reservations(String targetName, int lun) {
+    return device(targetName, lun).map(d -> ReservationReport.of(d.reservations().state()));
+  }
+
+  /**
+   * Ends the persistent reservations of a unit, whoever holds them; registrants are told by unit
+   * attention. A unit that is not there has none.
+   *
+   * @throws IOException that could not be saved; nothing has changed
+   */
+  public void clearReservations(String targetName, int lun) throws IOException {
+    Optional<DeviceServer> device = device(targetName, lun);
+    if (device.isPresent()) {
+      device.get().reservations().clearForAll();
+    }
+  }
+
+  /** The units that refuse writes for lack of space now. */
+  public List<SpaceRefusal> spaceRefusals() {
+    List<SpaceRefusal> refusals = new ArrayList<>();
+    registry.targets().forEach(target -> addSpaceRefusals(target, refusals));
+    return refusals;
+  }
+
+  /** Those of one target, which may be none of ours. */
+  public List<SpaceRefusal> spaceRefusals(String targetName) {
+    List<SpaceRefusal> refusals = new ArrayList<>();
+    Target target = registry.find(targetName);
+    if (target != null) {
+      addSpaceRefusals(target, refusals);
+    }
+    return refusals;
+  }
+
+  private static void addSpaceRefusals(Target target, List<SpaceRefusal> refusals) {
+    for (DeviceServer device : target.devices()) {
+      UUID unit = device.logicalUnit().identity().id();
+      device.fullStore().refusal(target.name(), unit).ifPresent(refusals::add);
+    }
+  }
+
+  private Optional<DeviceServer> device(String targetName, int lun) {
+    return Optional.ofNullable(registry.find(targetName)).map(target -> target.device(lun));
+  }
+
   private Target require(String targetName) {
     Target target = registry.find(targetName);
     if (target == null) {
@@ -150,7 +198,8 @@ public final class IscsiServer implements AutoCloseable {
   /**
    * Starts to listen on every portal.
    *
-   * @return the portals with the ports that the system chose
+   * @return the portals with the ports that the system chose, in the order of the configuration
+   * @throws PortalException one of them cannot be had; none is open then
    */
   public synchronized List<Portal> open() throws IOException {
     if (closed || !acceptors.isEmpty()) {

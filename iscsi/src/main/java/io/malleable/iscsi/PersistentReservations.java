@@ -53,6 +53,23 @@ final class PersistentReservations {
     return state;
   }
 
+  /**
+   * Ends all of them, whoever holds them, as CLEAR of a registrant does: for an administrator, and
+   * for whoever gives the unit to somebody else.
+   */
+  synchronized void clearForAll() throws IOException {
+    ReservationState now = state;
+    if (now.keys().isEmpty()) {
+      return;
+    }
+    change(
+        now.withKeys(Map.of())
+            .withReservation(ReservationState.NO_RESERVATION, null)
+            .withPersistence(false)
+            .nextGeneration());
+    now.keys().keySet().forEach(n -> device.raiseFor(n, UnitAttention.RESERVATIONS_PREEMPTED));
+  }
+
   boolean anyRegistration() {
     return !state.keys().isEmpty();
   }

@@ -315,6 +315,7 @@ final class ScsiTasks {
     if (task.flushesMore()) {
       return true;
     }
+    done(task);
     if (spec.phase() == CommandSpec.Phase.PARAMETER_IN) {
       byte[] reply = task.reply;
       Replies.parameterData(writer, task, reply == null ? new byte[0] : reply, parameters);
@@ -322,6 +323,13 @@ final class ScsiTasks {
       Replies.good(writer, task, task.transferBytes, 0);
     }
     return false;
+  }
+
+  /** Before the status GOOD of a command. */
+  static void done(Task task) {
+    if (task.spec().writesMedium()) {
+      task.device().fullStore().onDone(task.cdb);
+    }
   }
 
   /** Gives what has come so far to the device; null when that went well. */

@@ -55,14 +55,20 @@ final class TargetRegistry {
   }
 
   /**
-   * Values of TargetAddress. A portal on the wildcard address is told by the address at which this
-   * initiator has reached us.
+   * Values of TargetAddress: the portals of the group that this initiator has reached. Those of
+   * another group may be in a network where it has no interface, and initiators try all that they
+   * are told of, for minutes each. A portal on the wildcard address is told by the address at which
+   * the initiator has reached us.
    */
   List<String> addressesFor(Connection connection) {
     InetSocketAddress local = connection.localAddress();
     Set<String> addresses = new LinkedHashSet<>();
-    addresses.add(format(local.getAddress(), local.getPort(), connection.portal().groupTag()));
+    int group = connection.portal().groupTag();
+    addresses.add(format(local.getAddress(), local.getPort(), group));
     for (Portal portal : openPortals) {
+      if (portal.groupTag() != group) {
+        continue;
+      }
       InetAddress address = portal.address().getAddress();
       if (address.isAnyLocalAddress()) {
         address = local.getAddress();

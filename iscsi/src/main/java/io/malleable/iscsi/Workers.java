@@ -255,6 +255,7 @@ final class Workers {
 
   private void build(Task task, @Nullable ScsiException failure) throws IOException {
     if (failure == null) {
+      ScsiTasks.done(task);
       Replies.good(answers, task, task.transferBytes, 0);
     } else {
       ScsiTasks.fail(task, failure, answers);

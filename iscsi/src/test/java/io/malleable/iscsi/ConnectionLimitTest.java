@@ -63,6 +63,13 @@ class ConnectionLimitTest {
   }
 
   @Test
+  void theLimitHoldsOverAllPortalsTogether() throws IOException {
+    try (RawInitiator initiator = new RawInitiator(server.otherAddress())) {
+      assertEquals(OUT_OF_RESOURCES, initiator.login(TestServer.INITIATOR).loginStatus());
+    }
+  }
+
+  @Test
   void thePlaceOfOneThatLeavesIsFree() throws Exception {
     RawInitiator leaving = loggedIn.removeFirst();
     leaving.logout();

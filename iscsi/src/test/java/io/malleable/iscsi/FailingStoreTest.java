@@ -160,12 +160,44 @@ class FailingStoreTest {
           assertEquals(BUSY, answer.scsiStatus());
           assertEquals(0, answer.data().length);
         }
+        assertEquals(List.of(SpaceRefusal.Answer.HELD), answers(server));
+        unit.fail(Fault.UNIT_FULL);
+        assertEquals(0x72707, change.execute(initiator, id).sense(), "waiting does not help");
+        assertEquals(List.of(SpaceRefusal.Answer.UNIT_FULL), answers(server));
         unit.fail(Fault.WRITE_ERROR);
         assertEquals(0x30c00, change.execute(initiator, id).sense(), "anything else fails at once");
         unit.fail(Fault.NONE);
         assertEquals(0, change.execute(initiator, id).scsiStatus());
+        assertEquals(List.of(), answers(server), "the write was done at last");
       }
     }
+  }
+
+  @Test
+  void aWriteThatFindsNoRoomWhenItIsMadeDurableIsRefusedUntilThatIsDone() throws Exception {
+    FaultyUnit unit = new FaultyUnit(new MemoryUnit(1 << 20)).withoutWriteCache();
+    try (TestServer server =
+            TestServer.serving(
+                List.of(new TargetDefinition(TestServer.TARGET, Map.of(0, unit), Access.open())),
+                ReservationStore.none(),
+                new TargetListener() {},
+                config -> config.withStoreFullBusy(IscsiServerConfig.MAX_STORE_FULL_BUSY));
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      unit.fail(Fault.FLUSH_OUT_OF_SPACE);
+      assertEquals(BUSY, initiator.write(0, new byte[512], 512).scsiStatus());
+      long lasting = server.server().spaceRefusals().getFirst().lasting().toNanos();
+      assertEquals(BUSY, initiator.write(0, new byte[512], 512).scsiStatus());
+      SpaceRefusal refusal = server.server().spaceRefusals().getFirst();
+      assertEquals(SpaceRefusal.Answer.HELD, refusal.answer());
+      assertTrue(refusal.lasting().toNanos() > lasting, "since the first, not the last");
+      unit.fail(Fault.NONE);
+      assertEquals(0, initiator.write(0, new byte[512], 512).scsiStatus());
+      assertEquals(List.of(), answers(server));
+    }
+  }
+
+  private static List<SpaceRefusal.Answer> answers(TestServer server) {
+    return server.server().spaceRefusals().stream().map(SpaceRefusal::answer).toList();
   }
 
   @ParameterizedTest

@@ -1,5 +1,6 @@
 package io.malleable.iscsi;
 
+import io.malleable.iscsi.OutOfSpaceException.Scope;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
@@ -15,7 +16,10 @@ final class FaultyUnit implements LogicalUnit {
     WRITE_ERROR,
     SHORT_WRITE,
     OUT_OF_SPACE,
+    /** Of the unit, not of the store. */
+    UNIT_FULL,
     FLUSH_ERROR,
+    FLUSH_OUT_OF_SPACE,
     BUG,
     /** Not an exception that anybody catches who expects a store to fail. */
     ERROR
@@ -144,7 +148,8 @@ final class FaultyUnit implements LogicalUnit {
   private void failToChange() throws IOException {
     switch (fault) {
       case WRITE_ERROR -> throw new IOException("Input/output error");
-      case OUT_OF_SPACE -> throw new OutOfSpaceException("No space left on device");
+      case UNIT_FULL -> throw new OutOfSpaceException(Scope.UNIT, "too many pieces");
+      case OUT_OF_SPACE -> throw new OutOfSpaceException(Scope.STORE, "No space left on device");
       case BUG -> throw new IllegalStateException("a fault of the store");
       case ERROR -> throw new StackOverflowError("an error of the store");
       default -> {}
@@ -179,6 +184,9 @@ final class FaultyUnit implements LogicalUnit {
     holdIf(Call.FLUSH);
     if (fault == Fault.FLUSH_ERROR) {
       throw new IOException("Input/output error");
+    }
+    if (fault == Fault.FLUSH_OUT_OF_SPACE) {
+      throw new OutOfSpaceException(Scope.STORE, "No space left on device");
     }
     dirty = false;
   }

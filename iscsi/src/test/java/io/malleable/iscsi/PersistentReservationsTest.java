@@ -2,6 +2,7 @@ package io.malleable.iscsi;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.malleable.iscsi.RawInitiator.Pdu;
 import java.io.IOException;
@@ -185,6 +186,70 @@ class PersistentReservationsTest {
       assertEquals(0, out(initiator, REGISTER, 0, 0, A, 0).scsiStatus());
       assertEquals(CONFLICT, initiator.execute(reserve).scsiStatus());
       assertEquals(CONFLICT, initiator.execute(release).scsiStatus());
+    }
+  }
+
+  @Test
+  void anAdministratorSeesThemAndEndsThemWhoeverHoldsThem(@TempDir Path directory)
+      throws Exception {
+    MemoryUnit unit = new MemoryUnit(1 << 20);
+    DirectoryReservationStore store = new DirectoryReservationStore(directory);
+    try (TestServer server = serving(unit, store);
+        RawInitiator holder = session(server, 0);
+        RawInitiator other = session(server, 1)) {
+      assertEquals(0, out(holder, REGISTER, 0, 0, A, 1).scsiStatus());
+      assertEquals(0, out(other, REGISTER, 0, 0, B, 1).scsiStatus());
+      assertEquals(0, out(holder, RESERVE, 1, A, 0, 0).scsiStatus());
+      assertEquals(
+          new ReservationReport(
+              Optional.of("write-exclusive"),
+              true,
+              List.of(
+                  new ReservationReport.Registrant(TestServer.INITIATOR, holder.isid, 1, A, true),
+                  new ReservationReport.Registrant(TestServer.INITIATOR, other.isid, 1, B, false))),
+          server.server().reservations(TestServer.TARGET, 0).orElseThrow());
+      assertEquals(CONFLICT, other.write(0, new byte[512], 512).scsiStatus());
+      server.server().clearReservations(TestServer.TARGET, 0);
+      assertEquals(0x62a03, holder.execute(new byte[16]).sense());
+      assertEquals(0x62a03, other.execute(new byte[16]).sense());
+      assertEquals(0, other.write(0, new byte[512], 512).scsiStatus());
+      assertEquals(List.of(), keys(other));
+      assertEquals(Optional.empty(), store.load(unit.identity().id()));
+      assertEquals(
+          new ReservationReport(Optional.empty(), false, List.of()),
+          server.server().reservations(TestServer.TARGET, 0).orElseThrow());
+      // Who was not logged in is not there either; nothing to end is nothing to tell.
+      server.server().clearReservations(TestServer.TARGET, 0);
+      server.server().clearReservations("iqn.2026-11.io.malleable:other", 0);
+      assertEquals(0, other.execute(new byte[16]).scsiStatus());
+      assertEquals(Optional.empty(), server.server().reservations(TestServer.TARGET, 7));
+    }
+  }
+
+  @Test
+  void whatCannotBeForgottenIsStillInForce() throws Exception {
+    boolean[] fails = new boolean[1];
+    ReservationStore store =
+        new ReservationStore() {
+          @Override
+          public Optional<byte[]> load(UUID logicalUnit) {
+            return Optional.empty();
+          }
+
+          @Override
+          public void save(UUID logicalUnit, byte[] content) throws IOException {
+            if (fails[0]) {
+              throw new IOException("Input/output error");
+            }
+          }
+        };
+    try (TestServer server = serving(new MemoryUnit(1 << 20), store);
+        RawInitiator initiator = session(server, 0)) {
+      assertEquals(0, out(initiator, REGISTER, 0, 0, A, 1).scsiStatus());
+      fails[0] = true;
+      assertThrows(
+          IOException.class, () -> server.server().clearReservations(TestServer.TARGET, 0));
+      assertEquals(List.of(A), keys(initiator));
     }
   }
 }

@@ -56,6 +56,11 @@ final class TestServer implements AutoCloseable {
     return portals.get(0).address();
   }
 
+  /** Of the portal in the other group. */
+  InetSocketAddress otherAddress() {
+    return portals.get(1).address();
+  }
+
   String url() {
     return url(0, "");
   }

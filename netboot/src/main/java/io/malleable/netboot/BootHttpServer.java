@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.lang.System.Logger.Level;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
@@ -168,7 +169,7 @@ public final class BootHttpServer implements AutoCloseable {
     BootRequest request = parsed.get();
     BootPlan plan = new BootPlan.Unknown();
     for (MacAddress mac : request.nics()) {
-      plan = directory.planFor(mac);
+      plan = directory.planFor(mac, exchange.getRemoteAddress().getAddress());
       if (!(plan instanceof BootPlan.Unknown)) {
         request = request.as(mac);
         break;
@@ -190,10 +191,11 @@ public final class BootHttpServer implements AutoCloseable {
     if (!(plan instanceof BootPlan.Provisioned provisioned)) {
       return plan;
     }
-    Optional<MacAddress> sender = neighbours.find(exchange.getRemoteAddress().getAddress());
+    InetAddress from = exchange.getRemoteAddress().getAddress();
+    Optional<MacAddress> sender = neighbours.find(from);
     if (sender.isEmpty()
         || sender.get().equals(claimed)
-        || (directory.planFor(sender.get()) instanceof BootPlan.Provisioned own
+        || (directory.planFor(sender.get(), from) instanceof BootPlan.Provisioned own
             && own.target().equals(provisioned.target()))) {
       return plan;
     }

@@ -52,7 +52,9 @@ class BootFirmwareTest {
     try (FakePortal portal = new FakePortal();
         BootHttpServer server =
             BootHttpServer.start(
-                config, mac -> mac.equals(MAC) ? plan.get() : new BootPlan.Unknown(), listener);
+                config,
+                (mac, _) -> mac.equals(MAC) ? plan.get() : new BootPlan.Unknown(),
+                listener);
         QemuMachine machine =
             QemuMachine.start(
                 directory,

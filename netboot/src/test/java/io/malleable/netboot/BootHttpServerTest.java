@@ -51,7 +51,7 @@ class BootHttpServerTest {
             advertise,
             LoaderDirectory.of(loaders),
             Duration.ofSeconds(10)),
-        mac -> plans.getOrDefault(mac, new BootPlan.Unknown()),
+        (mac, _) -> plans.getOrDefault(mac, new BootPlan.Unknown()),
         recorder,
         address -> sender);
   }

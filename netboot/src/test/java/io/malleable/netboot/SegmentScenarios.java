@@ -192,7 +192,7 @@ final class SegmentScenarios implements BootListener, DhcpDirectory {
         segment.keep(
             BootHttpServer.start(
                 BootHttpConfig.on(new InetSocketAddress(Segment.SERVER.toInetAddress(), 8081)),
-                mac ->
+                (mac, _) ->
                     hosts.containsKey(mac)
                         ? new BootPlan.NotProvisioned(hosts.get(mac).node())
                         : new BootPlan.Unknown(),

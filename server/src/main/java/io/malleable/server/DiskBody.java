@@ -5,6 +5,7 @@ import io.malleable.control.Disk;
 import io.malleable.control.Exposure;
 import io.malleable.control.LostWrites;
 import io.malleable.control.Ref;
+import io.malleable.control.Targets;
 import io.malleable.control.WriteCache;
 import java.time.Instant;
 import java.util.List;
@@ -30,6 +31,7 @@ record DiskBody(
     @Nullable String node,
     @Nullable Boolean writeCache,
     @Nullable WritesLost writesLost,
+    @Nullable WritesRefused writesRefused,
     @Nullable Instant deletedAt,
     @Nullable Instant purgeAt,
     @Nullable Iscsi iscsi,
@@ -38,13 +40,14 @@ record DiskBody(
    * A disk as its owner sees it.
    *
    * @param lineage absent in lists
+   * @param target what is said of it; nothing in lists
    * @param warning of the operation that this answers
    */
   static DiskBody of(
       Disk disk,
       Optional<Instant> purgeAt,
       Optional<List<Ancestor>> lineage,
-      Optional<Iscsi> iscsi,
+      AtTarget target,
       Optional<String> warning) {
     return new DiskBody(
         disk.id(),
@@ -63,14 +66,27 @@ record DiskBody(
         disk.node().map(Ref::name).orElse(null),
         exposed(disk).map(use -> use.writeCache() == WriteCache.WRITE_BACK).orElse(null),
         exposed(disk).flatMap(Disk.Use.Exposed::lostWrites).map(WritesLost::of).orElse(null),
+        target.refusal().map(WritesRefused::of).orElse(null),
         disk.trashedAt().orElse(null),
         purgeAt.orElse(null),
-        iscsi.orElse(null),
+        target.iscsi().orElse(null),
         warning.orElse(null));
   }
 
   private static Optional<Disk.Use.Exposed> exposed(Disk disk) {
     return disk.use() instanceof Disk.Use.Exposed use ? Optional.of(use) : Optional.empty();
+  }
+
+  /** What is known only where machines reach it. */
+  record AtTarget(Optional<Iscsi> iscsi, Optional<Targets.Refusal> refusal) {
+    static final AtTarget UNTOLD = new AtTarget(Optional.empty(), Optional.empty());
+  }
+
+  /** Why writes that need more room are not done. */
+  record WritesRefused(String reason, Instant since) {
+    static WritesRefused of(Targets.Refusal refusal) {
+      return new WritesRefused(refusal.reason() + ".", refusal.since());
+    }
   }
 
   /** Why its secret has changed. */

@@ -34,6 +34,8 @@ final class DiskRoutes {
         Route.of("DELETE", "/v1/disks/{disk}", this::delete, "purge"),
         Route.of("POST", "/v1/disks/{disk}/expose", this::expose),
         Route.of("POST", "/v1/disks/{disk}/withdraw", this::withdraw),
+        Route.of("GET", "/v1/disks/{disk}/reservations", this::reservations),
+        Route.of("DELETE", "/v1/disks/{disk}/reservations", this::clearReservations),
         Route.of("POST", "/v1/disks/{disk}/rollback", this::rollback),
         Route.of("POST", "/v1/disks/{disk}/flatten", this::flatten),
         Route.of("POST", "/v1/disks/{disk}/undelete", this::undelete));
@@ -52,7 +54,7 @@ final class DiskRoutes {
                     disk,
                     context.control().purgeAt(disk),
                     Optional.empty(),
-                    Optional.empty(),
+                    DiskBody.AtTarget.UNTOLD,
                     Optional.empty())));
   }
 
@@ -141,6 +143,20 @@ final class DiskRoutes {
     return act(call, project -> () -> disks.withdraw(project, call.variable("disk")));
   }
 
+  private Answer reservations(Call call) {
+    return Answer.json(
+        200,
+        disks
+            .reservations(context.project(call), call.variable("disk"))
+            .map(ReservationsBody::of)
+            .orElse(ReservationsBody.NONE));
+  }
+
+  private Answer clearReservations(Call call) {
+    disks.clearReservations(context.project(call), call.variable("disk"));
+    return Answer.none();
+  }
+
   private Answer rollback(Call call) throws InterruptedException {
     String snapshot = Required.field("snapshot", call.body(DiskBody.Rollback.class).snapshot());
     return act(call, project -> () -> disks.rollback(project, call.variable("disk"), snapshot));
@@ -192,8 +208,9 @@ final class DiskRoutes {
             : Optional.empty();
     Optional<List<Ancestor>> lineage =
         Optional.of(context.control().lineage().of(disk, disk.projectId()));
+    DiskBody.AtTarget target = new DiskBody.AtTarget(iscsi, disks.refusal(disk.id()));
     return Context.withRevision(
-        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, iscsi, warning)),
+        Answer.json(status, DiskBody.of(disk, Optional.empty(), lineage, target, warning)),
         disk.revision());
   }
 }

@@ -71,6 +71,18 @@ public interface ServerFacts {
    */
   record ListenerFacts(String name, long connections, long budget) {}
 
+  /** Machines whose writes find no room in the store; empty when there are none. */
+  Optional<StoreFullFacts> storeFull();
+
+  /**
+   * A full store, as machines find it.
+   *
+   * @param since the first of these writes
+   * @param held disks whose writes are sent again until there is room
+   * @param refused disks whose writes fail, as there was none in time
+   */
+  record StoreFullFacts(Instant since, long held, long refused) {}
+
   /** What booting machines did. */
   BootFacts boots();
 

@@ -3,6 +3,7 @@ package io.malleable.server;
 import io.malleable.control.VolumesByKind;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -10,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param storeFault why the store does not say how full it is, what is shared or what is damaged;
  *     what it does not say is absent
+ * @param storeFull absent when no machine's write finds it full
  * @param damaged absent when nothing is known to be damaged
  * @param failed what takes no writes as its storage failed; absent when there is none
  */
@@ -22,6 +24,7 @@ record SystemBody(
     Addresses addresses,
     @Nullable Space capacity,
     @Nullable String storeFault,
+    @Nullable StoreFull storeFull,
     @Nullable Volumes damaged,
     @Nullable Volumes failed,
     Descriptors descriptors,
@@ -47,6 +50,15 @@ record SystemBody(
       return facts.listeners().stream()
           .map(each -> new Listener(each.name(), each.connections(), each.budget()))
           .toList();
+    }
+  }
+
+  /** Since when, and how many disks' writes are held, or fail. */
+  record StoreFull(Instant since, long held, long refused) {
+    static @Nullable StoreFull of(Optional<ServerFacts.StoreFullFacts> facts) {
+      return facts
+          .map(each -> new StoreFull(each.since(), each.held(), each.refused()))
+          .orElse(null);
     }
   }
 

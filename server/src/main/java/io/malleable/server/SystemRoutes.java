@@ -49,6 +49,7 @@ final class SystemRoutes {
             new SystemBody.Addresses(facts.apiAddress(), facts.bootAddress(), facts.iscsiAddress()),
             space == null ? null : SystemBody.Space.of(space, sharedBytes),
             faults.isEmpty() ? null : String.join("; ", faults),
+            SystemBody.StoreFull.of(facts.storeFull()),
             damaged == null ? null : SystemBody.Volumes.of(damaged),
             SystemBody.Volumes.of(control.failed()),
             SystemBody.Descriptors.of(descriptors),

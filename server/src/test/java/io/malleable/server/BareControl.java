@@ -121,6 +121,14 @@ final class BareControl implements AutoCloseable {
     public Use use(UUID disk) {
       return Use.NONE;
     }
+
+    @Override
+    public Optional<Reservations> reservations(UUID disk) {
+      return Optional.empty();
+    }
+
+    @Override
+    public void clearReservations(UUID disk) {}
   }
 
   private static final class NoPower implements Power {
@@ -194,6 +202,11 @@ final class BareControl implements AutoCloseable {
     @Override
     public DescriptorFacts descriptors() {
       return new DescriptorFacts(0, 1, Optional.empty(), List.of());
+    }
+
+    @Override
+    public Optional<StoreFullFacts> storeFull() {
+      return Optional.empty();
     }
 
     @Override
