@@ -1,4 +1,4 @@
-package io.malleable.server;
+package io.malleable.http;
 
 import io.helidon.common.concurrency.limits.FixedLimit;
 import io.helidon.common.context.Context;
@@ -36,9 +36,20 @@ final class HttpEngine implements ListenerContext, AutoCloseable {
           .config(Http1Config.builder().maxHeadersSize(MAX_HEADERS_BYTES).buildPrototype())
           .build();
   private final Router router;
+  private final HeldBytes held = new HeldBytes();
 
   HttpEngine(Handler handler) {
-    this.router = Router.builder().addRouting(HttpRouting.builder().any(handler)).build();
+    Handler timed =
+        (request, response) -> {
+          HttpConnection connection = HttpConnection.current();
+          connection.onRequest();
+          try {
+            handler.handle(request, response);
+          } finally {
+            connection.onAnswered();
+          }
+        };
+    this.router = Router.builder().addRouting(HttpRouting.builder().any(timed)).build();
     router.beforeStart();
   }
 
@@ -54,6 +65,11 @@ final class HttpEngine implements ListenerContext, AutoCloseable {
   /** Of the requests under way; connections are limited, requests are not. */
   FixedLimit requests() {
     return requests;
+  }
+
+  /** What all clients have sent and nobody has looked at yet. */
+  HeldBytes held() {
+    return held;
   }
 
   @Override
