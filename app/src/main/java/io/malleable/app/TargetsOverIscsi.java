@@ -68,7 +68,7 @@ final class TargetsOverIscsi implements Targets {
    * Makes targets of volumes.
    *
    * @param identity makes a node's second drive, where it shall have one
-   * @param fullStore hears of writes that a full store refused
+   * @param fullStore hears of writes for which there was no room
    * @param ioLimit within this a request on a volume ends, one way or the other
    */
   TargetsOverIscsi(
@@ -104,7 +104,8 @@ final class TargetsOverIscsi implements Targets {
       boolean done = false;
       try {
         VolumeLogicalUnit unit =
-            new VolumeLogicalUnit(volume, definition.writeCache(), () -> fullStore.onRefusal(disk));
+            new VolumeLogicalUnit(
+                volume, definition.writeCache(), why -> fullStore.onRefusal(disk, why));
         Map<Integer, LogicalUnit> units = new HashMap<>(Map.of(0, unit));
         identity.apply(definition).ifPresent(second -> units.put(1, second));
         server.define(new TargetDefinition(definition.name(), units, access(definition)));

@@ -9,6 +9,7 @@ import io.malleable.volume.VolumeException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Consumer;
 
 /** A volume as the target sees it, with counters of what went through. Safe for all threads. */
 public final class VolumeLogicalUnit implements LogicalUnit {
@@ -17,25 +18,26 @@ public final class VolumeLogicalUnit implements LogicalUnit {
 
   private final Volume volume;
   private final WriteCache writeCache;
-  private final Runnable whenFull;
+  private final Consumer<VolumeException> whenRefused;
   private final LogicalUnitIdentity identity;
   private final LongAdder readBytes = new LongAdder();
   private final LongAdder writtenBytes = new LongAdder();
 
   /** The volume stays the caller's, who closes it after the target is withdrawn. */
   public VolumeLogicalUnit(Volume volume) {
-    this(volume, WriteCache.WRITE_BACK, () -> {});
+    this(volume, WriteCache.WRITE_BACK, refused -> {});
   }
 
   /**
    * The volume stays the caller's, who closes it after the target is withdrawn.
    *
-   * @param whenFull is called by I/O threads for each write that a full store refused
+   * @param whenRefused is called by I/O threads for each write for which there is no room, in the
+   *     store or in the memory for its map
    */
-  VolumeLogicalUnit(Volume volume, WriteCache writeCache, Runnable whenFull) {
+  VolumeLogicalUnit(Volume volume, WriteCache writeCache, Consumer<VolumeException> whenRefused) {
     this.volume = volume;
     this.writeCache = writeCache;
-    this.whenFull = whenFull;
+    this.whenRefused = whenRefused;
     this.identity = new LogicalUnitIdentity(volume.id(), "M2", "DISK", "1");
   }
 
@@ -146,13 +148,18 @@ public final class VolumeLogicalUnit implements LogicalUnit {
     return writtenBytes.sum();
   }
 
-  /** The target tells a full store from a broken one by the type of the exception. */
+  /** The target tells what has no room from what is broken by the type of the exception. */
   private IOException translated(VolumeException e) {
-    if (e.reason() != VolumeException.Reason.OUT_OF_SPACE) {
-      return e;
+    OutOfSpaceException.Whose whose;
+    switch (e.reason()) {
+      case OUT_OF_SPACE -> whose = OutOfSpaceException.Whose.STORE;
+      case TOO_FRAGMENTED -> whose = OutOfSpaceException.Whose.UNIT;
+      default -> {
+        return e;
+      }
     }
-    whenFull.run();
-    OutOfSpaceException full = new OutOfSpaceException(String.valueOf(e.getMessage()));
+    whenRefused.accept(e);
+    OutOfSpaceException full = new OutOfSpaceException(whose, String.valueOf(e.getMessage()));
     full.initCause(e);
     return full;
   }

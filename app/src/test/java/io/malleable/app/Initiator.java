@@ -110,6 +110,11 @@ final class Initiator implements AutoCloseable {
       return senseKey;
     }
 
+    /** Additional sense code and qualifier; 0 where there is none. */
+    int code() {
+      return code;
+    }
+
     /** What was read; empty for other commands. */
     byte[] data() {
       return data;

@@ -120,6 +120,15 @@ final class ServeProcess implements AutoCloseable {
     return ticks;
   }
 
+  /** A number that the kernel knows of it, in its own unit: see proc_pid_status(5). */
+  long status(String field) throws IOException {
+    return Files.readAllLines(Path.of("/proc", process.pid() + "", "status")).stream()
+        .filter(line -> line.startsWith(field + ":"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
+        .findFirst()
+        .orElseThrow();
+  }
+
   /** Whether it ends within that time. */
   boolean awaitEnd(Duration limit) throws InterruptedException {
     return process.waitFor(limit);

@@ -30,7 +30,7 @@ final class Failures {
   /** How a command ends that failed in the store or by a fault. */
   static ScsiException of(Task task, Exception e) {
     CommandSpec spec = task.spec();
-    boolean full = e instanceof OutOfSpaceException && spec.writesMedium();
+    boolean full = e instanceof OutOfSpaceException space && space.mayPass() && spec.writesMedium();
     if (full && task.device().fullStore().holdsBack()) {
       HELD_BACK.log(e);
       return new BusyException();
