@@ -12,8 +12,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Map;
-import java.util.Objects;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,10 +28,14 @@ final class MapFloodTest {
 
   private static final int STRIDE = 2 * BLOCK;
 
-  /** Of a page of the map, which has one size for few discarded blocks and one for all others. */
+  /**
+   * Of a page of the map, which has one size for few discarded blocks and another, the largest, for
+   * all other patterns: it takes no more discards than these of each page.
+   */
   private static final int PAGE = 4096 * BLOCK;
 
-  private static final int DESCRIPTORS = 256;
+  private static final int DISCARDS_IN_PAGE = 200;
+
   private static final int DEPTH = 16;
   private static final int IMAGE_MIB = 1;
   private static final int DATA_PROTECT = 0x7;
@@ -106,34 +108,24 @@ final class MapFloodTest {
   }
 
   /** Discards blocks until all pages of the disk are done or it is refused; how it ended. */
-  private static Answer flood(Initiator initiator, long diskSectors, int discardsInPage)
-      throws IOException {
-    @Nullable Answer last = null;
+  private static Answer flood(Initiator initiator, long diskSectors) throws IOException {
     int open = 0;
     for (long page = 0; page < diskSectors; page += PAGE) {
-      for (int done = 0; done < discardsInPage; done += DESCRIPTORS) {
-        int count = Math.min(DESCRIPTORS, discardsInPage - done);
-        initiator.send(
-            Cdb.unmap(count), Cdb.unmapList(page + (long) done * STRIDE, BLOCK, STRIDE, count), 0);
-        open++;
-        if (open == DEPTH) {
-          last = initiator.receive();
-          open--;
-          if (last.status() != Initiator.GOOD) {
-            drain(initiator, open);
-            return last;
-          }
+      initiator.send(
+          Cdb.unmap(DISCARDS_IN_PAGE),
+          Cdb.unmapList(page, BLOCK, STRIDE, DISCARDS_IN_PAGE),
+          0);
+      if (++open == DEPTH) {
+        Answer answer = initiator.receive();
+        open--;
+        if (answer.status() != Initiator.GOOD) {
+          drain(initiator, open);
+          return answer;
         }
       }
     }
-    while (open-- > 0) {
-      last = initiator.receive();
-      if (last.status() != Initiator.GOOD) {
-        drain(initiator, open);
-        return last;
-      }
-    }
-    return Objects.requireNonNull(last);
+    drain(initiator, open - 1);
+    return initiator.receive();
   }
 
   private static void drain(Initiator initiator, int open) throws IOException {
@@ -142,7 +134,7 @@ final class MapFloodTest {
     }
   }
 
-  private void floodOf(long diskBytes, int discardsInPage, End expected) throws Exception {
+  private void floodOf(long diskBytes, End expected) throws Exception {
     long sectors = diskBytes / SECTOR_BYTES;
     byte[] kept;
     try (ServeProcess server = start();
@@ -157,7 +149,7 @@ final class MapFloodTest {
           Initiator neighbour = Initiator.login(other, NAME + "2")) {
         kept = read(tenant, BLOCK);
         assertFalse(Arrays.equals(pattern(0), kept));
-        Answer end = flood(tenant, sectors, discardsInPage);
+        Answer end = flood(tenant, sectors);
         System.out.println("the flood ended with " + end);
         if (expected == End.REFUSED) {
           assertEquals(DATA_PROTECT, end.senseKey(), end::toString);
@@ -209,13 +201,13 @@ final class MapFloodTest {
   @Test
   void aSmallServerRefusesWhatItsMemoryDoesNotHold() throws Exception {
     heapMib = 64;
-    floodOf(1L << 40, 200, End.REFUSED);
+    floodOf(1L << 40, End.REFUSED);
   }
 
   @Test
   @Tag("long")
-  void everySecondBlockOfATebibyteIsDiscardedWithinHalfAGibibyte() throws Exception {
+  void theMapOfATebibyteFitsIntoHalfAGibibyteOfHeap() throws Exception {
     heapMib = 512;
-    floodOf(1L << 40, PAGE / STRIDE, End.ALL_DONE);
+    floodOf(1L << 40, End.ALL_DONE);
   }
 }
