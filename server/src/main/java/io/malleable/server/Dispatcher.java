@@ -1,6 +1,7 @@
 package io.malleable.server;
 
 import io.helidon.http.HeaderNames;
+import io.helidon.http.HttpException;
 import io.helidon.http.RequestException;
 import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
@@ -49,7 +50,7 @@ final class Dispatcher implements Handler {
       Matched matched = route(request);
       routeName = matched.route().path();
       answer = answer(matched.route(), matched.call());
-    } catch (CloseConnectionException | RequestException broken) {
+    } catch (CloseConnectionException | RequestException | HttpException broken) {
       // The peer's doing: there is nobody to answer, or the protocol knows what to answer.
       throw broken;
     } catch (Exception e) {
@@ -127,7 +128,7 @@ final class Dispatcher implements Handler {
       Answer answer;
       try {
         answer = route.handler().handle(call);
-      } catch (CloseConnectionException | RequestException broken) {
+      } catch (CloseConnectionException | RequestException | HttpException broken) {
         throw broken;
       } catch (Exception e) {
         answer = Refusals.answer(e);
