@@ -28,15 +28,14 @@ final class MapFloodTest {
 
   private static final int STRIDE = 2 * BLOCK;
 
-  /**
-   * Of a page of the map, which has one size for few discarded blocks and another, the largest, for
-   * all other patterns: it takes no more discards than these of each page.
-   */
+  /** Of a page of the map: 4,096 blocks. */
   private static final int PAGE = 4096 * BLOCK;
 
-  private static final int DISCARDS_IN_PAGE = 200;
-
   private static final int DEPTH = 16;
+
+  /** So many commands of the flood for one of its neighbour. */
+  private static final int NEIGHBOURS_TURN = 64;
+
   private static final int IMAGE_MIB = 1;
   private static final int DATA_PROTECT = 0x7;
 
@@ -53,6 +52,21 @@ final class MapFloodTest {
 
   /** The JVM and libraries with their tables, the class archive, native buffers of sockets. */
   private static final int NATIVE = 96;
+
+  /**
+   * What is discarded, in commands that each begin where the one before ended.
+   *
+   * @param strideSectors from one discarded block to the next of a command
+   * @param descriptors of a command
+   * @param pages of a command
+   */
+  private record Pattern(int strideSectors, int descriptors, int pages) {
+    /** Every second block, until the page has the form that holds any pattern. */
+    static final Pattern DENSE = new Pattern(STRIDE, 200, 1);
+
+    /** One block of a page, which costs the most memory for a discard. */
+    static final Pattern SPARSE = new Pattern(PAGE, 256, 256);
+  }
 
   private enum End {
     REFUSED,
@@ -107,12 +121,17 @@ final class MapFloodTest {
     return answer.data();
   }
 
-  /** Discards blocks until all pages of the disk are done or it is refused; how it ended. */
-  private static Answer flood(Initiator initiator, long diskSectors) throws IOException {
+  /** Discards until all of the disk is done or it is refused; how it ended. */
+  private static Answer flood(
+      Initiator initiator, long diskSectors, Pattern pattern, Neighbour neighbour)
+      throws IOException {
     int open = 0;
-    for (long page = 0; page < diskSectors; page += PAGE) {
+    long sent = 0;
+    for (long page = 0; page < diskSectors; page += (long) pattern.pages() * PAGE) {
       initiator.send(
-          Cdb.unmap(DISCARDS_IN_PAGE), Cdb.unmapList(page, BLOCK, STRIDE, DISCARDS_IN_PAGE), 0);
+          Cdb.unmap(pattern.descriptors()),
+          Cdb.unmapList(page, BLOCK, pattern.strideSectors(), pattern.descriptors()),
+          0);
       if (++open == DEPTH) {
         Answer answer = initiator.receive();
         open--;
@@ -121,9 +140,17 @@ final class MapFloodTest {
           return answer;
         }
       }
+      if (++sent % NEIGHBOURS_TURN == 0) {
+        neighbour.read();
+      }
     }
     drain(initiator, open - 1);
     return initiator.receive();
+  }
+
+  /** Somebody else's disk, which is read all the while. */
+  private interface Neighbour {
+    void read() throws IOException;
   }
 
   private static void drain(Initiator initiator, int open) throws IOException {
@@ -132,7 +159,7 @@ final class MapFloodTest {
     }
   }
 
-  private void floodOf(long diskBytes, End expected) throws Exception {
+  private void floodOf(long diskBytes, Pattern pattern, End expected) throws Exception {
     long sectors = diskBytes / SECTOR_BYTES;
     byte[] kept;
     try (ServeProcess server = start();
@@ -147,7 +174,9 @@ final class MapFloodTest {
           Initiator neighbour = Initiator.login(other, NAME + "2")) {
         kept = read(tenant, BLOCK);
         assertFalse(Arrays.equals(pattern(0), kept));
-        Answer end = flood(tenant, sectors);
+        byte[] first = read(neighbour, 0);
+        Answer end =
+            flood(tenant, sectors, pattern, () -> assertArrayEquals(first, read(neighbour, 0)));
         System.out.println("the flood ended with " + end);
         if (expected == End.REFUSED) {
           assertEquals(DATA_PROTECT, end.senseKey(), end::toString);
@@ -199,13 +228,13 @@ final class MapFloodTest {
   @Test
   void aSmallServerRefusesWhatItsMemoryDoesNotHold() throws Exception {
     heapMib = 64;
-    floodOf(1L << 40, End.REFUSED);
+    floodOf(8L << 40, Pattern.SPARSE, End.REFUSED);
   }
 
   @Test
   @Tag("long")
   void theMapOfATebibyteFitsIntoHalfAGibibyteOfHeap() throws Exception {
     heapMib = 512;
-    floodOf(1L << 40, End.ALL_DONE);
+    floodOf(1L << 40, Pattern.DENSE, End.ALL_DONE);
   }
 }
