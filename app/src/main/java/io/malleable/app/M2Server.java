@@ -327,9 +327,8 @@ final class M2Server implements AutoCloseable {
       try {
         BootHttpServer server =
             started.push("boot listener", BootHttpServer.start(config, desk, desk));
-        int port = server.address().getPort();
-        descriptors.onListening("boot", most, () -> TcpConnections.to(port));
-        return port;
+        descriptors.onListening("boot", most, server::connections);
+        return server.address().getPort();
       } catch (IOException e) {
         throw taken(Setting.BOOT_HTTP, settings.bootHttp(), e);
       }

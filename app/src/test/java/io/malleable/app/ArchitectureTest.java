@@ -31,10 +31,11 @@ final class ArchitectureTest {
           new Room("iscsi", List.of()),
           new Room("image", List.of()),
           new Room("volume", List.of()),
-          new Room("netboot", List.of()),
+          new Room("http", List.of()),
+          new Room("netboot", List.of("http")),
           new Room("hardware", List.of()),
           new Room("control", List.of("volume", "netboot", "hardware")),
-          new Room("server", List.of("control", "volume", "netboot", "hardware", "image")),
+          new Room("server", List.of("control", "volume", "netboot", "hardware", "image", "http")),
           new Room("cli", List.of()),
           new Room("lab", List.of("cli", "hardware")));
 

@@ -32,28 +32,28 @@ final class Cdb {
     return new byte[16];
   }
 
-  static byte[] read(int lba, int blocks) {
+  static byte[] read(long lba, int blocks) {
     return addressed(READ_16, lba, blocks);
   }
 
-  static byte[] write(int lba, int blocks) {
+  static byte[] write(long lba, int blocks) {
     return addressed(WRITE_16, lba, blocks);
   }
 
   /** Of one block of data, over all of these. */
-  static byte[] writeSame(int lba, int blocks) {
+  static byte[] writeSame(long lba, int blocks) {
     return addressed(WRITE_SAME_16, lba, blocks);
   }
 
   /** The same, which a target may do by unmapping. */
-  static byte[] writeSameOrUnmap(int lba, int blocks) {
+  static byte[] writeSameOrUnmap(long lba, int blocks) {
     byte[] cdb = addressed(WRITE_SAME_16, lba, blocks);
     cdb[1] = MAY_UNMAP;
     return cdb;
   }
 
   /** Its data are the expected blocks and then those to write. */
-  static byte[] compareAndWrite(int lba, int blocks) {
+  static byte[] compareAndWrite(long lba, int blocks) {
     return ByteBuffer.allocate(16)
         .put(0, (byte) COMPARE_AND_WRITE)
         .putLong(2, lba)
@@ -74,7 +74,7 @@ final class Cdb {
         .array();
   }
 
-  static byte[] unmapList(int lba, int blocks) {
+  static byte[] unmapList(long lba, int blocks) {
     return ByteBuffer.allocate(UNMAP_LIST_BYTES)
         .putShort(0, (short) (UNMAP_LIST_BYTES - 2))
         .putShort(2, (short) UNMAP_DESCRIPTOR_BYTES)
@@ -111,7 +111,27 @@ final class Cdb {
         .array();
   }
 
-  private static byte[] addressed(int operationCode, int lba, int blocks) {
+  /** Of that many descriptors; its data are {@link #unmapList(long, int, long, int)}. */
+  static byte[] unmap(int descriptors) {
+    return ByteBuffer.allocate(16)
+        .put(0, (byte) UNMAP)
+        .putShort(7, (short) (8 + descriptors * UNMAP_DESCRIPTOR_BYTES))
+        .array();
+  }
+
+  /** Descriptors of ranges of the same length, each so many blocks behind the one before. */
+  static byte[] unmapList(long lba, int blocks, long stride, int descriptors) {
+    int bytes = descriptors * UNMAP_DESCRIPTOR_BYTES;
+    ByteBuffer list =
+        ByteBuffer.allocate(8 + bytes).putShort(0, (short) (6 + bytes)).putShort(2, (short) bytes);
+    for (int i = 0; i < descriptors; i++) {
+      list.putLong(8 + i * UNMAP_DESCRIPTOR_BYTES, lba + i * stride)
+          .putInt(16 + i * UNMAP_DESCRIPTOR_BYTES, blocks);
+    }
+    return list.array();
+  }
+
+  private static byte[] addressed(int operationCode, long lba, int blocks) {
     return ByteBuffer.allocate(16)
         .put(0, (byte) operationCode)
         .putLong(2, lba)

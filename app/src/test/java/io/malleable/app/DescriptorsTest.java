@@ -1,14 +1,9 @@
 package io.malleable.app;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -85,36 +80,5 @@ final class DescriptorsTest {
     watch.look();
     assertEquals(1, events.size());
     assertTrue(events.getFirst().contains("90 % of its 1000"), events::toString);
-  }
-
-  @Test
-  void connectionsToAPortAreCountedAndNotThoseFromIt() throws IOException {
-    InetAddress loopback = InetAddress.getLoopbackAddress();
-    try (ServerSocket server = new ServerSocket(0, 50, loopback)) {
-      int port = server.getLocalPort();
-      assertEquals(0, TcpConnections.to(port));
-      try (Socket first = new Socket(loopback, port);
-          Socket second = new Socket(loopback, port);
-          Socket accepted = server.accept()) {
-        assertEquals(2, TcpConnections.to(port));
-        assertEquals(1, TcpConnections.to(first.getLocalPort()));
-        assertFalse(accepted.isClosed());
-        second.shutdownOutput();
-        // One that the client has ended still occupies the listener.
-        assertEquals(2, TcpConnections.to(port));
-      }
-    }
-  }
-
-  @Test
-  void aLineOfTheKernelIsReadAsItIs() {
-    List<String> table =
-        List.of(
-            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid",
-            "   0: 0100007F:2121 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0",
-            "   1: 0100007F:2121 0100007F:E1A2 01 00000000:00000000 00:00000000 00000000     0",
-            "   2: 0100007F:E1A2 0100007F:2121 01 00000000:00000000 00:00000000 00000000     0",
-            "   3: 0100007F:2121 0100007F:E1A4 06 00000000:00000000 00:00000000 00000000     0");
-    assertEquals(1, TcpConnections.count(table, 0x2121));
   }
 }

@@ -4,11 +4,15 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /** A real {@code m2 serve} on free ports of 127.0.0.1, which a test may kill. */
 final class ServeProcess implements AutoCloseable {
@@ -93,6 +97,41 @@ final class ServeProcess implements AutoCloseable {
   /** Changes the limit on its descriptors while it runs. */
   void limit(String limit) throws IOException, InterruptedException {
     Programs.run(List.of("prlimit", "--pid", Long.toString(process.pid()), "--nofile=" + limit));
+  }
+
+  /** What each of its threads has taken of the processors, in ticks, by the thread's name. */
+  Map<String, Long> cpuTicks() throws IOException {
+    Map<String, Long> ticks = new HashMap<>();
+    try (Stream<Path> threads = Files.list(Path.of("/proc", process.pid() + "", "task"))) {
+      for (Path thread : threads.toList()) {
+        String stat;
+        try {
+          stat = Files.readString(thread.resolve("stat"));
+        } catch (NoSuchFileException ended) {
+          continue;
+        }
+        // proc(5): the name is in brackets, utime and stime are the 14th and 15th field.
+        int end = stat.lastIndexOf(')');
+        String[] fields = stat.substring(end + 2).split(" ", -1);
+        long used = Long.parseLong(fields[11]) + Long.parseLong(fields[12]);
+        ticks.merge(stat.substring(stat.indexOf('(') + 1, end), used, Long::sum);
+      }
+    }
+    return ticks;
+  }
+
+  /** A number that the kernel knows of it, in its own unit: see proc_pid_status(5). */
+  long status(String field) throws IOException {
+    return Files.readAllLines(Path.of("/proc", process.pid() + "", "status")).stream()
+        .filter(line -> line.startsWith(field + ":"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  /** Whether it ends within that time. */
+  boolean awaitEnd(Duration limit) throws InterruptedException {
+    return process.waitFor(limit);
   }
 
   boolean isAlive() {

@@ -106,9 +106,7 @@ final class VolumeCheck {
 
   private Optional<VolumeInfo> find(UUID id) throws IOException {
     VolumeInfo info = known.get(id);
-    return info == null
-        ? store.ask(volumes -> volumes.find(id), deadlineNanos)
-        : Optional.of(info);
+    return info == null ? store.ask(volumes -> volumes.find(id), deadlineNanos) : Optional.of(info);
   }
 
   /**

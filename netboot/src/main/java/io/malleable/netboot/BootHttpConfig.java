@@ -13,8 +13,7 @@ import java.util.regex.Pattern;
  *     the machine reached the listener
  * @param loaders where boot loaders come from
  * @param retryInterval how often a machine without a drive asks again, before jitter
- * @param maxConnections further ones are closed at once; those of a process's first boot listener
- *     are those of all
+ * @param maxConnections at once; who finds none free is told to come again
  */
 public record BootHttpConfig(
     InetSocketAddress listen,

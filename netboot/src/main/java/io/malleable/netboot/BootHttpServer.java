@@ -1,24 +1,34 @@
 package io.malleable.netboot;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
+import io.helidon.common.socket.PeerInfo;
+import io.helidon.http.HeaderNames;
+import io.helidon.http.HeaderValues;
+import io.helidon.http.HttpException;
+import io.helidon.http.RequestException;
+import io.helidon.http.Status;
+import io.helidon.webserver.CloseConnectionException;
+import io.helidon.webserver.http.ServerRequest;
+import io.helidon.webserver.http.ServerResponse;
+import io.malleable.http.BusyAnswer;
+import io.malleable.http.HttpLimits;
+import io.malleable.http.HttpListener;
+import io.malleable.http.RequestBody;
+import io.malleable.http.RequestPath;
 import io.malleable.netboot.BootListener.Link;
 import io.malleable.netboot.BootListener.LoaderServed;
 import io.malleable.netboot.BootScripts.Origin;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.lang.System.Logger.Level;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.NoSuchFileException;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
@@ -39,36 +49,25 @@ import java.util.concurrent.ThreadLocalRandom;
 public final class BootHttpServer implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(BootHttpServer.class.getName());
 
-  private static final int MAX_HEADER_BYTES = 16 << 10;
-  private static final int MAX_HEADERS = 64;
-  private static final int MAX_REQUEST_SECONDS = 15;
-
   /** A loader of a megabyte at 10 KB/s: slower links do not boot. */
-  private static final int MAX_RESPONSE_SECONDS = 120;
+  private static final Duration MAX_ANSWER = Duration.ofMinutes(2);
 
   /** cloud-init sends the host's public keys and its names: a few kilobytes. */
-  private static final int MAX_BODY_BYTES = 64 << 10;
+  private static final int MAX_BODY_BYTES = 16 << 10;
 
   private static final int MAX_QUERY_FIELDS = 32;
-  private static final int ACCEPT_BACKLOG = 1024;
   private static final int FIRST_BACK_OFF_SECONDS = 5;
   private static final int MAX_BACK_OFF_SECONDS = 60;
 
-  static {
-    // The JDK's server reads its bounds from system properties, once, when its classes load; by
-    // default it waits for ever for a request.
-    bound("sun.net.httpserver.maxReqHeaderSize", MAX_HEADER_BYTES);
-    bound("sun.net.httpserver.maxReqHeaders", MAX_HEADERS);
-    bound("sun.net.httpserver.maxReqTime", MAX_REQUEST_SECONDS);
-    bound("sun.net.httpserver.maxRspTime", MAX_RESPONSE_SECONDS);
-  }
+  private static final BusyAnswer BUSY =
+      new BusyAnswer(
+          BootReply.TEXT, "the boot listener has all the connections that it may have\n");
 
   private final BootHttpConfig config;
   private final BootDirectory directory;
   private final BootListener listener;
   private final Neighbours neighbours;
-  private final HttpServer server;
-  private final ExecutorService executor;
+  private final HttpListener http;
 
   private BootHttpServer(
       BootHttpConfig config, BootDirectory directory, BootListener listener, Neighbours neighbours)
@@ -77,11 +76,10 @@ public final class BootHttpServer implements AutoCloseable {
     this.config = config;
     this.directory = directory;
     this.listener = listener;
-    // Read when its classes load, that is, now, as the bounds above.
-    bound("jdk.httpserver.maxConnections", config.maxConnections());
-    this.server = HttpServer.create(config.listen(), ACCEPT_BACKLOG);
-    this.executor =
-        Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("boot-http-", 0).factory());
+    HttpLimits limits = HttpLimits.of(config.maxConnections()).withAnswer(MAX_ANSWER);
+    this.http =
+        HttpListener.start(
+            config.listen(), new HttpListener.Settings("boot", limits, BUSY), this::handle);
   }
 
   /**
@@ -97,88 +95,91 @@ public final class BootHttpServer implements AutoCloseable {
   static BootHttpServer start(
       BootHttpConfig config, BootDirectory directory, BootListener listener, Neighbours neighbours)
       throws IOException {
-    BootHttpServer boot;
     try {
-      boot = new BootHttpServer(config, directory, listener, neighbours);
+      return new BootHttpServer(config, directory, listener, neighbours);
     } catch (IOException e) {
       throw new IOException(
           "boot listener cannot use %s: %s; choose another --boot-http address"
               .formatted(config.listen(), e.getMessage()),
           e);
     }
-    boot.server.createContext("/", boot::handle);
-    boot.server.setExecutor(boot.executor);
-    boot.server.start();
-    return boot;
   }
 
   /** Where the listener is bound, with its real port. */
   public InetSocketAddress address() {
-    return server.getAddress();
+    return http.address();
+  }
+
+  /** Connections of machines now. */
+  public int connections() {
+    return http.connections();
   }
 
   /** Stops listening; requests in progress are cut off. */
   @Override
   public void close() {
-    server.stop(0);
-    executor.shutdownNow();
+    http.close();
   }
 
-  private void handle(HttpExchange exchange) throws IOException {
-    try (exchange) {
-      BootReply reply;
-      try {
-        reply = answer(exchange);
-      } catch (RuntimeException bug) {
-        LOG.log(Level.ERROR, () -> "boot request failed: " + exchange.getRequestURI(), bug);
-        reply = BootReply.error(500, "internal error; the server's log has the cause");
-      }
-      send(exchange, reply);
+  private void handle(ServerRequest request, ServerResponse response) {
+    BootReply reply;
+    try {
+      reply = answer(request);
+    } catch (CloseConnectionException | RequestException | HttpException broken) {
+      // The peer's doing: there is nobody to answer, or the protocol knows what to answer.
+      throw broken;
+    } catch (IOException | RuntimeException bug) {
+      LOG.log(Level.ERROR, () -> "boot request failed: " + request.path().rawPath(), bug);
+      reply = BootReply.error(500, "internal error; the server's log has the cause");
     }
+    send(request, response, reply);
   }
 
-  private BootReply answer(HttpExchange exchange) throws IOException {
-    String path = exchange.getRequestURI().getPath();
+  private BootReply answer(ServerRequest request) throws IOException {
+    Optional<String> decoded = decode(RequestPath.raw(request).replace("+", "%2B"));
+    if (decoded.isEmpty() || !decoded.get().startsWith("/")) {
+      return BootReply.error(400, "the path is not well encoded");
+    }
+    String path = decoded.get();
     if (path.equals("/phone-home") || path.startsWith("/phone-home/")) {
-      return phoneHome(exchange, path);
+      return phoneHome(request, path);
     }
-    String method = exchange.getRequestMethod();
+    String method = method(request);
     if (!method.equals("GET") && !method.equals("HEAD")) {
       return BootReply.notAllowed("GET, HEAD");
     }
     if (path.equals("/boot.ipxe") || path.equals("/autoexec.ipxe")) {
       int waitSeconds = (int) config.retryInterval().toSeconds();
-      return BootReply.script(BootScripts.entry(origin(exchange).base(), waitSeconds));
+      return BootReply.script(BootScripts.entry(origin(request).base(), waitSeconds));
     }
     if (path.startsWith("/boot/") && path.endsWith(".ipxe")) {
-      return machineScript(exchange, path);
+      return machineScript(request, path);
     }
     String name = path.substring(1);
     return LoaderDirectory.isLoader(name)
-        ? loader(exchange, name)
+        ? loader(request, name)
         : BootReply.error(404, "no such file");
   }
 
-  private BootReply machineScript(HttpExchange exchange, String path) {
+  private BootReply machineScript(ServerRequest asked, String path) {
     String pathMac = path.substring("/boot/".length(), path.length() - ".ipxe".length());
-    Optional<BootRequest> parsed =
-        BootRequest.parse(pathMac, fields(exchange.getRequestURI().getRawQuery()));
+    Optional<BootRequest> parsed = BootRequest.parse(pathMac, fields(asked.query().rawValue()));
     if (parsed.isEmpty()) {
       return BootReply.error(404, "not a MAC address; expected /boot/52-54-00-12-34-56.ipxe");
     }
     BootRequest request = parsed.get();
     BootPlan plan = new BootPlan.Unknown();
     for (MacAddress mac : request.nics()) {
-      plan = directory.planFor(mac, exchange.getRemoteAddress().getAddress());
+      plan = directory.planFor(mac, link(asked).remote());
       if (!(plan instanceof BootPlan.Unknown)) {
         request = request.as(mac);
         break;
       }
     }
-    plan = withheldFromOthers(plan, request.mac(), exchange);
-    String script = BootScripts.forMachine(plan, request, origin(exchange), wait(plan, request));
-    if (exchange.getRequestMethod().equals("GET")) {
-      report(exchange, request, plan);
+    plan = withheldFromOthers(plan, request.mac(), asked);
+    String script = BootScripts.forMachine(plan, request, origin(asked), wait(plan, request));
+    if (method(asked).equals("GET")) {
+      report(asked, request, plan);
     }
     return BootReply.script(script);
   }
@@ -187,11 +188,11 @@ public final class BootHttpServer implements AutoCloseable {
    * A script with a secret goes to a machine of the node only, as far as the link tells: claiming
    * somebody's address in the URL is not enough. Any interface of the node will do.
    */
-  private BootPlan withheldFromOthers(BootPlan plan, MacAddress claimed, HttpExchange exchange) {
+  private BootPlan withheldFromOthers(BootPlan plan, MacAddress claimed, ServerRequest request) {
     if (!(plan instanceof BootPlan.Provisioned provisioned)) {
       return plan;
     }
-    InetAddress from = exchange.getRemoteAddress().getAddress();
+    InetAddress from = link(request).remote();
     Optional<MacAddress> sender = neighbours.find(from);
     if (sender.isEmpty()
         || sender.get().equals(claimed)
@@ -203,15 +204,15 @@ public final class BootHttpServer implements AutoCloseable {
         Level.WARNING,
         "{0} at {1} asked for the boot script of {2} ({3}); refused",
         sender.get(),
-        exchange.getRemoteAddress().getAddress().getHostAddress(),
+        link(request).remote().getHostAddress(),
         provisioned.node(),
         claimed);
     return new BootPlan.Wait(
         provisioned.node(), "the request came from another machine, " + sender.get());
   }
 
-  private void report(HttpExchange exchange, BootRequest request, BootPlan plan) {
-    Link link = link(exchange);
+  private void report(ServerRequest asked, BootRequest request, BootPlan plan) {
+    Link link = link(asked);
     if (request.driveFailed()) {
       listener.onDriveFailed(
           new BootListener.DriveFailed(request.mac(), request.attempt() - 1, link));
@@ -225,7 +226,7 @@ public final class BootHttpServer implements AutoCloseable {
             request.attempt(),
             plan,
             link,
-            origin(exchange).base()));
+            origin(asked).base()));
   }
 
   /** Seconds before the machine asks again: doubling for a drive that fails, with 20% jitter. */
@@ -240,33 +241,33 @@ public final class BootHttpServer implements AutoCloseable {
     return seconds + ThreadLocalRandom.current().nextInt(-jitter, jitter + 1);
   }
 
-  private BootReply loader(HttpExchange exchange, String name) throws IOException {
+  private BootReply loader(ServerRequest request, String name) throws IOException {
     try {
       byte[] content = config.loaders().read(name);
-      if (exchange.getRequestMethod().equals("GET")) {
-        Link link = link(exchange);
+      if (method(request).equals("GET")) {
+        Link link = link(request);
         listener.onLoader(new LoaderServed(name, "http", neighbours.find(link.remote()), link));
       }
       return BootReply.loader(content);
     } catch (NoSuchFileException missing) {
-      LOG.log(
-          Level.WARNING, "{0} asked for {1}", exchange.getRemoteAddress(), missing.getMessage());
+      LOG.log(Level.WARNING, "{0} asked for {1}", link(request).remote(), missing.getMessage());
       return BootReply.error(404, "this boot loader is not installed on the server");
     }
   }
 
-  private BootReply phoneHome(HttpExchange exchange, String path) throws IOException {
-    String method = exchange.getRequestMethod();
+  private BootReply phoneHome(ServerRequest request, String path) throws IOException {
+    String method = method(request);
     boolean hasToken = path.length() > "/phone-home/".length();
     if (!method.equals("POST") && !(hasToken && method.equals("GET"))) {
       return BootReply.notAllowed(hasToken ? "GET, POST" : "POST");
     }
     byte[] body;
-    try (InputStream in = exchange.getRequestBody()) {
-      body = in.readNBytes(MAX_BODY_BYTES + 1);
-    }
+    // Not closed: that would read on, and what is left is the listener's to throw away.
+    InputStream in = RequestBody.of(request);
+    body = in.readNBytes(MAX_BODY_BYTES + 1);
     if (body.length > MAX_BODY_BYTES) {
-      return BootReply.error(413, "a report must be at most " + MAX_BODY_BYTES + " bytes");
+      return BootReply.error(
+          BootReply.TOO_LARGE, "a report must be at most " + MAX_BODY_BYTES + " bytes");
     }
     Map<String, String> fields = fields(new String(body, StandardCharsets.UTF_8));
     boolean known =
@@ -274,52 +275,52 @@ public final class BootHttpServer implements AutoCloseable {
             new BootListener.PhoneHome(
                 hasToken ? Optional.of(path.substring("/phone-home/".length())) : Optional.empty(),
                 Optional.ofNullable(fields.get("mac")).flatMap(MacAddress::parse),
-                link(exchange)));
+                link(request)));
     return known ? BootReply.accepted() : BootReply.error(404, "no node waits for this report");
   }
 
-  private Origin origin(HttpExchange exchange) {
-    int port = exchange.getLocalAddress().getPort();
+  private Origin origin(ServerRequest request) {
+    int port = http.address().getPort();
     return config
         .advertise()
         .map(host -> Origin.advertised(host, port))
         .orElseGet(() ->
-            Origin.reached(
-                Optional.ofNullable(exchange.getRequestHeaders().getFirst("Host")),
-                exchange.getLocalAddress().getAddress(),
-                port));
+            Origin.reached(request.headers().first(HeaderNames.HOST), link(request).local(), port));
   }
 
-  private static Link link(HttpExchange exchange) {
-    return new Link(
-        exchange.getRemoteAddress().getAddress(), exchange.getLocalAddress().getAddress());
+  private static String method(ServerRequest request) {
+    return request.prologue().method().text();
   }
 
-  private static void send(HttpExchange exchange, BootReply reply) throws IOException {
-    exchange.getResponseHeaders().set("Content-Type", reply.contentType());
-    exchange.getResponseHeaders().set("Cache-Control", "no-store");
-    reply.allow().ifPresent(methods -> exchange.getResponseHeaders().set("Allow", methods));
-    if (exchange.getRequestMethod().equals("HEAD")) {
-      // UEFI sizes its buffer by the HEAD that precedes its GET.
-      exchange.getResponseHeaders().set("Content-Length", Integer.toString(reply.content().length));
-      exchange.sendResponseHeaders(reply.status(), -1);
-      return;
+  private static Link link(ServerRequest request) {
+    return new Link(address(request.remotePeer()), address(request.localPeer()));
+  }
+
+  private static InetAddress address(PeerInfo peer) {
+    return ((InetSocketAddress) peer.address()).getAddress();
+  }
+
+  private static void send(ServerRequest request, ServerResponse response, BootReply reply) {
+    response.status(Status.create(reply.status()));
+    response.header(HeaderNames.CONTENT_TYPE, reply.contentType());
+    response.header(HeaderNames.CACHE_CONTROL, "no-store");
+    reply.allow().ifPresent(methods -> response.header(HeaderNames.ALLOW, methods));
+    if (reply.status() == BootReply.TOO_LARGE) {
+      // Then the rest of it need not be taken.
+      response.header(HeaderValues.CONNECTION_CLOSE);
     }
-    exchange.sendResponseHeaders(
-        reply.status(), reply.content().length == 0 ? -1 : reply.content().length);
-    if (reply.content().length > 0) {
-      try (OutputStream out = exchange.getResponseBody()) {
-        out.write(reply.content());
-      }
+    if (method(request).equals("HEAD")) {
+      // UEFI sizes its buffer by the HEAD that precedes its GET.
+      response.contentLength(reply.content().length);
+      response.send();
+    } else {
+      response.send(reply.content());
     }
   }
 
   /** Fields of a query or a form; what is malformed or too many is left out. */
   private static Map<String, String> fields(String encoded) {
     Map<String, String> fields = new HashMap<>();
-    if (encoded == null) {
-      return fields;
-    }
     for (String field : encoded.split("&", MAX_QUERY_FIELDS + 1)) {
       int equals = field.indexOf('=');
       if (equals > 0 && fields.size() < MAX_QUERY_FIELDS) {
@@ -337,12 +338,6 @@ public final class BootHttpServer implements AutoCloseable {
       return Optional.of(URLDecoder.decode(text, StandardCharsets.UTF_8));
     } catch (IllegalArgumentException malformed) {
       return Optional.empty();
-    }
-  }
-
-  private static void bound(String property, int value) {
-    if (System.getProperty(property) == null) {
-      System.setProperty(property, Integer.toString(value));
     }
   }
 }

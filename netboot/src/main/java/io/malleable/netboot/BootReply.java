@@ -5,6 +5,9 @@ import java.util.Optional;
 
 /** A whole answer of the boot listener: everything it sends is small. */
 final class BootReply {
+  static final String TEXT = "text/plain; charset=utf-8";
+  static final int TOO_LARGE = 413;
+
   private final int status;
   private final String contentType;
   private final byte[] content;
@@ -39,8 +42,7 @@ final class BootReply {
   }
 
   private static BootReply text(int status, String text, Optional<String> allow) {
-    return new BootReply(
-        status, "text/plain; charset=utf-8", text.getBytes(StandardCharsets.UTF_8), allow);
+    return new BootReply(status, TEXT, text.getBytes(StandardCharsets.UTF_8), allow);
   }
 
   int status() {

@@ -1,5 +1,8 @@
 package io.malleable.server;
 
+import io.malleable.http.BusyAnswer;
+import io.malleable.http.HttpLimits;
+import io.malleable.http.HttpListener;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -36,18 +39,27 @@ public final class ApiServer implements AutoCloseable {
             new IdempotencyKeys(InstantSource.system()),
             new RequestMetrics(registry));
     Uploads.dropLeftovers(ports.uploads(), ports.control().images().uploadsInUse());
-    HttpEngine engine = new HttpEngine(dispatcher);
-    try {
-      return new ApiServer(HttpListener.start(address, maxConnections, engine));
-    } catch (IOException | RuntimeException e) {
-      engine.close();
-      throw e;
-    }
+    HttpListener.Settings settings =
+        new HttpListener.Settings("api", HttpLimits.of(maxConnections), busy());
+    return new ApiServer(HttpListener.start(address, settings, dispatcher));
+  }
+
+  private static BusyAnswer busy() {
+    Answer.Whole answer =
+        Answer.problem(
+            ApiException.of(
+                    503,
+                    "TOO_MANY_CONNECTIONS",
+                    null,
+                    "All connections that the API may have are busy.",
+                    "Try again; m2 status shows how many there are of each listener.")
+                .problem());
+    return new BusyAnswer(answer.contentType(), answer.body());
   }
 
   /** The port that is listened on. */
   public int port() {
-    return listener.port();
+    return listener.address().getPort();
   }
 
   /** Connections of clients now. */

@@ -3,6 +3,7 @@ package io.malleable.server;
 import io.helidon.http.HeaderNames;
 import io.helidon.webserver.http.ServerRequest;
 import io.malleable.control.PageRequest;
+import io.malleable.http.RequestBody;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -131,10 +132,7 @@ final class Call {
   byte[] bytes() {
     byte[] known = body;
     if (known == null) {
-      known =
-          request.content().hasEntity()
-              ? readBounded(request.content().inputStream())
-              : new byte[0];
+      known = readBounded(RequestBody.of(request));
       body = known;
     }
     return known;
@@ -142,9 +140,7 @@ final class Call {
 
   /** The body as it comes; not together with {@link #bytes()}. */
   InputStream content() {
-    return request.content().hasEntity()
-        ? request.content().inputStream()
-        : InputStream.nullInputStream();
+    return RequestBody.of(request);
   }
 
   /** Address of ours that the client reached: the host that it asked for. */

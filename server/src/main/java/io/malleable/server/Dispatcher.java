@@ -1,11 +1,14 @@
 package io.malleable.server;
 
 import io.helidon.http.HeaderNames;
+import io.helidon.http.HttpException;
+import io.helidon.http.RequestException;
 import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
+import io.malleable.http.RequestPath;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -47,6 +50,9 @@ final class Dispatcher implements Handler {
       Matched matched = route(request);
       routeName = matched.route().path();
       answer = answer(matched.route(), matched.call());
+    } catch (CloseConnectionException | RequestException | HttpException broken) {
+      // The peer's doing: there is nobody to answer, or the protocol knows what to answer.
+      throw broken;
     } catch (Exception e) {
       answer = Refusals.answer(e);
     }
@@ -60,7 +66,7 @@ final class Dispatcher implements Handler {
 
   private Matched route(ServerRequest request) {
     String method = request.prologue().method().text();
-    List<String> segments = segments(request.path().rawPath());
+    List<String> segments = segments(RequestPath.raw(request));
     TreeSet<String> allowed = new TreeSet<>();
     for (Route route : routes) {
       Optional<Map<String, String>> variables = route.match(segments);
@@ -122,6 +128,8 @@ final class Dispatcher implements Handler {
       Answer answer;
       try {
         answer = route.handler().handle(call);
+      } catch (CloseConnectionException | RequestException | HttpException broken) {
+        throw broken;
       } catch (Exception e) {
         answer = Refusals.answer(e);
       }

@@ -38,7 +38,8 @@ final class VolumeSizes {
   void addLayer(LayerNode node) {
     LayerNode below = node.below;
     steps.put(
-        node.id, new Step(below == null ? null : below.id, below != null && below.onlyCarriesOne()));
+        node.id,
+        new Step(below == null ? null : below.id, below != null && below.onlyCarriesOne()));
   }
 
   /**

@@ -1,4 +1,4 @@
-package io.malleable.server;
+package io.malleable.http;
 
 import io.helidon.common.buffers.BufferData;
 import io.helidon.common.buffers.DataReader;
@@ -7,7 +7,6 @@ import io.helidon.common.socket.HelidonSocket;
 import io.helidon.common.socket.PeerInfo;
 import io.helidon.common.socket.PlainSocket;
 import io.helidon.common.socket.SocketWriter;
-import io.helidon.common.task.InterruptableTask;
 import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.ListenerContext;
@@ -15,16 +14,34 @@ import io.helidon.webserver.Router;
 import io.helidon.webserver.ServerConnectionException;
 import io.helidon.webserver.spi.ServerConnection;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.net.Socket;
 import java.time.Duration;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /** One client's connection. Its own virtual thread serves it; any thread may cut it. */
 final class HttpConnection implements ConnectionContext {
   private static final System.Logger LOG = System.getLogger(HttpConnection.class.getName());
+
+  private static final ScopedValue<HttpConnection> CURRENT = ScopedValue.newInstance();
+
+  /** Of what has no beginning now. */
+  private static final long NEVER = Long.MIN_VALUE;
+
+  /** Who has sent nothing of a body for so long gives way to another client. */
+  private static final Duration SLOW = Duration.ofSeconds(5);
+
+  /** For a client to take what one call writes. */
+  private static final Duration STALL_LIMIT = Duration.ofMinutes(5);
+
+  private static final Duration LINGER = Duration.ofSeconds(2);
+  private static final int LINGER_PARTS = 128;
+  private static final int LINGER_PART_BYTES = 8 << 10;
 
   private final Socket socket;
   private final HttpEngine engine;
@@ -33,7 +50,17 @@ final class HttpConnection implements ConnectionContext {
   private final WatchedWriter writer;
   private final ServerConnection protocol;
   private final Thread thread;
+  private final HeldBytes.OfOne held;
   private volatile long heardAtNanos = System.nanoTime();
+  private volatile long readingSinceNanos = NEVER;
+
+  /** Since when the head of a request is under way; the first is from the beginning. */
+  private volatile long headSinceNanos = System.nanoTime();
+
+  private volatile long requestSinceNanos = NEVER;
+
+  // Owned by its thread.
+  private Outcome outcome = Outcome.DONE;
 
   /**
    * Makes one that serves nothing before its {@link #start}.
@@ -44,7 +71,8 @@ final class HttpConnection implements ConnectionContext {
   HttpConnection(Socket socket, HttpEngine engine, String id, Consumer<HttpConnection> onEnd) {
     this.socket = socket;
     this.engine = engine;
-    this.plain = PlainSocket.server(socket, id, "api");
+    this.held = engine.held().ofOne();
+    this.plain = PlainSocket.server(socket, id, "http");
     this.reader = DataReader.create(this::receive);
     this.writer = new WatchedWriter(SocketWriter.create(plain));
     this.protocol = engine.connection(this);
@@ -57,32 +85,84 @@ final class HttpConnection implements ConnectionContext {
 
   private void run(Consumer<HttpConnection> onEnd) {
     try {
-      protocol.handle(engine.requests());
+      ScopedValue.where(CURRENT, this).call(this::serve);
     } catch (CloseConnectionException | UncheckedIOException e) {
       LOG.log(Level.DEBUG, "a connection ended", e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (RuntimeException bug) {
-      LOG.log(Level.ERROR, "a connection of the API failed", bug);
+      LOG.log(Level.ERROR, "an HTTP connection failed", bug);
     } finally {
+      linger();
       cut();
+      held.end();
       onEnd.accept(this);
     }
   }
 
-  private byte[] receive() {
-    try {
-      byte[] received = plain.get();
-      heardAtNanos = System.nanoTime();
-      return received;
-    } catch (UncheckedIOException e) {
-      throw new ServerConnectionException("the connection ended", e);
-    }
+  @Nullable Void serve() throws InterruptedException {
+    protocol.handle(engine.requests());
+    return null;
   }
 
-  /** Whether it waits for the next request. */
+  /** The one whose request this thread serves. */
+  static HttpConnection current() {
+    return CURRENT.get();
+  }
+
+  /** The head of a request is there. */
+  void onRequest() {
+    headSinceNanos = NEVER;
+    requestSinceNanos = System.nanoTime();
+  }
+
+  /** How the handler of a request ended. */
+  enum Outcome {
+    DONE,
+    FAILED
+  }
+
+  /** All of the answer is written; the rest of the body, or the next head, may come. */
+  void onAnswered(Outcome how) {
+    outcome = how;
+    requestSinceNanos = NEVER;
+  }
+
+  /** Whether the handler of the last request threw something. */
+  boolean handlerFailed() {
+    return outcome == Outcome.FAILED;
+  }
+
+  private byte[] receive() {
+    readingSinceNanos = System.nanoTime();
+    byte[] received;
+    try {
+      received = plain.get();
+    } catch (UncheckedIOException e) {
+      throw new ServerConnectionException("the connection ended", e);
+    } finally {
+      readingSinceNanos = NEVER;
+    }
+    if (received == null) {
+      // Where the protocol expects more, it would call that an error of ours.
+      throw new CloseConnectionException("the client ended the connection");
+    }
+    long now = System.nanoTime();
+    heardAtNanos = now;
+    if (requestSinceNanos == NEVER && headSinceNanos == NEVER) {
+      headSinceNanos = now;
+    }
+    if (held.exceededBy(received.length, reader::available)) {
+      throw new CloseConnectionException("the client sent a chunk that is too large to keep");
+    }
+    return received;
+  }
+
+  /** Whether it waits for its client, who may well come again. */
   boolean idle() {
-    return protocol instanceof InterruptableTask<?> task && task.canInterrupt();
+    long reading = readingSinceNanos;
+    return requestSinceNanos == NEVER
+        || (reading != NEVER && System.nanoTime() - reading > SLOW.toNanos());
   }
 
   /** How long its client has sent nothing. */
@@ -90,15 +170,43 @@ final class HttpConnection implements ConnectionContext {
     return System.nanoTime() - heardAtNanos;
   }
 
-  /** Whether its client has taken nothing for so long, though there is something for it. */
-  boolean stalledFor(Duration limit) {
-    long since = writer.sinceNanos;
-    return since != WatchedWriter.NOT_WRITING && System.nanoTime() - since > limit.toNanos();
+  /** Whether its client, or its request, takes longer than it may. */
+  boolean overdue(HttpLimits limits) {
+    return longerThan(limits.head(), headSinceNanos)
+        || longerThan(limits.answer(), requestSinceNanos)
+        || longerThan(STALL_LIMIT, writer.sinceNanos);
+  }
+
+  private static boolean longerThan(Duration limit, long sinceNanos) {
+    return sinceNanos != NEVER && System.nanoTime() - sinceNanos > limit.toNanos();
   }
 
   /** Takes no further request. */
   void finish() {
     protocol.close(false);
+  }
+
+  /**
+   * Waits for the client to go, as it does when it has read an answer that is the last. Closing
+   * while it sends would reset the connection and take that answer from it.
+   */
+  private void linger() {
+    byte[] discarded = new byte[LINGER_PART_BYTES];
+    long deadline = System.nanoTime() + LINGER.toNanos();
+    try {
+      socket.shutdownOutput();
+      InputStream in = socket.getInputStream();
+      long leftMillis = LINGER.toMillis();
+      for (int part = 0; part < LINGER_PARTS && leftMillis > 0; part++) {
+        socket.setSoTimeout((int) leftMillis);
+        if (in.read(discarded) < 0) {
+          return;
+        }
+        leftMillis = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+      }
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "the client has gone already", e);
+    }
   }
 
   /** Ends it at once, whatever it does. */
@@ -178,10 +286,8 @@ final class HttpConnection implements ConnectionContext {
 
   /** Knows since when a write has been waiting: sockets have a time limit for reads only. */
   private static final class WatchedWriter implements DataWriter {
-    static final long NOT_WRITING = Long.MIN_VALUE;
-
     private final DataWriter writer;
-    private volatile long sinceNanos = NOT_WRITING;
+    private volatile long sinceNanos = NEVER;
 
     WatchedWriter(DataWriter writer) {
       this.writer = writer;
@@ -192,7 +298,7 @@ final class HttpConnection implements ConnectionContext {
       try {
         write.run();
       } finally {
-        sinceNanos = NOT_WRITING;
+        sinceNanos = NEVER;
       }
     }
 

@@ -1,10 +1,15 @@
-package io.malleable.server;
+package io.malleable.http;
 
+import io.helidon.webserver.http.Handler;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.StandardSocketOptions;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.Comparator;
 import java.util.Optional;
@@ -16,10 +21,10 @@ import org.jspecify.annotations.Nullable;
  * Listens for HTTP connections on a thread of its own until it is closed, whatever fails before.
  *
  * <p>It has a budget of connections. One more takes the place of the one that has waited for its
- * next request for longest, so that who only opens connections keeps nobody out; while all are busy
- * it is closed at once.
+ * client for longest, so that who only opens connections keeps nobody out; while all are busy it is
+ * answered 503.
  */
-final class HttpListener implements AutoCloseable {
+public final class HttpListener implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(HttpListener.class.getName());
 
   private static final int BACKLOG = 1024;
@@ -27,21 +32,25 @@ final class HttpListener implements AutoCloseable {
   /** For the next request, and for the rest of one. */
   private static final Duration READ_TIMEOUT = Duration.ofSeconds(60);
 
-  /** For a client to take what one call writes. */
-  private static final Duration STALL_LIMIT = Duration.ofMinutes(5);
-
-  private static final Duration STALL_LOOK = Duration.ofSeconds(5);
+  private static final Duration LONGEST_LOOK = Duration.ofSeconds(1);
+  private static final int LOOKS = 4;
 
   /** After a failure such as "too many open files". */
   private static final Duration PAUSE = Duration.ofMillis(100);
+
+  /** While clients that were refused have not gone. */
+  private static final long REFUSED_LOOK_MILLIS = 250;
 
   /** For what was cut off to notice. */
   private static final Duration END_LIMIT = Duration.ofSeconds(2);
 
   private static final Duration LOG_PAUSE = Duration.ofMinutes(1);
 
-  private final ServerSocket server;
-  private final int maxConnections;
+  private final String name;
+  private final ServerSocketChannel server;
+  private final Selector selector;
+  private final InetSocketAddress address;
+  private final HttpLimits limits;
   private final HttpEngine engine;
   private final Set<HttpConnection> connections = ConcurrentHashMap.newKeySet();
   private final Thread acceptor;
@@ -49,80 +58,129 @@ final class HttpListener implements AutoCloseable {
   private volatile boolean closed;
 
   // Owned by the acceptor.
+  private final RefusedConnections refused;
   private long accepted;
   private long quietUntilNanos = System.nanoTime();
 
-  private HttpListener(ServerSocket server, int maxConnections, HttpEngine engine) {
+  /**
+   * Who listens, and how.
+   *
+   * @param name for threads and the log, such as "api"
+   * @param busy what a client is told while all connections are busy
+   */
+  public record Settings(String name, HttpLimits limits, BusyAnswer busy) {}
+
+  private HttpListener(
+      ServerSocketChannel server, Selector selector, Settings settings, HttpEngine engine)
+      throws IOException {
+    this.name = settings.name();
     this.server = server;
-    this.maxConnections = maxConnections;
+    this.selector = selector;
+    this.address = (InetSocketAddress) server.getLocalAddress();
+    this.limits = settings.limits();
     this.engine = engine;
-    this.acceptor = Thread.ofPlatform().daemon().name("http-listener").unstarted(this::acceptAll);
-    this.watch = Thread.ofVirtual().name("http-stall-watch").unstarted(this::watchStalls);
+    this.refused = new RefusedConnections(selector, settings.busy().bytes());
+    this.acceptor =
+        Thread.ofPlatform().daemon().name(name + "-listener").unstarted(this::acceptAll);
+    this.watch = Thread.ofVirtual().name(name + "-watch").unstarted(this::watchLimits);
   }
 
   /**
-   * Listens.
+   * Listens and serves.
    *
+   * @param handler of all requests, each on the thread of its connection
    * @throws IOException if the address cannot be bound
    */
-  static HttpListener start(InetSocketAddress address, int maxConnections, HttpEngine engine)
+  public static HttpListener start(InetSocketAddress address, Settings settings, Handler handler)
       throws IOException {
-    ServerSocket server = new ServerSocket();
+    HttpEngine engine = new HttpEngine(handler);
+    Selector selector = null;
+    ServerSocketChannel server = null;
+    HttpListener listener;
     try {
-      server.setReuseAddress(true);
+      selector = Selector.open();
+      server = ServerSocketChannel.open();
+      server.setOption(StandardSocketOptions.SO_REUSEADDR, true);
       server.bind(address, BACKLOG);
+      server.configureBlocking(false);
+      server.register(selector, SelectionKey.OP_ACCEPT);
+      listener = new HttpListener(server, selector, settings, engine);
     } catch (IOException | RuntimeException e) {
-      server.close();
+      engine.close();
+      if (server != null) {
+        server.close();
+      }
+      if (selector != null) {
+        selector.close();
+      }
       throw e;
     }
-    HttpListener listener = new HttpListener(server, maxConnections, engine);
     listener.acceptor.start();
     listener.watch.start();
     return listener;
   }
 
-  int port() {
-    return server.getLocalPort();
+  /** Where it is bound, with its real port. */
+  public InetSocketAddress address() {
+    return address;
   }
 
   /** How many there are now. */
-  int connections() {
+  public int connections() {
     return connections.size();
   }
 
   private void acceptAll() {
     while (!closed) {
       try {
-        take(server.accept());
-      } catch (IOException | RuntimeException | OutOfMemoryError e) {
-        if (closed) {
-          return;
+        selector.select(key -> {}, refused.isEmpty() ? 0 : REFUSED_LOOK_MILLIS);
+        refused.tend();
+        SocketChannel client = server.accept();
+        if (client != null) {
+          take(client);
         }
-        warn("the API could not take a connection and goes on trying", e);
-        dropLongestIdle();
-        pause();
+      } catch (IOException | RuntimeException | OutOfMemoryError e) {
+        if (!closed) {
+          warn("the " + name + " listener could not take a connection and goes on trying", e);
+          dropLongestIdle();
+          pause();
+        }
       }
+    }
+    refused.endAll();
+    try (selector;
+        server) {
+      LOG.log(Level.DEBUG, "the {0} listener ends", name);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "closing the " + name + " listener failed", e);
     }
   }
 
-  private void take(Socket socket) throws IOException {
+  private void take(SocketChannel client) throws IOException {
     try {
-      if (connections.size() >= maxConnections && !dropLongestIdle()) {
+      if (connections.size() >= limits.connections() && !dropLongestIdle()) {
         warn(
-            "the API refused a connection from "
-                + socket.getRemoteSocketAddress()
+            "the "
+                + name
+                + " listener refused a connection from "
+                + client.getRemoteAddress()
                 + ": all "
-                + maxConnections
+                + limits.connections()
                 + " that it may have are busy",
             null);
-        socket.close();
+        refused.refuse(client);
         return;
       }
+      Socket socket = client.socket();
       socket.setTcpNoDelay(true);
       socket.setSoTimeout(Math.toIntExact(READ_TIMEOUT.toMillis()));
-      begin(new HttpConnection(socket, engine, Long.toString(++accepted), connections::remove));
-    } catch (IOException | RuntimeException | OutOfMemoryError e) {
-      socket.close();
+      begin(new HttpConnection(socket, engine, name + "-" + ++accepted, connections::remove));
+    } catch (IOException e) {
+      // This client has hung up already; whoever does so must not hold up the others.
+      LOG.log(Level.DEBUG, "a client went before it was served", e);
+      client.close();
+    } catch (RuntimeException | OutOfMemoryError e) {
+      client.close();
       throw e;
     }
   }
@@ -163,12 +221,13 @@ final class HttpListener implements AutoCloseable {
     }
   }
 
-  private void watchStalls() {
+  private void watchLimits() {
+    Duration look = limits.head().dividedBy(LOOKS);
     try {
       while (!closed) {
-        Thread.sleep(STALL_LOOK);
+        Thread.sleep(look.compareTo(LONGEST_LOOK) < 0 ? look : LONGEST_LOOK);
         for (HttpConnection connection : connections) {
-          if (connection.stalledFor(STALL_LIMIT)) {
+          if (connection.overdue(limits)) {
             connection.cut();
           }
         }
@@ -187,14 +246,11 @@ final class HttpListener implements AutoCloseable {
   }
 
   /** Ends idle connections at once, and those that are busy when the grace is over. */
-  void close(Duration grace) {
+  public void close(Duration grace) {
     closed = true;
     watch.interrupt();
-    try {
-      server.close();
-    } catch (IOException e) {
-      LOG.log(Level.WARNING, "closing the API's listener failed", e);
-    }
+    selector.wakeup();
+    endOfAcceptor();
     connections.forEach(HttpConnection::finish);
     try {
       long deadline = System.nanoTime() + grace.toNanos();
@@ -205,12 +261,19 @@ final class HttpListener implements AutoCloseable {
       for (HttpConnection connection : connections) {
         connection.end(END_LIMIT);
       }
-      acceptor.join(END_LIMIT);
     } catch (InterruptedException e) {
       connections.forEach(HttpConnection::cut);
       Thread.currentThread().interrupt();
     }
     engine.close();
+  }
+
+  private void endOfAcceptor() {
+    try {
+      acceptor.join(END_LIMIT);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   @Override
