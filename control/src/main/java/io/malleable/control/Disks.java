@@ -88,7 +88,9 @@ public final class Disks {
   }
 
   private Page<Disk> measuredAll(Page<Disk> page) {
-    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    VolumeCheck check =
+        new VolumeCheck(ports.database(), store)
+            .lookUp(page.items().stream().map(Disk::id).toList());
     return new Page<>(
         page.items().stream().map(disk -> disk.with(check.disk(disk.id()))).toList(), page.next());
   }

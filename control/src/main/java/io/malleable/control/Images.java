@@ -113,7 +113,9 @@ public final class Images {
   }
 
   private Page<Image> measuredAll(Page<Image> page) {
-    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    VolumeCheck check =
+        new VolumeCheck(ports.database(), store)
+            .lookUp(page.items().stream().map(Image::id).toList());
     return new Page<>(
         page.items().stream().map(image -> image.with(check.image(image.id()))).toList(),
         page.next());

@@ -67,7 +67,9 @@ public final class Snapshots {
   }
 
   private Page<Snapshot> measuredAll(Page<Snapshot> page) {
-    VolumeCheck check = new VolumeCheck(ports.database(), store);
+    VolumeCheck check =
+        new VolumeCheck(ports.database(), store)
+            .lookUp(page.items().stream().map(Snapshot::id).toList());
     return new Page<>(
         page.items().stream()
             .map(snapshot -> snapshot.with(check.snapshot(snapshot.id())))

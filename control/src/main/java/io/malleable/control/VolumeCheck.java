@@ -5,6 +5,7 @@ import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeInfo;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
+import java.util.Collection;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -27,11 +28,26 @@ final class VolumeCheck {
   private final long deadlineNanos;
   private @Nullable String fault;
   private @Nullable Map<UUID, VolumeFault> faults;
+  private Map<UUID, VolumeInfo> known = Map.of();
 
   VolumeCheck(Database database, PatientStore store) {
     this.database = database;
     this.store = store;
     this.deadlineNanos = store.deadlineNanos();
+  }
+
+  /** Asks about all of a list at once, as far as the store can; before each is measured. */
+  VolumeCheck lookUp(Collection<UUID> ids) {
+    try {
+      known = store.ask(volumes -> volumes.findMany(ids), deadlineNanos);
+    } catch (VolumeException e) {
+      if (e.reason() == VolumeException.Reason.UNAVAILABLE) {
+        fault = Failures.message(e);
+      }
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.DEBUG, "asking about each volume by itself", e);
+    }
+    return this;
   }
 
   /** Why the store itself does not answer; absent as long as it does. */
@@ -88,6 +104,13 @@ final class VolumeCheck {
     return faults;
   }
 
+  private Optional<VolumeInfo> find(UUID id) throws IOException {
+    VolumeInfo info = known.get(id);
+    return info == null
+        ? store.ask(volumes -> volumes.find(id), deadlineNanos)
+        : Optional.of(info);
+  }
+
   /**
    * Measures a volume.
    *
@@ -99,10 +122,10 @@ final class VolumeCheck {
       return new Measure.Unavailable("it was not asked, as it had just failed: " + fault);
     }
     try {
-      Optional<VolumeInfo> found = store.ask(volumes -> volumes.find(id), deadlineNanos);
+      Optional<VolumeInfo> found = find(id);
       if (found.isEmpty() && database.read(made::test)) {
         // Either it has just been made, or it is lost.
-        found = store.ask(volumes -> volumes.find(id), deadlineNanos);
+        found = find(id);
         if (found.isEmpty()) {
           return new Measure.Damaged("The store has no volume " + id + ".");
         }

@@ -84,6 +84,14 @@ public interface VolumeStore extends AutoCloseable {
   List<VolumeInfo> list() throws IOException;
 
   /**
+   * What {@link #find} says of these volumes, for a store that can look up many for little more
+   * than one. Any may be left out, such as those that cannot be used: {@code find} says why.
+   */
+  default Map<UUID, VolumeInfo> findMany(Collection<UUID> ids) throws IOException {
+    return Map.of();
+  }
+
+  /**
    * Those of these volumes that are there and can be used, as far as the store knows without
    * reading their content; the log says of the others what failed. A store that has to ask for each
    * overrides this with something cheaper.

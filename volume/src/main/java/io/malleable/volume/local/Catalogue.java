@@ -372,15 +372,28 @@ final class Catalogue {
   VolumeSizes sizes(VolumeRecord volume) {
     VolumeSizes sizes = new VolumeSizes();
     Optional<UUID> floor = layerOfParent(volume);
-    sizes.addLayers(layers.chain(volume.layer(), floor));
+    sizes.addChain(layers.node(volume.layer()), floor);
     sizes.addVolume(volume, floor);
+    return sizes;
+  }
+
+  /** The same for those of these that can be used. */
+  VolumeSizes sizes(Collection<UUID> ids) {
+    VolumeSizes sizes = new VolumeSizes();
+    for (UUID id : usable(ids)) {
+      VolumeRecord volume = volumes.get(id);
+      if (volume != null) {
+        sizes.addChain(layers.node(volume.layer()), Optional.empty());
+        sizes.addVolume(volume, layerOfParent(volume));
+      }
+    }
     return sizes;
   }
 
   /** How large all volumes are, to be looked up without the lock. */
   VolumeSizes sizes() {
     VolumeSizes sizes = new VolumeSizes();
-    sizes.addLayers(layers.nodes());
+    layers.nodes().forEach(sizes::addLayer);
     volumes.all().forEach(volume -> sizes.addVolume(volume, layerOfParent(volume)));
     return sizes;
   }

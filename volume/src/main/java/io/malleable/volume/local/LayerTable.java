@@ -116,14 +116,9 @@ final class LayerTable {
     return found;
   }
 
-  /** The layer and those below it, down to, but without, the floor if that is one of them. */
-  List<LayerNode> chain(UUID id, Optional<UUID> floor) {
-    List<LayerNode> found = new ArrayList<>();
-    UUID end = floor.orElse(null);
-    for (LayerNode node = nodes.get(id); node != null && !node.id.equals(end); node = node.below) {
-      found.add(node);
-    }
-    return found;
+  /** Null when there is no such layer. */
+  @Nullable LayerNode node(UUID id) {
+    return nodes.get(id);
   }
 
   /** The layer and those that stand on it, directly or not. */

@@ -1,5 +1,8 @@
 package io.malleable.volume.local;
 
+import static java.util.function.Function.identity;
+import static java.util.stream.Collectors.toMap;
+
 import io.malleable.volume.Capacity;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
@@ -398,6 +401,15 @@ public final class LocalVolumeStore implements VolumeStore {
       sizes = held.catalogue().sizes();
     }
     return sizes.look(files);
+  }
+
+  @Override
+  public Map<UUID, VolumeInfo> findMany(Collection<UUID> ids) throws IOException {
+    VolumeSizes sizes;
+    try (Held held = guard.hold()) {
+      sizes = held.catalogue().sizes(ids);
+    }
+    return sizes.look(files).stream().collect(toMap(VolumeInfo::id, identity()));
   }
 
   @Override

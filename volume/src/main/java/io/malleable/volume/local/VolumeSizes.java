@@ -35,13 +35,23 @@ final class VolumeSizes {
   /** A layer and all below it, down to, but without, the floor if that is one of them. */
   private record Range(UUID layer, @Nullable UUID floor) {}
 
-  /** Under the lock: layers that the volumes stand on; those below the floor may be left out. */
-  void addLayers(Iterable<LayerNode> nodes) {
-    for (LayerNode node : nodes) {
-      LayerNode below = node.below;
-      steps.put(
-          node.id,
-          new Step(below == null ? null : below.id, below != null && below.onlyCarriesOne()));
+  /** Under the lock: a layer that volumes stand on. */
+  void addLayer(LayerNode node) {
+    LayerNode below = node.below;
+    steps.put(
+        node.id, new Step(below == null ? null : below.id, below != null && below.onlyCarriesOne()));
+  }
+
+  /**
+   * Under the lock: the layer and those below it, down to, but without, the floor if that is one of
+   * them; or to one that was added before, which has to be by the same floor.
+   */
+  void addChain(@Nullable LayerNode top, Optional<UUID> floor) {
+    UUID end = floor.orElse(null);
+    LayerNode node = top;
+    while (node != null && !node.id.equals(end) && !steps.containsKey(node.id)) {
+      addLayer(node);
+      node = node.below;
     }
   }
 
