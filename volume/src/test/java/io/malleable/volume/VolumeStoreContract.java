@@ -280,6 +280,56 @@ public abstract class VolumeStoreContract {
     assertArrayEquals(bytes(pattern(1, 4096)), read(other, 0, 4096));
   }
 
+  private static final TransferProgress CANCELLED =
+      new TransferProgress() {
+        @Override
+        public void onProgress(long doneBytes, long totalBytes) {}
+
+        @Override
+        public boolean cancelled() {
+          return true;
+        }
+      };
+
+  @Test
+  void aFlattenThatIsCancelledLeavesTheDiskAsItWas() throws IOException {
+    UUID image = newImage(8 * MIB, 5 * MIB);
+    UUID disk = id();
+    store.clone(disk, image, 8 * MIB);
+    assertRefused(Reason.CANCELLED, () -> store.flatten(disk, CANCELLED));
+    assertEquals(Optional.of(image), store.find(disk).orElseThrow().parent());
+    assertArrayEquals(bytes(pattern(7, 5 * MIB)), read(disk, 0, 5 * MIB));
+    store.flatten(disk, TransferProgress.NONE);
+    assertEquals(Optional.empty(), store.find(disk).orElseThrow().parent());
+    assertArrayEquals(bytes(pattern(7, 5 * MIB)), read(disk, 0, 5 * MIB));
+  }
+
+  @Test
+  void manyVolumesAreFoundAsEachIs() throws IOException {
+    UUID image = newImage(2 * MIB, MIB);
+    UUID disk = newDisk(MIB);
+    UUID absent = id();
+    store
+        .findMany(List.of(image, disk, absent))
+        .forEach((id, info) -> {
+          try {
+            assertEquals(store.find(id), Optional.of(info));
+          } catch (IOException e) {
+            throw new AssertionError(e);
+          }
+        });
+  }
+
+  @Test
+  void aSizeThatNoVolumeCanHaveIsRefused() throws IOException {
+    for (long size : new long[] {0, -512, 513, VolumeStore.MAX_SIZE_BYTES + 512}) {
+      assertRefused(Reason.INVALID_SIZE, () -> store.create(id(), size));
+    }
+    UUID disk = newDisk(MIB);
+    assertRefused(
+        Reason.INVALID_SIZE, () -> store.resize(disk, VolumeStore.MAX_SIZE_BYTES + 512));
+  }
+
   @Test
   void flattenCutsTheDiskOffItsParent() throws IOException {
     UUID image = newImage(MIB, 64 << 10);

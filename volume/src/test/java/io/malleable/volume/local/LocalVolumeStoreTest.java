@@ -16,7 +16,6 @@ import io.malleable.volume.VolumeException.Reason;
 import io.malleable.volume.VolumeInfo;
 import io.malleable.volume.VolumeStore;
 import io.malleable.volume.VolumeStoreContract;
-import io.malleable.volume.imagefile.ImageException;
 import io.malleable.volume.local.LocalVolumeStore.Settings;
 import io.malleable.volume.posix.Posix;
 import java.io.IOException;
@@ -484,13 +483,19 @@ class LocalVolumeStoreTest extends VolumeStoreContract {
   }
 
   @Test
+  void aCheckThatIsCancelledSaysSo() throws IOException {
+    newImage(8 * MIB, 8 * MIB);
+    EndAt atOnce = new EndAt(0);
+    assertRefused(Reason.CANCELLED, () -> ((LocalVolumeStore) store()).verify(atOnce));
+  }
+
+  @Test
   void aFlattenThatIsCancelledLeavesTheDiskAsItWasAndGoesOnWhereItWas() throws IOException {
     UUID image = newImage(16 * MIB, 8 * MIB);
     UUID disk = id();
     store().clone(disk, image, 16 * MIB);
     EndAt half = new EndAt(4 * MIB);
-    ImageException end = assertThrows(ImageException.class, () -> store().flatten(disk, half));
-    assertEquals(ImageException.Reason.CANCELLED, end.reason());
+    assertRefused(Reason.CANCELLED, () -> store().flatten(disk, half));
     assertEquals(8 * MIB, half.totalBytes);
     assertEquals(image, store().find(disk).orElseThrow().parent().orElseThrow());
     assertArrayEquals(bytes(pattern(7, 8 * MIB)), read(disk, 0, 8 * MIB));
