@@ -2,7 +2,7 @@ package io.malleable.app;
 
 import io.malleable.server.ServerFacts.DescriptorFacts;
 import io.malleable.server.ServerFacts.ListenerFacts;
-import io.malleable.volume.DescriptorPool;
+import io.malleable.volume.local.DescriptorPool;
 import java.io.File;
 import java.io.IOException;
 import java.lang.System.Logger.Level;

@@ -1,7 +1,7 @@
 package io.malleable.app;
 
-import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.VolumeStore;
+import io.malleable.volume.local.LocalVolumeStore;
 import io.malleable.volume.rbd.RbdConfig;
 import io.malleable.volume.rbd.RbdVolumeStore;
 import java.io.IOException;

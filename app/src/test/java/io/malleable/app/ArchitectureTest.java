@@ -65,7 +65,26 @@ final class ArchitectureTest {
 
   @Test
   void packagesHaveNoCycles() {
-    slices().matching("io.malleable.(*)..").should().beFreeOfCycles().check(CODE);
+    slices().matching("io.malleable.(**)").should().beFreeOfCycles().check(CODE);
+  }
+
+  @Test
+  void storesAndImageFilesMeetInTheContractOnly() {
+    List<String> shelves =
+        List.of(
+            "io.malleable.volume.local..",
+            "io.malleable.volume.rbd..",
+            "io.malleable.volume.imagefile..");
+    for (String shelf : shelves) {
+      List<String> others = shelves.stream().filter(other -> !other.equals(shelf)).toList();
+      noClasses()
+          .that()
+          .resideInAPackage(shelf)
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage(others.toArray(String[]::new))
+          .check(CODE);
+    }
   }
 
   @Test

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.malleable.volume.LocalVolumeStore;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;

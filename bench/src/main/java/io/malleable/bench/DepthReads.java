@@ -1,7 +1,7 @@
 package io.malleable.bench;
 
-import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.Volume;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;

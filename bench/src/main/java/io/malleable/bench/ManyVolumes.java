@@ -1,7 +1,7 @@
 package io.malleable.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.malleable.volume.LocalVolumeStore;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;

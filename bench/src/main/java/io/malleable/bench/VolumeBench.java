@@ -1,7 +1,7 @@
 package io.malleable.bench;
 
-import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.VolumeStore;
+import io.malleable.volume.local.LocalVolumeStore;
 import io.malleable.volume.rbd.RbdVolumeStore;
 import java.io.IOException;
 import java.nio.file.Path;

@@ -1,6 +1,5 @@
 package io.malleable.control;
 
-import io.malleable.volume.ImageException;
 import io.malleable.volume.VolumeException;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -13,8 +12,6 @@ final class Failures {
     return switch (cause) {
       case ControlException known -> known;
       case VolumeException volume -> ofVolume(volume).causedBy(volume);
-      case ImageException image when image.reason() == ImageException.Reason.CANCELLED ->
-          ControlException.of(ErrorCode.ABORTED, "The operation was aborted.").causedBy(image);
       case IOException io ->
           ControlException.of(
                   ErrorCode.IO_FAILED,

@@ -2,12 +2,12 @@ package io.malleable.control;
 
 import io.malleable.control.FaultPoints.Moment;
 import io.malleable.control.db.CountedStatements;
-import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeStore;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;

@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.malleable.control.db.SqliteDatabase;
-import io.malleable.volume.ImageException;
-import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.Volume;
+import io.malleable.volume.imagefile.ImageException;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.UUID;

@@ -2,7 +2,7 @@ package io.malleable.server;
 
 import io.malleable.control.Image;
 import io.malleable.control.ImageReading;
-import io.malleable.volume.ExportedImage;
+import io.malleable.volume.imagefile.ExportedImage;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.time.Duration;

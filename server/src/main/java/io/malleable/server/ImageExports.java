@@ -1,6 +1,6 @@
 package io.malleable.server;
 
-import io.malleable.volume.ExportedImage;
+import io.malleable.volume.imagefile.ExportedImage;
 import java.io.IOException;
 import java.util.UUID;
 

@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.malleable.volume.LocalVolumeStore;
 import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeStore;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.lang.reflect.InvocationTargetException;

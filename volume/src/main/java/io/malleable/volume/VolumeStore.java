@@ -24,9 +24,15 @@ import java.util.UUID;
  * get wrong or must know; any other {@link IOException} means that the storage below failed.
  */
 public interface VolumeStore extends AutoCloseable {
+  /** Sizes are multiples of this. */
+  int SECTOR_BYTES = 512;
+
+  /** 1 PiB; no volume is larger, in whichever store. */
+  long MAX_SIZE_BYTES = 1L << 50;
+
   /**
    * An empty, writable volume that reads as zeroes. {@code sizeBytes} is a positive multiple of
-   * 512.
+   * {@link #SECTOR_BYTES}, at most {@link #MAX_SIZE_BYTES}.
    */
   VolumeInfo create(UUID id, long sizeBytes) throws IOException;
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.VolumeException.Reason;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -40,7 +41,7 @@ import org.jspecify.annotations.Nullable;
  *       sectors together.
  * </ul>
  */
-final class ConcurrentModelRun {
+public final class ConcurrentModelRun {
   private static final int SECTOR_BYTES = 512;
   private static final int WORKERS = 4;
   private static final int STRIPE_SECTORS = 37;
@@ -68,7 +69,7 @@ final class ConcurrentModelRun {
 
   private volatile boolean visiting;
 
-  ConcurrentModelRun(VolumeStore store, long seed, int steps) {
+  public ConcurrentModelRun(VolumeStore store, long seed, int steps) {
     this.store = store;
     this.seed = seed;
     this.steps = steps;
@@ -100,7 +101,7 @@ final class ConcurrentModelRun {
     }
   }
 
-  void run() throws IOException, InterruptedException, ExecutionException {
+  public void run() throws IOException, InterruptedException, ExecutionException {
     UUID image = UUID.randomUUID();
     long[] content = new long[SECTORS];
     store.create(image, SIZE_BYTES);

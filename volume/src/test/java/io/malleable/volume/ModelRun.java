@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import io.malleable.volume.VolumeException.Reason;
+import io.malleable.volume.local.LocalVolumeStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -30,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * sector old or new, anything else is wholly done or not at all. When the process dies in a call,
  * that holds for this call, and all that was answered before it is there.
  */
-final class ModelRun {
+public final class ModelRun {
   private static final int SECTOR_BYTES = 512;
   private static final int MAX_VOLUMES = 12;
   private static final int MIB_SECTORS = (1 << 20) / SECTOR_BYTES;
@@ -72,11 +73,11 @@ final class ModelRun {
   private BooleanSupplier dead = () -> false;
   private @Nullable Atomic unanswered;
 
-  ModelRun(VolumeStore store, long seed) {
+  public ModelRun(VolumeStore store, long seed) {
     this(store, seed, Shape.SMALL);
   }
 
-  ModelRun(VolumeStore store, long seed, Shape shape) {
+  public ModelRun(VolumeStore store, long seed, Shape shape) {
     this.store = store;
     this.random = new Random(seed);
     this.shape = shape;
@@ -95,12 +96,12 @@ final class ModelRun {
   }
 
   /** Tells whether a call failed because the process died. */
-  void dyingWith(BooleanSupplier died) {
+  public void dyingWith(BooleanSupplier died) {
     dead = died;
   }
 
   /** So many random operations, none of which may fail. */
-  void run(int steps) throws IOException {
+  public void run(int steps) throws IOException {
     for (int i = 0; i < steps; i++) {
       step();
     }
@@ -161,17 +162,17 @@ final class ModelRun {
     void run() throws IOException;
   }
 
-  List<String> history() {
+  public List<String> history() {
     return history;
   }
 
-  void use(VolumeStore reopened) {
+  public void use(VolumeStore reopened) {
     open.clear();
     store = reopened;
   }
 
   /** One random operation; an exception of the store passes after the model has noted it. */
-  void step() throws IOException {
+  public void step() throws IOException {
     if (random.nextInt(LOOKED_AFTER) == 0 && store instanceof LocalVolumeStore local) {
       history.add("look after disks");
       local.lookAfterDisks();
@@ -650,7 +651,7 @@ final class ModelRun {
   }
 
   /** Everything in the store is as the model says; closes all handles. */
-  void checkAll() throws IOException {
+  public void checkAll() throws IOException {
     for (UUID id : List.copyOf(open.keySet())) {
       ModelVolume volume = volume(id);
       if (failures) {
@@ -665,7 +666,7 @@ final class ModelRun {
   }
 
   /** The same after the power was cut: what was not flushed is old or new. */
-  void checkAllAfterPowerCut() throws IOException {
+  public void checkAllAfterPowerCut() throws IOException {
     open.clear();
     check(Allowed.AFTER_POWER_CUT);
     checkUnanswered();
@@ -675,7 +676,7 @@ final class ModelRun {
    * The same after the process died and a new one has the store open: all that was answered is
    * there, as good as before. From now on the model knows what became of the rest.
    */
-  void checkAllAfterProcessDeath() throws IOException {
+  public void checkAllAfterProcessDeath() throws IOException {
     open.clear();
     check(Allowed.AFTER_DEATH);
     checkUnanswered();
@@ -715,7 +716,7 @@ final class ModelRun {
   }
 
   /** Makes everything durable. */
-  void flushAll() throws IOException {
+  public void flushAll() throws IOException {
     for (ModelVolume volume : volumes.values()) {
       if (!volume.sealed && volume.alternatives.isEmpty()) {
         open(volume).flush();
@@ -742,7 +743,7 @@ final class ModelRun {
   }
 
   /** Closes all handles; what fails is noted. */
-  void closeAll() {
+  public void closeAll() {
     for (UUID id : List.copyOf(open.keySet())) {
       try {
         close(volume(id));
@@ -792,7 +793,7 @@ final class ModelRun {
   }
 
   /** Deletes every volume, clones before what they were cloned from. */
-  void deleteAll() throws IOException {
+  public void deleteAll() throws IOException {
     while (!volumes.isEmpty()) {
       for (ModelVolume volume : List.copyOf(volumes.values())) {
         if (volumes.values().stream().noneMatch(v -> v.parent.equals(Optional.of(volume.id)))) {

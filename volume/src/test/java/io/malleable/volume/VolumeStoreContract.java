@@ -27,45 +27,45 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** What every store must do. A store's test extends this and says how to open one. */
-abstract class VolumeStoreContract {
-  static final int MIB = 1 << 20;
+public abstract class VolumeStoreContract {
+  public static final int MIB = 1 << 20;
 
   private VolumeStore store;
 
   /** Opens the same store again after it was closed. */
-  abstract VolumeStore openStore() throws IOException;
+  protected abstract VolumeStore openStore() throws IOException;
 
   @BeforeEach
-  void openIt() throws IOException {
+  protected void openIt() throws IOException {
     store = openStore();
   }
 
   @AfterEach
-  void closeIt() throws IOException {
+  protected void closeIt() throws IOException {
     store.close();
   }
 
-  VolumeStore store() {
+  protected VolumeStore store() {
     return store;
   }
 
-  void reopenStore() throws IOException {
+  protected void reopenStore() throws IOException {
     store.close();
     store = openStore();
   }
 
-  static UUID id() {
+  public static UUID id() {
     return UUID.randomUUID();
   }
 
-  UUID newDisk(long sizeBytes) throws IOException {
+  protected UUID newDisk(long sizeBytes) throws IOException {
     UUID id = id();
     store.create(id, sizeBytes);
     return id;
   }
 
   /** A sealed volume with bytes of a pattern at its start. */
-  UUID newImage(long sizeBytes, int patternBytes) throws IOException {
+  protected UUID newImage(long sizeBytes, int patternBytes) throws IOException {
     UUID id = newDisk(sizeBytes);
     try (Volume volume = store.open(id)) {
       volume.write(0, pattern(7, patternBytes));
@@ -74,7 +74,7 @@ abstract class VolumeStoreContract {
     return id;
   }
 
-  static ByteBuffer pattern(int seed, int length) {
+  public static ByteBuffer pattern(int seed, int length) {
     ByteBuffer buffer = ByteBuffer.allocateDirect(length);
     for (int i = 0; i < length; i++) {
       buffer.put((byte) (i * 31 + (i >> 9) * 7 + seed));
@@ -82,7 +82,7 @@ abstract class VolumeStoreContract {
     return buffer.flip();
   }
 
-  static byte[] read(Volume volume, long offset, int length) throws IOException {
+  public static byte[] read(Volume volume, long offset, int length) throws IOException {
     ByteBuffer buffer = ByteBuffer.allocateDirect(length);
     volume.read(offset, buffer);
     assertFalse(buffer.hasRemaining());
@@ -91,25 +91,25 @@ abstract class VolumeStoreContract {
     return bytes;
   }
 
-  byte[] read(UUID id, long offset, int length) throws IOException {
+  protected byte[] read(UUID id, long offset, int length) throws IOException {
     try (Volume volume = store.open(id)) {
       return read(volume, offset, length);
     }
   }
 
-  void write(UUID id, long offset, ByteBuffer bytes) throws IOException {
+  protected void write(UUID id, long offset, ByteBuffer bytes) throws IOException {
     try (Volume volume = store.open(id)) {
       volume.write(offset, bytes);
     }
   }
 
-  static byte[] bytes(ByteBuffer buffer) {
+  public static byte[] bytes(ByteBuffer buffer) {
     byte[] bytes = new byte[buffer.remaining()];
     buffer.duplicate().get(bytes);
     return bytes;
   }
 
-  static VolumeException assertRefused(Reason reason, Executable call) {
+  public static VolumeException assertRefused(Reason reason, Executable call) {
     VolumeException refusal = assertThrows(VolumeException.class, call);
     assertEquals(reason, refusal.reason());
     return refusal;
@@ -280,6 +280,56 @@ abstract class VolumeStoreContract {
     assertArrayEquals(bytes(pattern(1, 4096)), read(other, 0, 4096));
   }
 
+  private static final TransferProgress CANCELLED =
+      new TransferProgress() {
+        @Override
+        public void onProgress(long doneBytes, long totalBytes) {}
+
+        @Override
+        public boolean cancelled() {
+          return true;
+        }
+      };
+
+  @Test
+  void aFlattenThatIsCancelledLeavesTheDiskAsItWas() throws IOException {
+    UUID image = newImage(8 * MIB, 5 * MIB);
+    UUID disk = id();
+    store.clone(disk, image, 8 * MIB);
+    assertRefused(Reason.CANCELLED, () -> store.flatten(disk, CANCELLED));
+    assertEquals(Optional.of(image), store.find(disk).orElseThrow().parent());
+    assertArrayEquals(bytes(pattern(7, 5 * MIB)), read(disk, 0, 5 * MIB));
+    store.flatten(disk, TransferProgress.NONE);
+    assertEquals(Optional.empty(), store.find(disk).orElseThrow().parent());
+    assertArrayEquals(bytes(pattern(7, 5 * MIB)), read(disk, 0, 5 * MIB));
+  }
+
+  @Test
+  void manyVolumesAreFoundAsEachIs() throws IOException {
+    UUID image = newImage(2 * MIB, MIB);
+    UUID disk = newDisk(MIB);
+    UUID absent = id();
+    store
+        .findMany(List.of(image, disk, absent))
+        .forEach((id, info) -> {
+          try {
+            assertEquals(store.find(id), Optional.of(info));
+          } catch (IOException e) {
+            throw new AssertionError(e);
+          }
+        });
+  }
+
+  @Test
+  void aSizeThatNoVolumeCanHaveIsRefused() throws IOException {
+    for (long size : new long[] {0, -512, 513, VolumeStore.MAX_SIZE_BYTES + 512}) {
+      assertRefused(Reason.INVALID_SIZE, () -> store.create(id(), size));
+    }
+    UUID disk = newDisk(MIB);
+    assertRefused(
+        Reason.INVALID_SIZE, () -> store.resize(disk, VolumeStore.MAX_SIZE_BYTES + 512));
+  }
+
   @Test
   void flattenCutsTheDiskOffItsParent() throws IOException {
     UUID image = newImage(MIB, 64 << 10);
@@ -407,7 +457,7 @@ abstract class VolumeStoreContract {
   }
 
   /** What a store copies up at least when a clone is written to for the first time. */
-  int granularityBytes() {
+  protected int granularityBytes() {
     return 4096;
   }
 
@@ -457,7 +507,7 @@ abstract class VolumeStoreContract {
   }
 
   /** How many random operations the model test does, in all. */
-  int modelSteps() {
+  protected int modelSteps() {
     return 2000;
   }
 
@@ -502,7 +552,7 @@ abstract class VolumeStoreContract {
   }
 
   /** How many random operations each of several threads does at once. */
-  int concurrentSteps() {
+  protected int concurrentSteps() {
     return 400;
   }
 

@@ -388,10 +388,11 @@ public final class RbdVolumeStore implements VolumeStore {
   }
 
   private static void requireSize(long sizeBytes) throws VolumeException {
-    if (sizeBytes <= 0 || sizeBytes % 512 != 0) {
+    if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
       throw new VolumeException(
           Reason.INVALID_SIZE,
-          "size is " + sizeBytes + " bytes; it must be a positive multiple of 512");
+          "size %d must be a positive multiple of %d, at most %d"
+              .formatted(sizeBytes, SECTOR_BYTES, MAX_SIZE_BYTES));
     }
   }
 
