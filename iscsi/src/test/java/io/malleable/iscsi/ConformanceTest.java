@@ -38,6 +38,9 @@ class ConformanceTest {
   private static final Pattern SUITE_OR_TEST =
       Pattern.compile("Suite: (\\S+)|  Test: (\\S+) \\.\\.\\.");
 
+  private static final Pattern MAYBE_SKIPPED_ROW =
+      Pattern.compile("\\| may be skipped: `([A-Za-z0-9.]+)` \\|.*");
+
   @TempDir Path scratch;
 
   @Test
@@ -71,8 +74,10 @@ class ConformanceTest {
       assertEquals("0", summary.group(4), "failed: " + output);
       Set<String> explained = rows(SKIPPED_ROW);
       explained.retainAll(tests);
-      assertEquals(explained, skipped(output));
-      assertTrue(explained.size() < 30, "skips: " + explained);
+      Set<String> skipped = skipped(output);
+      skipped.removeAll(rows(MAYBE_SKIPPED_ROW));
+      assertEquals(explained, skipped);
+      assertTrue(explained.size() < 35, "skips: " + explained);
     }
   }
 
