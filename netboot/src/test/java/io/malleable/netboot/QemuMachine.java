@@ -38,7 +38,7 @@ final class QemuMachine implements AutoCloseable {
     Path console = directory.resolve("console-" + mac.hyphenated());
     // The option ROM of newer builds of iPXE brings UEFI no network boot; the program does.
     boolean program = firmware == Firmware.UEFI && deviceOptions.isEmpty();
-    String card = "virtio-net-pci,netdev=n0,mac=" + mac + ",bootindex=0";
+    String card = "virtio-net-pci,netdev=n0,mac=" + mac + ",bootindex=1";
     List<String> command =
         new ArrayList<>(
             List.of(
