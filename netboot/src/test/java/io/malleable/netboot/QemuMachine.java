@@ -67,6 +67,8 @@ final class QemuMachine implements AutoCloseable {
           RequiredProgram.file(OVMF.resolve("OVMF_VARS_4M.fd"), "ovmf"),
           variables,
           StandardCopyOption.REPLACE_EXISTING);
+      // The network drivers of newer builds of OVMF do not start without a source of randomness.
+      command.addAll(List.of("-device", "virtio-rng-pci"));
       command.addAll(
           List.of(
               "-drive", "if=pflash,format=raw,readonly=on,file=" + OVMF.resolve("OVMF_CODE_4M.fd"),
