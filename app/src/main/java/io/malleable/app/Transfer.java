@@ -12,7 +12,6 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -227,7 +226,8 @@ final class Transfer {
 
   /** Of what is announced much may be holes: only what has come counts. */
   private void requireSpace() throws IOException {
-    long freeBytes = Files.getFileStore(file).getUsableSpace() - reserveBytes;
+    // Files.getFileStore fails below a root that is no mount point, as in chroot.
+    long freeBytes = file.toFile().getUsableSpace() - reserveBytes;
     if (freeBytes < SPACE_CHECK_BYTES) {
       throw ControlException.of(
           ErrorCode.OUT_OF_SPACE,

@@ -29,7 +29,7 @@ final class Scratch implements AutoCloseable {
    * @param neededBytes what the benchmark holds at most at any one time
    */
   static Scratch in(Path parent, long neededBytes) throws IOException {
-    long usable = Files.getFileStore(parent).getUsableSpace();
+    long usable = parent.toFile().getUsableSpace();
     if (usable < neededBytes) {
       throw new IOException(
           String.format(

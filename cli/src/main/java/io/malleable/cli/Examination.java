@@ -31,6 +31,13 @@ final class Examination {
               "/usr/lib/ipxe/qemu/pxe-virtio.rom",
               "/usr/share/qemu/pxe-virtio.rom"),
           file(
+              "iPXE for UEFI",
+              "virtual machines with UEFI",
+              "ipxe",
+              "/usr/lib/ipxe/ipxe.efi",
+              "/usr/share/ipxe/ipxe-x86_64.efi",
+              "/usr/share/ipxe/x86_64/ipxe.efi"),
+          file(
               "UEFI firmware",
               "virtual machines with UEFI",
               "ovmf",
@@ -40,6 +47,7 @@ final class Examination {
           program("mcopy", "building images", "mtools"),
           program("grub-mkimage", "building images", "grub-common"),
           program("cpio", "building images", "cpio"),
+          program("xz", "building images", "xz-utils"),
           program("zstd", "building images", "zstd"),
           program("ipmitool", "machines with an IPMI BMC", "ipmitool"));
 

@@ -40,8 +40,9 @@ public record MachineDefinition(
    */
   public record Nic(String mac, @Nullable String tap) {}
 
-  /** Who brings the network boot: QEMU's iPXE option ROM or the firmware's own drivers. */
+  /** Who brings the network boot: an iPXE of the host or the firmware's own drivers. */
   public enum NetworkLoader {
+    /** QEMU's option ROM in a BIOS machine; the program that does the same in a UEFI one. */
     IPXE_ROM,
     /** UEFI's own PXE, and HTTP boot after it; a BIOS machine without the ROM boots nothing. */
     FIRMWARE,

@@ -48,6 +48,11 @@ final class QemuCommandLine {
       argv.addAll(List.of("-drive", flash(0, "readonly=on", UefiVariables.code().toString())));
       String variables = UefiVariables.prepare(directory.path()).toString();
       argv.addAll(List.of("-drive", flash(1, "readonly=off", variables)));
+      if (machine.loader() == MachineDefinition.NetworkLoader.IPXE_ROM) {
+        // The option ROM of newer builds brings UEFI a driver of the card but no network boot. What
+        // OVMF takes for a kernel may be any program.
+        argv.addAll(List.of("-kernel", UefiIpxe.program().toString()));
+      }
     }
     if (machine.loader() == MachineDefinition.NetworkLoader.FIRMWARE_HTTP) {
       for (String protocol : List.of("IPv4PXESupport", "IPv6PXESupport")) {
@@ -78,7 +83,11 @@ final class QemuCommandLine {
     if (index == 0) {
       device += ",bootindex=1";
     }
-    if (index > 0 || machine.loader() != MachineDefinition.NetworkLoader.IPXE_ROM) {
+    boolean rom =
+        index == 0
+            && machine.firmware() == Firmware.BIOS
+            && machine.loader() == MachineDefinition.NetworkLoader.IPXE_ROM;
+    if (!rom) {
       device += ",romfile=";
     }
     argv.addAll(List.of("-device", device));

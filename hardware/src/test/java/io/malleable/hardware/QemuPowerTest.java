@@ -32,7 +32,7 @@ class QemuPowerTest {
   @BeforeAll
   static void qemuIsInstalled() {
     DebianPrograms.require("qemu-system-x86_64", "qemu-system-x86");
-    DebianPrograms.requireFile(Path.of("/usr/lib/ipxe/qemu/efi-virtio.rom"), "ipxe-qemu");
+    DebianPrograms.requireFile(Path.of("/usr/lib/ipxe/ipxe.efi"), "ipxe");
     DebianPrograms.requireFile(Path.of("/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf");
   }
 

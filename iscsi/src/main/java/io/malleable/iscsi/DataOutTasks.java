@@ -386,6 +386,14 @@ final class DataOutTasks {
       task.consumedBytes += whole;
       data.clear();
     }
+    int part = available - whole;
+    if (part > 0 && task.receivedBytes == task.wantedBytes && task.spec().writesMedium()) {
+      int start = task.dataStart + whole;
+      data.clear().limit(start + part).position(start);
+      PartialBlock.write(task, task.offsetBytes() + task.consumedBytes, data);
+      task.consumedBytes += part;
+      data.clear();
+    }
   }
 
   /** Ends tasks without a status; returns how many. */

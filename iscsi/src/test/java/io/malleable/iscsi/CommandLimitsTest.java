@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
@@ -29,6 +30,58 @@ class CommandLimitsTest {
       assertArrayEquals(data, initiator.read(0, 1, 512), "nothing was unmapped");
       assertEquals(0, unmap(initiator, half, half).scsiStatus());
       assertArrayEquals(new byte[512], initiator.read(0, 1, 512));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"200, true", "200, false", "700, true", "70000, false"})
+  void dataThatEndsWithinABlockIsWrittenAndTheRestOfTheBlockStays(int announced, boolean immediate)
+      throws Exception {
+    byte[] before = new byte[200 * 512];
+    new Random(announced).nextBytes(before);
+    MemoryUnit unit = new MemoryUnit(1 << 20);
+    unit.write(0, ByteBuffer.wrap(before));
+    byte[] sent = new byte[announced];
+    new Random(1).nextBytes(sent);
+    byte[] expected = before.clone();
+    System.arraycopy(sent, 0, expected, 0, announced);
+    try (TestServer server = TestServer.serving(unit);
+        RawInitiator initiator = RawInitiator.loggedIn(server, "MaxBurstLength=1000").ready()) {
+      ByteBuffer command = initiator.command(0xa0, announced, RawInitiator.write10(0, 200));
+      initiator.send(command, immediate ? sent : new byte[0]);
+      RawInitiator.Pdu answer = initiator.receive();
+      while (answer.opcode() == 0x31) {
+        int offset = answer.header().getInt(40);
+        byte[] burst = Arrays.copyOfRange(sent, offset, offset + answer.header().getInt(44));
+        int transferTag = answer.header().getInt(20);
+        initiator.send(initiator.dataOut(command.getInt(16), transferTag, 0, offset, true), burst);
+        answer = initiator.receive();
+      }
+      assertEquals(0, answer.scsiStatus());
+      assertEquals(0x84, answer.flags(), "final, overflow");
+      assertEquals(before.length - announced, answer.header().getInt(44), "residual count");
+      assertArrayEquals(expected, initiator.read(0, 200, 512));
+    }
+  }
+
+  @Test
+  void orWriteOfPartOfABlockChangesNothingBeyond() throws Exception {
+    byte[] before = new byte[512];
+    Arrays.fill(before, (byte) 0x0f);
+    MemoryUnit unit = new MemoryUnit(1 << 20);
+    unit.write(0, ByteBuffer.wrap(before));
+    byte[] sent = new byte[100];
+    Arrays.fill(sent, (byte) 0x50);
+    byte[] expected = before.clone();
+    Arrays.fill(expected, 0, sent.length, (byte) 0x5f);
+    try (TestServer server = TestServer.serving(unit);
+        RawInitiator initiator = RawInitiator.loggedIn(server).ready()) {
+      byte[] orWrite16 = new byte[16];
+      orWrite16[0] = (byte) 0x8b;
+      orWrite16[13] = 1;
+      initiator.send(initiator.command(0xa0, sent.length, orWrite16), sent);
+      assertEquals(0, initiator.receive().scsiStatus());
+      assertArrayEquals(expected, initiator.read(0, 1, 512));
     }
   }
 

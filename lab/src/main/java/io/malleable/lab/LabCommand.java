@@ -59,7 +59,7 @@ public final class LabCommand {
           "Adds virtual servers as nodes; they are powered on when they are provisioned",
           "",
           "Machines that exist already get the firmware and memory given here at their next power-on.",
-          "Needs neither privileges nor KVM. Debian packages: qemu-system-x86 ipxe-qemu ovmf",
+          "Needs neither privileges nor KVM. Debian packages: qemu-system-x86 ipxe-qemu ipxe ovmf",
           "A rack needs root, or one namespace for it and the server (unshare -Urnm).");
     }
 

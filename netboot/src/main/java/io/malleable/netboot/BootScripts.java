@@ -46,8 +46,12 @@ final class BootScripts {
             .collect(Collectors.joining(","));
     String url =
         base + "/boot/${netX/mac:hexhyp}.ipxe?platform=${platform}&uuid=${uuid}&nics=" + nics;
+    // An iPXE that UEFI's HTTP boot loaded may run this script by UEFI's drivers, before it has
+    // opened an interface of its own: netX names none then, and no URL would be reached. In
+    // the loop, because the network may come up later.
     return "#!ipxe\n"
         + ":again\n"
+        + "isset ${ip} || isset ${ip6} || ifconf ||\n"
         + "chain --replace --autofree "
         + url
         + " ||\n"

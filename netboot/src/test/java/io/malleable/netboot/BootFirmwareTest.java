@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Boot scripts as real firmware understands them: QEMU's own iPXE, on BIOS and through OVMF. */
+/** Boot scripts as real firmware understands them: iPXE, on BIOS and through OVMF. */
 class BootFirmwareTest {
   private static final Duration DEADLINE = Duration.ofMinutes(3);
   private static final MacAddress MAC = MacAddress.parse("52:54:00:77:00:01").orElseThrow();

@@ -210,10 +210,12 @@ class BootHttpServerTest {
             "/boot/x.ipxe",
             "/boot/.ipxe",
             "/boot/%00.ipxe",
-            "/v1/nodes",
-            "//boot.ipxe")) {
+            "/v1/nodes")) {
       assertEquals(404, get(path).statusCode(), path);
     }
+    // Newer releases of JDK 25 take it for an authority without a path and refuse it by themselves.
+    int twoSlashes = get("//boot.ipxe").statusCode();
+    assertTrue(twoSlashes == 404 || twoSlashes == 400, "//boot.ipxe: " + twoSlashes);
     HttpResponse<String> put =
         http.send(
             HttpRequest.newBuilder(uri("/boot.ipxe"))

@@ -24,7 +24,8 @@ final class QemuMachine implements AutoCloseable {
    * Powers a machine on.
    *
    * @param netdev QEMU's {@code -netdev} value with {@code id=n0}
-   * @param deviceOptions appended to the network card, for example {@code ,romfile=}
+   * @param deviceOptions appended to the network card: {@code ,romfile=} for the firmware's own
+   *     network boot, nothing for iPXE's
    */
   static QemuMachine start(
       Path directory,
@@ -35,6 +36,9 @@ final class QemuMachine implements AutoCloseable {
       String... extra)
       throws IOException {
     Path console = directory.resolve("console-" + mac.hyphenated());
+    // The option ROM of newer builds of iPXE brings UEFI no network boot; the program does.
+    boolean program = firmware == Firmware.UEFI && deviceOptions.isEmpty();
+    String card = "virtio-net-pci,netdev=n0,mac=" + mac + ",bootindex=1";
     List<String> command =
         new ArrayList<>(
             List.of(
@@ -56,17 +60,23 @@ final class QemuMachine implements AutoCloseable {
                 "-netdev",
                 netdev,
                 "-device",
-                "virtio-net-pci,netdev=n0,mac=" + mac + ",bootindex=0" + deviceOptions));
+                card + (program ? ",romfile=" : deviceOptions)));
     if (firmware == Firmware.UEFI) {
       Path variables = directory.resolve("vars-" + mac.hyphenated());
       Files.copy(
           RequiredProgram.file(OVMF.resolve("OVMF_VARS_4M.fd"), "ovmf"),
           variables,
           StandardCopyOption.REPLACE_EXISTING);
+      // The network drivers of newer builds of OVMF do not start without a source of randomness.
+      command.addAll(List.of("-device", "virtio-rng-pci"));
       command.addAll(
           List.of(
               "-drive", "if=pflash,format=raw,readonly=on,file=" + OVMF.resolve("OVMF_CODE_4M.fd"),
               "-drive", "if=pflash,format=raw,file=" + variables));
+    }
+    if (program) {
+      Path ipxe = RequiredProgram.file(Path.of("/usr/lib/ipxe/ipxe.efi"), "ipxe");
+      command.addAll(List.of("-kernel", ipxe.toString()));
     }
     command.addAll(List.of(extra));
     Process process =

@@ -208,7 +208,8 @@ final class Uploads {
   }
 
   private void requireSpace(long neededBytes) throws IOException {
-    long freeBytes = Math.max(0, Files.getFileStore(directory).getUsableSpace() - reserveBytes);
+    // Files.getFileStore fails below a root that is no mount point, as in chroot.
+    long freeBytes = Math.max(0, directory.toFile().getUsableSpace() - reserveBytes);
     if (neededBytes > freeBytes) {
       throw ApiException.of(
           507,

@@ -326,8 +326,7 @@ public abstract class VolumeStoreContract {
       assertRefused(Reason.INVALID_SIZE, () -> store.create(id(), size));
     }
     UUID disk = newDisk(MIB);
-    assertRefused(
-        Reason.INVALID_SIZE, () -> store.resize(disk, VolumeStore.MAX_SIZE_BYTES + 512));
+    assertRefused(Reason.INVALID_SIZE, () -> store.resize(disk, VolumeStore.MAX_SIZE_BYTES + 512));
   }
 
   @Test

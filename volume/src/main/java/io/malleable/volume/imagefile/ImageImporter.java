@@ -68,7 +68,8 @@ public final class ImageImporter {
     this(
         store,
         staging,
-        () -> Files.getFileStore(staging).getUsableSpace() - reserveBytes,
+        // Files.getFileStore fails below a root that is no mount point, as in chroot.
+        () -> staging.toFile().getUsableSpace() - reserveBytes,
         HASHED_UNASKED_BYTES);
   }
 

@@ -2,7 +2,6 @@ package io.malleable.volume.local;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -22,9 +21,6 @@ final class LocalFiles implements StoreFiles {
   private volatile @Nullable UUID bootId;
 
   private final DescriptorPool pool;
-
-  /** Finding it takes a descriptor, asking it none; absent until somebody asks. */
-  private volatile @Nullable FileStore fileStore;
 
   LocalFiles(Path root) {
     this(root, DescriptorPool.ofProcess());
@@ -111,20 +107,21 @@ final class LocalFiles implements StoreFiles {
 
   @Override
   public long availableBytes() throws IOException {
-    return fileStore().getUsableSpace();
+    // Files.getFileStore fails below a root that is no mount point, as in chroot.
+    long bytes = root.toFile().getUsableSpace();
+    if (bytes == 0) {
+      // Full, or it could not be asked, which the size tells apart.
+      totalBytes();
+    }
+    return bytes;
   }
 
   @Override
   public long totalBytes() throws IOException {
-    return fileStore().getTotalSpace();
-  }
-
-  private FileStore fileStore() throws IOException {
-    FileStore known = fileStore;
-    if (known == null) {
-      known = pool.withDescriptor(() -> Files.getFileStore(root));
-      fileStore = known;
+    long bytes = root.toFile().getTotalSpace();
+    if (bytes == 0) {
+      throw new IOException("cannot tell the size of the file system that holds " + root);
     }
-    return known;
+    return bytes;
   }
 }
