@@ -46,12 +46,15 @@ final class BootScripts {
             .collect(Collectors.joining(","));
     String url =
         base + "/boot/${netX/mac:hexhyp}.ipxe?platform=${platform}&uuid=${uuid}&nics=" + nics;
-    // An iPXE that UEFI's HTTP boot loaded may run this script by UEFI's drivers, before it has
-    // opened an interface of its own: netX names none then, and no URL would be reached. In
-    // the loop, because the network may come up later.
+    // An iPXE that UEFI loaded from the network may run this script by UEFI's drivers, before it
+    // has
+    // opened an interface of its own: netX names none then, and no URL is reached. The address of
+    // any interface tells nothing, as UEFI's is known all the same. In the loop, because the
+    // network
+    // may come up later.
     return "#!ipxe\n"
         + ":again\n"
-        + "isset ${ip} || isset ${ip6} || ifconf ||\n"
+        + "isset ${netX/ip} || isset ${netX/ip6} || ifconf ||\n"
         + "chain --replace --autofree "
         + url
         + " ||\n"

@@ -37,7 +37,7 @@ class BootScriptsTest {
         """
         #!ipxe
         :again
-        isset ${ip} || isset ${ip6} || ifconf ||
+        isset ${netX/ip} || isset ${netX/ip6} || ifconf ||
         chain --replace --autofree http://10.0.2.2:8081/boot/${netX/mac:hexhyp}.ipxe?\
         platform=${platform}&uuid=${uuid}&nics=${net0/mac:hexhyp},${net1/mac:hexhyp},\
         ${net2/mac:hexhyp},${net3/mac:hexhyp},${net4/mac:hexhyp},${net5/mac:hexhyp},\
