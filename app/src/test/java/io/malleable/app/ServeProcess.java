@@ -3,6 +3,7 @@ package io.malleable.app;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -20,11 +21,16 @@ final class ServeProcess implements AutoCloseable {
 
   private final Path data;
   private final Path log;
+
+  /** What servers before this one have written there. */
+  private final long logStart;
+
   private final Process process;
 
-  private ServeProcess(Path data, Path log, Process process) {
+  private ServeProcess(Path data, Path log, long logStart, Process process) {
     this.data = data;
     this.log = log;
+    this.logStart = logStart;
     this.process = process;
   }
 
@@ -80,7 +86,8 @@ final class ServeProcess implements AutoCloseable {
     builder.environment().putAll(environment);
     builder.redirectErrorStream(true);
     builder.redirectOutput(ProcessBuilder.Redirect.appendTo(new File(log.toString())));
-    return new ServeProcess(data, log, builder.start());
+    long logStart = Files.exists(log) ? Files.size(log) : 0;
+    return new ServeProcess(data, log, logStart, builder.start());
   }
 
   /** What it says of where it listens. */
@@ -153,6 +160,12 @@ final class ServeProcess implements AutoCloseable {
     }
   }
 
+  private String ownLog() throws IOException {
+    byte[] all = Files.readAllBytes(log);
+    int start = Math.toIntExact(logStart);
+    return new String(all, start, all.length - start, StandardCharsets.UTF_8);
+  }
+
   /** As a power cut does it. */
   void kill() throws InterruptedException {
     process.destroyForcibly();
@@ -177,7 +190,7 @@ final class ServeProcess implements AutoCloseable {
       // It says that it is ready a moment after its run file is there.
       if (Files.exists(run)
           && run().path("pid").asLong() == process.pid()
-          && log().contains("m2 status")) {
+          && ownLog().contains("m2 status")) {
         return;
       }
       if (!process.isAlive() || System.nanoTime() > deadline) {

@@ -289,6 +289,11 @@ final class RawInitiator implements AutoCloseable {
     return ByteBuffer.allocate(4).putInt(Integer.reverseBytes((int) crc.getValue())).array();
   }
 
+  /** Whether something has come that was not received yet. */
+  boolean isAnswered() throws IOException {
+    return in.available() > 0;
+  }
+
   Pdu receive() throws IOException {
     byte[] header = in.readNBytes(48);
     if (header.length < 48) {
