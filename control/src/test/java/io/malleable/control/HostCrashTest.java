@@ -474,9 +474,9 @@ final class HostCrashTest {
   void aTargetThatWasYetToComeHasNoUsers() throws Exception {
     Disk data = fixture.disk("data", "golden");
     fixture.node("n1", 1);
-    fixture.faults = Fixture.endingAt("node-provision:expose:before");
-    Operation provision = provision(new BootDrive.OfDisk("data"));
-    fixture.reached(provision, OperationState.QUEUED);
+    CountDownLatch reached = fixture.endAt("node-provision:expose:before");
+    provision(new BootDrive.OfDisk("data"));
+    assertTrue(reached.await(Fixture.PATIENCE_MILLIS, TimeUnit.MILLISECONDS));
     hostCrash(data.id());
     assertEquals(Set.of(), fixture.lostWrites);
     assertEquals(Optional.empty(), node("n1").lostWrites());
