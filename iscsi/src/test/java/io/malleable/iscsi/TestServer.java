@@ -76,7 +76,11 @@ final class TestServer implements AutoCloseable {
   }
 
   String portalUrl() {
-    return "iscsi://127.0.0.1:" + address().getPort();
+    return portalUrl(0);
+  }
+
+  String portalUrl(int portal) {
+    return "iscsi://127.0.0.1:" + portals.get(portal).address().getPort();
   }
 
   @Override
