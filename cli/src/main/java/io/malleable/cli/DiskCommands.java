@@ -195,7 +195,7 @@ final class DiskCommands {
       super(
           "Opens an iSCSI target for a disk without a node",
           "",
-          "Only -o json prints the secret, if there is one (iscsi.username, iscsi.password).");
+          "Only -o json prints the secret, if any (iscsi.username, iscsi.password).");
     }
 
     @Override

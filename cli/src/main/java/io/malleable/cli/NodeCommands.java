@@ -338,7 +338,8 @@ final class NodeCommands {
     private final Argument name = arguments.parameter("NODE", "");
     private final Argument follow = arguments.flag("-f --follow", "print what comes from now on");
     private final Argument tailBytes =
-        arguments.option("--tail", "BYTES", "65536", "how much of what came before (default 65536)");
+        arguments.option(
+            "--tail", "BYTES", "65536", "how much of what came before (default 65536)");
     private final Argument text =
         arguments.option("--type", "TEXT", "type this line into it instead");
 
