@@ -194,8 +194,7 @@ final class ImageCommands {
   static final class Delete extends LongCommand {
     private final Argument name = arguments.parameter("IMAGE", "");
     private final Argument cascade =
-        arguments.flag(
-            "--cascade", "delete the disks, snapshots and images that depend on it, too, for good");
+        arguments.flag("--cascade", "delete also everything that depends on it, for good");
 
     Delete() {
       super(

@@ -62,7 +62,7 @@ final class NodeCommands {
 
     private final Argument bmc =
         arguments.option(
-            "--bmc", "URL", "how to switch it: ipmi://USER@HOST, redfish://USER@HOST, qemu:NAME");
+            "--bmc", "URL", "how to switch it: qemu:NAME, ipmi://USER@HOST or redfish://USER@HOST");
 
     private final Argument firmware =
         arguments.option("--firmware", "bios|uefi", "how it boots (default: bios)");
