@@ -62,7 +62,7 @@ final class DiskCommands {
 
     private final Argument size =
         arguments.option(
-            "--size", "SIZE", "such as 20G; at least that of what is cloned (default: the same)");
+            "--size", "SIZE", "such as 20G; at least the size of what is cloned, the default");
 
     @Override
     protected void run() {
@@ -88,7 +88,7 @@ final class DiskCommands {
   }
 
   static final class ListAll extends ServerCommand {
-    private final Argument deleted = arguments.flag("--deleted", "those in the trash instead");
+    private final Argument deleted = arguments.flag("--deleted", "list the trash instead");
 
     ListAll() {
       super("Lists disks");
@@ -188,14 +188,14 @@ final class DiskCommands {
     private final Argument writeCache =
         arguments.flag(
             "--write-cache",
-            "acknowledge writes before they are durable; after a crash of the server's host that may"
-                + " have taken some, the secret is another one");
+            "acknowledge writes before they are durable; the secret changes when a crash of the"
+                + " server's host may have lost some");
 
     Expose() {
       super(
           "Opens an iSCSI target for a disk without a node",
           "",
-          "The secret, if there is one, is only shown with -o json (iscsi.username, iscsi.password).");
+          "Only -o json prints the secret, if any (iscsi.username, iscsi.password).");
     }
 
     @Override
@@ -373,7 +373,7 @@ final class DiskCommands {
 
   static final class Undelete extends OneDisk {
     private final Argument newName =
-        arguments.option("--name", "NAME", "for when its old name was taken meanwhile");
+        arguments.option("--name", "NAME", "a new name, when the old one was taken meanwhile");
 
     Undelete() {
       super("Brings a disk back from the trash");

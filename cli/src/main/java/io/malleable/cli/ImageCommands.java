@@ -30,9 +30,9 @@ final class ImageCommands {
       super(
           "Imports an image from a file or a URL",
           "",
-          "A server on this machine reads the file itself. To another one, or with --upload, the",
-          "file is sent; a broken transfer is taken up again where it ended by the same command, and the",
-          "server compares the checksum of the whole.");
+          "A server on this machine reads the file itself. To another one, or with",
+          "--upload, the file is sent. The same command goes on where a transfer broke",
+          "off. The server compares the checksum of the whole.");
     }
 
     private final Argument source =
@@ -194,15 +194,15 @@ final class ImageCommands {
   static final class Delete extends LongCommand {
     private final Argument name = arguments.parameter("IMAGE", "");
     private final Argument cascade =
-        arguments.flag(
-            "--cascade", "with the disks, snapshots and images that live on it, for good");
+        arguments.flag("--cascade", "delete also everything that depends on it, for good");
 
     Delete() {
       super(
-          "Deletes an image on which nothing lives",
+          "Deletes an image on which nothing depends",
           "",
-          "With --cascade everything that lives on it goes as well, the trash included. Nothing at all is",
-          "deleted when a disk among it is attached, exposed or another project's.");
+          "With --cascade, everything that depends on it is deleted as well, the trash",
+          "included. Nothing is deleted when one of those disks is attached, exposed or",
+          "another project's.");
     }
 
     @Override

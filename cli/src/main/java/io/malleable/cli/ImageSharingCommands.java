@@ -71,8 +71,8 @@ final class ImageSharingCommands {
   static final class Unshare extends Sharing {
     Unshare() {
       super(
-          "this project makes nothing new of it",
-          "only those that it is shared with make something new of it",
+          "this project can make nothing new of it",
+          "only projects that it is shared with can make something new of it",
           "Ends the sharing of an image",
           "",
           "Disks that others have made of it go on working.");
@@ -105,14 +105,14 @@ final class ImageSharingCommands {
     private final Argument newName =
         arguments.option("--name", "NAME", "of the copy (default: the same)");
     private final Argument full =
-        arguments.flag("--full", "store the content anew, so that the original may go");
+        arguments.flag("--full", "store the content again, so that the original can be deleted");
 
     Copy() {
       super(
-          "Makes an image of its own of an image of any project that may be used",
+          "Copies an image that this project may use to an image of its own",
           "",
-          "Without --full it takes constant time and no space: the copy lives on the original, which",
-          "cannot be deleted before it.");
+          "Without --full it takes constant time and no space, and the original cannot be",
+          "deleted before the copy.");
     }
 
     @Override

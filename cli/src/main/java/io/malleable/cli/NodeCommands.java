@@ -17,15 +17,16 @@ import java.util.function.Supplier;
 final class NodeCommands {
   static final String NODE = "/v1/nodes/{}";
 
-  private static final String ADDRESS = "that DHCP gives the NIC that boots (default: of the pool)";
+  private static final String ADDRESS =
+      "for the NIC that boots, given by DHCP (default: one of the pool)";
 
   /** What {@code --ssh-key} means. */
   static final String SSH_KEY =
-      "of a public key that may log in, by cloud-init at a disk's first boot; repeat it for more";
+      "with a public key that may log in, from a disk's first boot on; repeat it for more";
 
   private static final String AFTER_HOST_CRASH =
-      "when the server's host took acknowledged writes with it (default: reboot); with write-through"
-          + " it takes none, and writes are slower";
+      "what to do when a crash of the server's host may have lost acknowledged writes (default:"
+          + " reboot); with write-through none are lost, and writes are slower";
 
   private NodeCommands() {}
 
@@ -49,10 +50,10 @@ final class NodeCommands {
 
     Add() {
       super(
-          "Makes a machine known",
+          "Adds a machine as a node",
           "",
           "The BMC's password is not given here: see the server's configuration.",
-          "A machine without a BMC is switched on by hand; provision then waits for it to appear.");
+          "A machine without a BMC is switched on by hand; provision waits for it then.");
     }
 
     private final Argument macs =
@@ -61,7 +62,7 @@ final class NodeCommands {
 
     private final Argument bmc =
         arguments.option(
-            "--bmc", "URL", "how to switch it: ipmi://USER@HOST, redfish://USER@HOST, qemu:NAME");
+            "--bmc", "URL", "how to switch it: qemu:NAME, ipmi://USER@HOST or redfish://USER@HOST");
 
     private final Argument firmware =
         arguments.option("--firmware", "bios|uefi", "how it boots (default: bios)");
@@ -118,21 +119,22 @@ final class NodeCommands {
     private final Argument arch = arguments.option("--arch", "ARCH", "of its processor");
     private final Argument address =
         arguments.option(
-            "--address", "IPV4", "that DHCP gives the NIC that boots; none: one of the pool");
+            "--address", "IPV4", "for the NIC that boots, given by DHCP; none: one of the pool");
     private final Argument sshKeys = arguments.optionalRepeatedOption("--ssh-key", "FILE", SSH_KEY);
     private final Argument afterHostCrash =
         arguments.option(
             "--after-host-crash",
             "reboot|write-through",
-            "when the server's host took acknowledged writes with it");
-    private final Argument noSshKeys = arguments.flag("--no-ssh-keys", "take its own keys away");
+            "what to do when a crash of the server's host may have lost acknowledged writes");
+    private final Argument noSshKeys = arguments.flag("--no-ssh-keys", "remove its own keys");
 
     Change() {
       super(
-          "Changes what is known of a machine",
+          "Changes what is known about a machine",
           "",
-          "What is not given stays. NICs, BMC, address and what happens after a crash of the"
-              + " server's host change only while it is free; keys count from the next provision.");
+          "Options that are not given change nothing. NICs, BMC, address and",
+          "--after-host-crash change only while the node is free. Keys count from the next",
+          "provision.");
     }
 
     @Override
@@ -178,7 +180,7 @@ final class NodeCommands {
   static final class ListAll extends ServerCommand {
     private final Argument unknown =
         arguments.flag(
-            "--unknown", "machines that asked for a boot script and are no node yet, instead");
+            "--unknown", "list machines that asked for a boot script and are no nodes yet");
 
     ListAll() {
       super("Lists nodes");
@@ -334,9 +336,10 @@ final class NodeCommands {
 
   static final class Console extends ServerCommand {
     private final Argument name = arguments.parameter("NODE", "");
-    private final Argument follow = arguments.flag("-f --follow", "go on with what comes");
+    private final Argument follow = arguments.flag("-f --follow", "print what comes from now on");
     private final Argument tailBytes =
-        arguments.option("--tail", "BYTES", "65536", "how much of the past (default 65536)");
+        arguments.option(
+            "--tail", "BYTES", "65536", "how much of what came before (default 65536)");
     private final Argument text =
         arguments.option("--type", "TEXT", "type this line into it instead");
 

@@ -23,7 +23,7 @@ final class NodeLifecycle {
       super(
           "Gives a machine a drive and boots it",
           "",
-          "Waits until the operating system has found its drive; see also: m2 node explain NODE");
+          "Waits until the operating system has found its drive. See also: m2 node explain");
     }
 
     @Override
