@@ -204,7 +204,7 @@ final class CommandsTest {
     assertEquals("lab", copy.path("project").asText());
     assertEquals(json("image show gold").path("sha256"), copy.path("sha256"));
     assertTrue(
-        succeed("image copy gold --to lab").contains("copied to lab/gold, which lives on it"));
+        succeed("image copy gold --to lab").contains("copied to lab/gold, which depends on it"));
     assertTrue(fail("image delete gold").contains("1 image(s) of the project 'lab'"));
     succeed("image delete gold --project lab");
     assertEquals("image gold is now lab/gold\n", succeed("image move gold --to lab"));

@@ -13,6 +13,7 @@ public final class Bench {
 
   /** Runs the benchmark that the first argument names. */
   public static void main(String[] arguments) {
-    System.exit(new CommandLine(new Bench()).setCaseInsensitiveEnumValuesAllowed(true).execute(arguments));
+    System.exit(
+        new CommandLine(new Bench()).setCaseInsensitiveEnumValuesAllowed(true).execute(arguments));
   }
 }

@@ -141,7 +141,7 @@ final class ImageSharingCommands {
                   + Table.cell(copy.path("project"))
                   + "/"
                   + Table.cell(copy.path("name"))
-                  + (full.isSet() ? "" : ", which lives on it"));
+                  + (full.isSet() ? "" : ", which depends on it"));
     }
   }
 

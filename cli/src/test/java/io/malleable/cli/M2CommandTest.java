@@ -538,7 +538,7 @@ class M2CommandTest {
   void anImageOfAnotherProjectIsOneSegmentOfThePath() throws IOException {
     server.on("POST /v1/images/a%2Ftiny/copy", 201, "{\"name\":\"tiny\",\"project\":\"default\"}");
     Outcome outcome = server.run("image copy a/tiny");
-    assertEquals("image a/tiny is copied to default/tiny, which lives on it\n", outcome.out());
+    assertEquals("image a/tiny is copied to default/tiny, which depends on it\n", outcome.out());
     assertEquals("{\"mode\":\"linked\"}", server.only().json().toString());
   }
 

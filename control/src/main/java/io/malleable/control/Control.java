@@ -164,7 +164,7 @@ public final class Control implements AutoCloseable {
     try {
       tick();
     } catch (RuntimeException e) {
-      LOG.log(System.Logger.Level.ERROR, "the clockwork of the control plane stumbled", e);
+      LOG.log(System.Logger.Level.ERROR, "periodic work of the control plane failed; it goes on", e);
     }
   }
 

@@ -25,7 +25,7 @@ final class Dependants {
     List<Rows.Dependant> found = rows.dependants(volume.id(), NAMED + 1);
     if (!found.isEmpty()) {
       throw ControlException.of(
-          code, "The " + volume + " is what these live on: " + text(found, project) + ".", hint);
+          code, "These depend on the " + volume + ": " + text(found, project) + ".", hint);
     }
   }
 

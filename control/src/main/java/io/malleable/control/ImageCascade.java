@@ -60,7 +60,7 @@ final class ImageCascade {
     if (doomed.size() > MAX_VOLUMES) {
       throw ControlException.of(
           ErrorCode.LIMIT_EXCEEDED,
-          "More than " + MAX_VOLUMES + " volumes live on the image '" + image.name() + "'.",
+          "More than " + MAX_VOLUMES + " volumes depend on the image '" + image.name() + "'.",
           "Delete some of its disks, snapshots and images first.");
     }
   }
@@ -98,7 +98,7 @@ final class ImageCascade {
     if (!attached.isEmpty()) {
       throw ControlException.of(
           ErrorCode.DISK_ATTACHED,
-          "Disks that live on the image '"
+          "Disks that depend on the image '"
               + image.name()
               + "' are attached: "
               + some(attached)
@@ -108,7 +108,7 @@ final class ImageCascade {
     if (!exposed.isEmpty()) {
       throw ControlException.of(
           ErrorCode.DISK_EXPOSED,
-          "Disks that live on the image '"
+          "Disks that depend on the image '"
               + image.name()
               + "' are exposed: "
               + some(exposed)

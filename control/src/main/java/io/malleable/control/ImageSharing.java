@@ -81,7 +81,7 @@ final class ImageSharing {
               + image.project()
               + "' would lose the image '"
               + image.name()
-              + "' that these live on: "
+              + "' on which these depend: "
               + Dependants.text(own, image.projectId())
               + ".",
           "Give the other project a copy instead: m2 image copy "

@@ -73,7 +73,7 @@ final class ImageSharingRoutes {
         "mode",
         word,
         "An image cannot be copied in the mode " + word + ".",
-        "Use linked (constant time, lives on the original) or full (depends on nothing).");
+        "Use linked (constant time, depends on the original) or full (depends on nothing).");
   }
 
   private Answer move(Call call) {

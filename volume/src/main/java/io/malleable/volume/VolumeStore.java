@@ -30,6 +30,16 @@ public interface VolumeStore extends AutoCloseable {
   /** 1 PiB; no volume is larger, in whichever store. */
   long MAX_SIZE_BYTES = 1L << 50;
 
+  /** Refuses with {@code INVALID_SIZE} what no volume can have. */
+  static void requireSize(long sizeBytes) throws VolumeException {
+    if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
+      throw new VolumeException(
+          VolumeException.Reason.INVALID_SIZE,
+          "size %d must be a positive multiple of %d, at most %d"
+              .formatted(sizeBytes, SECTOR_BYTES, MAX_SIZE_BYTES));
+    }
+  }
+
   /**
    * An empty, writable volume that reads as zeroes. {@code sizeBytes} is a positive multiple of
    * {@link #SECTOR_BYTES}, at most {@link #MAX_SIZE_BYTES}.

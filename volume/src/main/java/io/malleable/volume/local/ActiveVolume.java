@@ -3,7 +3,6 @@ package io.malleable.volume.local;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeException.Reason;
-import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -132,7 +131,7 @@ final class ActiveVolume {
     long stamp = gate.readLock();
     try {
       Chain chain = state.chain;
-      checkRange(offsetBytes, destination.remaining(), chain);
+      chain.requireRange(offsetBytes, destination.remaining());
       chain.read(offsetBytes, destination);
     } finally {
       gate.unlockRead(stamp);
@@ -149,7 +148,7 @@ final class ActiveVolume {
     try {
       // What is refused is refused before anything is kept.
       writerOf(state);
-      checkRange(offsetBytes, source.remaining(), state.chain);
+      state.chain.requireRange(offsetBytes, source.remaining());
       forgetIntent();
       intentLeft = true;
       WriteIntent.publish(files, id, offsetBytes, source);
@@ -185,7 +184,7 @@ final class ActiveVolume {
     long stamp = gate.readLock();
     try {
       State now = state;
-      checkRange(offsetBytes, source.remaining(), now.chain);
+      now.chain.requireRange(offsetBytes, source.remaining());
       LayerWriter writer = writerOf(now);
       flushNow = source.hasRemaining() && writer.write(offsetBytes, source, now.chain);
     } finally {
@@ -204,7 +203,7 @@ final class ActiveVolume {
     long stamp = gate.readLock();
     try {
       State now = state;
-      checkRange(offsetBytes, lengthBytes, now.chain);
+      now.chain.requireRange(offsetBytes, lengthBytes);
       LayerWriter writer = writerOf(now);
       flushNow = lengthBytes > 0 && writer.zero(offsetBytes, lengthBytes, now.chain);
     } finally {
@@ -267,15 +266,6 @@ final class ActiveVolume {
           Reason.SEALED, "volume " + id + " is sealed; write to a clone of it");
     }
     return writer;
-  }
-
-  private void checkRange(long offsetBytes, long lengthBytes, Chain chain) {
-    Objects.checkFromIndexSize(offsetBytes, lengthBytes, chain.sizeBytes());
-    if (((offsetBytes | lengthBytes) & (VolumeStore.SECTOR_BYTES - 1)) != 0) {
-      throw new IllegalArgumentException(
-          "offset %d and length %d must be multiples of %d"
-              .formatted(offsetBytes, lengthBytes, VolumeStore.SECTOR_BYTES));
-    }
   }
 
   /**

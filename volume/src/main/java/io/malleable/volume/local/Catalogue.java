@@ -223,6 +223,21 @@ final class Catalogue {
     return sizes(volume);
   }
 
+  /** The disk's record as it is to be with the snapshot's content, on a layer yet to be made. */
+  VolumeRecord rolledBack(UUID disk, UUID snapshot) throws VolumeException {
+    VolumeRecord volume = get(disk);
+    VolumeRecord origin = get(snapshot);
+    if (!origin.disk().equals(Optional.of(disk))) {
+      throw new VolumeException(
+          Reason.NOT_A_SNAPSHOT_OF_DISK,
+          "volume %s is not a snapshot of disk %s; create a disk from it instead"
+              .formatted(snapshot, disk));
+    }
+    volume.refuseSealed();
+    return new VolumeRecord(
+        disk, false, origin.sizeBytes(), UUID.randomUUID(), origin.parent(), volume.disk());
+  }
+
   /** The disk's record as it is to be with the new size. */
   VolumeRecord resized(UUID disk, long sizeBytes) throws VolumeException {
     VolumeRecord volume = get(disk);

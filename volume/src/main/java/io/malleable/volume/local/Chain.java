@@ -1,8 +1,10 @@
 package io.malleable.volume.local;
 
 import io.malleable.volume.Volume;
+import io.malleable.volume.VolumeStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,6 +16,16 @@ import org.jspecify.annotations.Nullable;
  */
 record Chain(long sizeBytes, @Nullable Layer top, @Nullable ChainView below) {
   static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(1 << 16).asReadOnlyBuffer();
+
+  /** Whole sectors of the volume. */
+  void requireRange(long offsetBytes, long lengthBytes) {
+    Objects.checkFromIndexSize(offsetBytes, lengthBytes, sizeBytes);
+    if (((offsetBytes | lengthBytes) & (VolumeStore.SECTOR_BYTES - 1)) != 0) {
+      throw new IllegalArgumentException(
+          "offset %d and length %d must be multiples of %d"
+              .formatted(offsetBytes, lengthBytes, VolumeStore.SECTOR_BYTES));
+    }
+  }
 
   /** What holds the block's data, or null when it is zero. */
   @Nullable BlockSource sourceOf(long block) {

@@ -5,9 +5,7 @@ import io.malleable.volume.VolumeException.Reason;
 import io.malleable.volume.posix.Posix;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -25,15 +23,6 @@ final class LayerFlusher {
 
   /** Written back at a time. */
   private static final int RENEWED_BLOCKS = 256;
-
-  /** The JDK tells the error by its text only, in the language that the process was started in. */
-  private static final Set<String> FULL =
-      Set.copyOf(
-          List.of(
-              "No space left on device",
-              "Disk quota exceeded",
-              Posix.text(Posix.ENOSPC),
-              Posix.text(Posix.EDQUOT)));
 
   private final Layer layer;
   private final StoreFiles files;
@@ -492,11 +481,11 @@ final class LayerFlusher {
   }
 
   static IOException outOfSpaceOr(IOException e) {
-    String message = e.getMessage();
-    if (message != null && FULL.stream().anyMatch(message::contains)) {
-      return new VolumeException(
-          Reason.OUT_OF_SPACE, "the file system or the quota of the store is full: " + message, e);
-    }
-    return e;
+    return Posix.outOfSpace(e)
+        ? new VolumeException(
+            Reason.OUT_OF_SPACE,
+            "the file system or the quota of the store is full: " + e.getMessage(),
+            e)
+        : e;
   }
 }

@@ -7,7 +7,6 @@ import io.malleable.volume.Capacity;
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.Volume;
 import io.malleable.volume.VolumeException;
-import io.malleable.volume.VolumeException.Reason;
 import io.malleable.volume.VolumeFault;
 import io.malleable.volume.VolumeInfo;
 import io.malleable.volume.VolumeStore;
@@ -177,7 +176,7 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo create(UUID id, long sizeBytes) throws IOException {
-    checkSize(sizeBytes);
+    VolumeStore.requireSize(sizeBytes);
     VolumeSizes sizes;
     try (Held held = guard.hold()) {
       sizes = held.catalogue().create(id, sizeBytes);
@@ -187,21 +186,12 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
-    checkSize(sizeBytes);
+    VolumeStore.requireSize(sizeBytes);
     VolumeSizes sizes;
     try (Held held = guard.hold()) {
       sizes = held.catalogue().clone(id, parent, sizeBytes);
     }
     return sizes.ofOne(files);
-  }
-
-  private static void checkSize(long sizeBytes) throws VolumeException {
-    if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
-      throw new VolumeException(
-          Reason.INVALID_SIZE,
-          "size %d must be a positive multiple of %d, at most %d"
-              .formatted(sizeBytes, SECTOR_BYTES, MAX_SIZE_BYTES));
-    }
   }
 
   @Override
@@ -258,20 +248,9 @@ public final class LocalVolumeStore implements VolumeStore {
 
   private VolumeSizes rollBackNow(Catalogue catalogue, UUID disk, UUID snapshot)
       throws IOException {
-    VolumeRecord volume = catalogue.get(disk);
-    VolumeRecord origin = catalogue.get(snapshot);
-    if (!origin.disk().equals(Optional.of(disk))) {
-      throw new VolumeException(
-          Reason.NOT_A_SNAPSHOT_OF_DISK,
-          "volume %s is not a snapshot of disk %s; create a disk from it instead"
-              .formatted(snapshot, disk));
-    }
-    volume.refuseSealed();
+    VolumeRecord after = catalogue.rolledBack(disk, snapshot);
     intents.forget(disk);
-    UUID fresh = UUID.randomUUID();
-    catalogue.layers().create(fresh, Optional.of(origin.layer()));
-    VolumeRecord after =
-        new VolumeRecord(disk, false, origin.sizeBytes(), fresh, origin.parent(), volume.disk());
+    catalogue.layers().create(after.layer(), Optional.of(catalogue.get(snapshot).layer()));
     try {
       catalogue.replace(after);
     } catch (IOException e) {
@@ -283,7 +262,7 @@ public final class LocalVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
-    checkSize(sizeBytes);
+    VolumeStore.requireSize(sizeBytes);
     ActiveVolume used;
     VolumeSizes sizes = null;
     try (Held held = guard.hold()) {

@@ -15,6 +15,8 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
 
 /**
  * The Linux calls that the JDK has no name for: punching holes, finding them, and counting what a
@@ -73,6 +75,11 @@ public final class Posix {
           .downcallHandle(
               Linker.nativeLinker().defaultLookup().findOrThrow("strerror"),
               FunctionDescriptor.of(ADDRESS, JAVA_INT));
+
+  /** The JDK tells the error by its text only, in the language that the process was started in. */
+  private static final Set<String> FULL =
+      Set.copyOf(
+          List.of("No space left on device", "Disk quota exceeded", text(ENOSPC), text(EDQUOT)));
 
   private Posix() {}
 
@@ -227,6 +234,12 @@ public final class Posix {
     } catch (Throwable e) {
       throw rethrow(e);
     }
+  }
+
+  /** Whether the file system, or the quota on it, has no room for what a call was to write. */
+  public static boolean outOfSpace(IOException e) {
+    String message = e.getMessage();
+    return message != null && FULL.stream().anyMatch(message::contains);
   }
 
   /** Whether the process, or the system, had no descriptor left for a call. */

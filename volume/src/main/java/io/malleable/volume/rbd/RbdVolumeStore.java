@@ -96,7 +96,7 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo create(UUID id, long sizeBytes) throws IOException {
-    requireSize(sizeBytes);
+    VolumeStore.requireSize(sizeBytes);
     return calls.perform(
         "create",
         id,
@@ -117,7 +117,7 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo clone(UUID id, UUID parent, long sizeBytes) throws IOException {
-    requireSize(sizeBytes);
+    VolumeStore.requireSize(sizeBytes);
     return calls.perform(
         "clone",
         id,
@@ -212,7 +212,7 @@ public final class RbdVolumeStore implements VolumeStore {
 
   @Override
   public VolumeInfo resize(UUID disk, long sizeBytes) throws IOException {
-    requireSize(sizeBytes);
+    VolumeStore.requireSize(sizeBytes);
     return calls.perform(
         "resize",
         disk,
@@ -384,15 +384,6 @@ public final class RbdVolumeStore implements VolumeStore {
       step.run();
     } catch (IOException e) {
       failures.add(e);
-    }
-  }
-
-  private static void requireSize(long sizeBytes) throws VolumeException {
-    if (sizeBytes <= 0 || sizeBytes % SECTOR_BYTES != 0 || sizeBytes > MAX_SIZE_BYTES) {
-      throw new VolumeException(
-          Reason.INVALID_SIZE,
-          "size %d must be a positive multiple of %d, at most %d"
-              .formatted(sizeBytes, SECTOR_BYTES, MAX_SIZE_BYTES));
     }
   }
 
