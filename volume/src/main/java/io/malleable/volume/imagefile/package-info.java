@@ -7,8 +7,9 @@
  * left out. {@link io.malleable.volume.imagefile.ExportedImage} goes the other way without a file
  * in between: raw, or qcow2 by {@code Qcow2Layout}, made while it is read.
  *
- * <p>Nothing here has a thread of its own. Files come from strangers: what is wrong with one is an
- * {@link io.malleable.volume.imagefile.ImageException} that says what to do about it.
+ * <p>Work is done on the threads of callers; only what {@code qemu-img} prints is read by threads
+ * that end with it. Files come from strangers: what is wrong with one is an {@link
+ * io.malleable.volume.imagefile.ImageException} that says what to do about it.
  */
 @NullMarked
 package io.malleable.volume.imagefile;

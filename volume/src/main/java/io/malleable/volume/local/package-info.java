@@ -26,9 +26,9 @@
  *
  * <h2>Threads</h2>
  *
- * Calls run on the threads of their callers. The store has two of its own: that of {@code
- * Maintainer} runs {@code Maintenance} (deletes, merges, packs, checksums), that of {@code
- * DiskCare} looks after disks in use (settles quiet ones, recovers failed ones).
+ * Calls run on the threads of their callers. The store has its own: that of {@code Maintainer} runs
+ * {@code Maintenance} (deletes, merges, packs, checksums); that of {@code DiskCare} looks after
+ * disks in use and settles quiet ones, and a few beside it recover those that have failed.
  *
  * <h2>Locks, in the order in which they are taken</h2>
  *
@@ -39,7 +39,8 @@
  *       over I/O that grows with a volume.
  *   <li>A volume's gate ({@code ActiveVolume}): readers and writers share it; closed to swap what
  *       they read from.
- *   <li>{@code LayerWriter} and {@code LayerFlusher}: places of new blocks; one flush at a time.
+ *   <li>{@code LayerFlusher.flushing}: one flush at a time; then {@code allocation}: places of new
+ *       blocks. {@code LiveSums.marking}, beside them, is taken within the gate.
  * </ol>
  */
 @NullMarked
