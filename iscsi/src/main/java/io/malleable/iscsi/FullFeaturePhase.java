@@ -204,8 +204,10 @@ final class FullFeaturePhase {
           default -> 0;
         };
     if (response == 0) {
-      // It ends all tasks of the session (RFC 7143 11.14).
+      // It ends all tasks of the session (RFC 7143 11.14), and whoever hears of it finds free what
+      // the session held.
       workers.close();
+      session.detachAll();
     }
     out.begin(Opcode.LOGOUT_RESPONSE, Bhs.FINAL_BIT, tag, Outbound.STAT_SN_USED, 0);
     out.putByte(Bhs.RESPONSE_OFFSET, response);

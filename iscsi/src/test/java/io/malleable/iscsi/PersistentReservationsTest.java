@@ -190,6 +190,24 @@ class PersistentReservationsTest {
   }
 
   @Test
+  void whoIsToldOfALogoutFindsFreeWhatTheSessionHeld() throws Exception {
+    byte[] reserve = ByteBuffer.allocate(16).put((byte) 0x16).array();
+    byte[] release = ByteBuffer.allocate(16).put((byte) 0x17).array();
+    try (TestServer server = serving(new MemoryUnit(1 << 20), ReservationStore.none());
+        RawInitiator next = session(server, 0)) {
+      for (int i = 0; i < 300; i++) {
+        try (RawInitiator holder = session(server, 1)) {
+          assertEquals(0, holder.execute(reserve).scsiStatus());
+          assertEquals(CONFLICT, next.execute(reserve).scsiStatus());
+          assertEquals(0x26, holder.logout().opcode());
+          assertEquals(0, next.execute(reserve).scsiStatus(), "after logout " + i);
+          assertEquals(0, next.execute(release).scsiStatus());
+        }
+      }
+    }
+  }
+
+  @Test
   void anAdministratorSeesThemAndEndsThemWhoeverHoldsThem(@TempDir Path directory)
       throws Exception {
     MemoryUnit unit = new MemoryUnit(1 << 20);
