@@ -164,7 +164,8 @@ public final class Control implements AutoCloseable {
     try {
       tick();
     } catch (RuntimeException e) {
-      LOG.log(System.Logger.Level.ERROR, "periodic work of the control plane failed; it goes on", e);
+      LOG.log(
+          System.Logger.Level.ERROR, "periodic work of the control plane failed; it goes on", e);
     }
   }
 
