@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.malleable.control.db.SqliteDatabase;
 import io.malleable.volume.Volume;
-import io.malleable.volume.imagefile.ImageException;
+import io.malleable.volume.VolumeException;
 import io.malleable.volume.local.LocalVolumeStore;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -60,8 +60,8 @@ final class StepProgressTest {
       volumes.seal(image);
       volumes.clone(disk, image, 8 * MIB);
       HalfWay run = new HalfWay(database);
-      ImageException end =
-          assertThrows(ImageException.class, () -> volumes.flatten(disk, new StepProgress(run)));
+      VolumeException end =
+          assertThrows(VolumeException.class, () -> volumes.flatten(disk, new StepProgress(run)));
       assertEquals(0.5, run.shown);
       assertEquals(ErrorCode.ABORTED, Failures.of(end).code());
       assertEquals(image, volumes.find(disk).orElseThrow().parent().orElseThrow());
