@@ -309,7 +309,7 @@ final class LayerFlusher {
       files.rename(name + StoreLayout.TEMPORARY, name);
       files.syncDirectory(StoreLayout.LAYERS);
       MapLog old = layer.log;
-      layer.log = MapLog.open(files, layer.id, new BlockMap());
+      layer.log = MapLog.reopen(files, layer.id);
       old.close();
     } catch (IOException e) {
       // Which of the two a crash would leave is not known.

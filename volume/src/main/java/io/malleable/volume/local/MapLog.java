@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The durable form of a layer's block map: a header and batches of changes, each batch appended and
@@ -191,13 +192,24 @@ final class MapLog implements Closeable {
 
   /** Opens a log and replays it into the map. */
   static MapLog open(StoreFiles files, UUID layer, BlockMap map) throws IOException {
+    MapLog log = openInto(files, layer, map);
+    map.compact();
+    return log;
+  }
+
+  /** The same where the map is in memory already, which a second one would double. */
+  static MapLog reopen(StoreFiles files, UUID layer) throws IOException {
+    return openInto(files, layer, null);
+  }
+
+  private static MapLog openInto(StoreFiles files, UUID layer, @Nullable BlockMap map)
+      throws IOException {
     StoreFile file = files.open(StoreLayout.map(layer));
     try {
       MapLog log = new MapLog(MapHeader.read(file, layer), file);
       log.replay(map);
       // Most logs that are opened are never written to, and there are many.
       log.buffer = smallBuffer();
-      map.compact();
       return log;
     } catch (IOException | RuntimeException e) {
       file.close();
@@ -205,7 +217,7 @@ final class MapLog implements Closeable {
     }
   }
 
-  private void replay(BlockMap map) throws IOException {
+  private void replay(@Nullable BlockMap map) throws IOException {
     long size = file.sizeBytes();
     int length = readBatch(endBytes, size, sequence + 1);
     while (length > 0 && !sealed) {
@@ -224,21 +236,26 @@ final class MapLog implements Closeable {
   }
 
   /** The batch in the buffer. */
-  private void apply(BlockMap map) throws VolumeException {
+  private void apply(@Nullable BlockMap map) throws VolumeException {
     int count = buffer.getInt(COUNT_OFFSET);
     buffer.position(BATCH_HEADER_BYTES);
     switch (buffer.getInt(0)) {
       case RUNS -> {
         for (int i = 0; i < count; i++) {
           long run = buffer.getLong();
-          map.set(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
+          if (map != null) {
+            map.set(RunList.firstBlock(run), RunList.count(run), RunList.state(run));
+          }
         }
         changes += count;
       }
       case PAGES -> {
         for (int i = 0; i < count; i++) {
           long page = buffer.getLong();
-          map.setPage(page, words());
+          long[] words = words();
+          if (map != null) {
+            map.setPage(page, words);
+          }
         }
         changes += count;
       }
