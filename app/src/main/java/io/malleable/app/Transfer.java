@@ -2,6 +2,7 @@ package io.malleable.app;
 
 import io.malleable.control.ControlException;
 import io.malleable.control.ErrorCode;
+import io.malleable.volume.posix.DiskSpace;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
@@ -226,8 +227,7 @@ final class Transfer {
 
   /** Of what is announced much may be holes: only what has come counts. */
   private void requireSpace() throws IOException {
-    // Files.getFileStore fails below a root that is no mount point, as in chroot.
-    long freeBytes = file.toFile().getUsableSpace() - reserveBytes;
+    long freeBytes = DiskSpace.usableBytes(file) - reserveBytes;
     if (freeBytes < SPACE_CHECK_BYTES) {
       throw ControlException.of(
           ErrorCode.OUT_OF_SPACE,

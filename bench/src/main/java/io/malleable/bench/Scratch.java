@@ -1,5 +1,6 @@
 package io.malleable.bench;
 
+import io.malleable.volume.posix.DiskSpace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,7 +30,7 @@ final class Scratch implements AutoCloseable {
    * @param neededBytes what the benchmark holds at most at any one time
    */
   static Scratch in(Path parent, long neededBytes) throws IOException {
-    long usable = parent.toFile().getUsableSpace();
+    long usable = DiskSpace.usableBytes(parent);
     if (usable < neededBytes) {
       throw new IOException(
           String.format(

@@ -1,5 +1,6 @@
 package io.malleable.server;
 
+import io.malleable.volume.posix.DiskSpace;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -208,8 +209,7 @@ final class Uploads {
   }
 
   private void requireSpace(long neededBytes) throws IOException {
-    // Files.getFileStore fails below a root that is no mount point, as in chroot.
-    long freeBytes = Math.max(0, directory.toFile().getUsableSpace() - reserveBytes);
+    long freeBytes = Math.max(0, DiskSpace.usableBytes(directory) - reserveBytes);
     if (neededBytes > freeBytes) {
       throw ApiException.of(
           507,

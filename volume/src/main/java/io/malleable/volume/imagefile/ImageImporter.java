@@ -6,6 +6,7 @@ import io.malleable.volume.VolumeException;
 import io.malleable.volume.VolumeInfo;
 import io.malleable.volume.VolumeStore;
 import io.malleable.volume.imagefile.ImageException.Reason;
+import io.malleable.volume.posix.DiskSpace;
 import io.malleable.volume.posix.Posix;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -65,12 +66,7 @@ public final class ImageImporter {
    * @param reserveBytes what stays free on its file system, which others live on as well
    */
   public ImageImporter(VolumeStore store, Path staging, long reserveBytes) throws IOException {
-    this(
-        store,
-        staging,
-        // Files.getFileStore fails below a root that is no mount point, as in chroot.
-        () -> staging.toFile().getUsableSpace() - reserveBytes,
-        HASHED_UNASKED_BYTES);
+    this(store, staging, () -> DiskSpace.usableBytes(staging) - reserveBytes, HASHED_UNASKED_BYTES);
   }
 
   ImageImporter(VolumeStore store, Path staging, Room room, long hashedUnaskedBytes)

@@ -1,5 +1,6 @@
 package io.malleable.volume.local;
 
+import io.malleable.volume.posix.DiskSpace;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -107,21 +108,11 @@ final class LocalFiles implements StoreFiles {
 
   @Override
   public long availableBytes() throws IOException {
-    // Files.getFileStore fails below a root that is no mount point, as in chroot.
-    long bytes = root.toFile().getUsableSpace();
-    if (bytes == 0) {
-      // Full, or it could not be asked, which the size tells apart.
-      totalBytes();
-    }
-    return bytes;
+    return DiskSpace.usableBytes(root);
   }
 
   @Override
   public long totalBytes() throws IOException {
-    long bytes = root.toFile().getTotalSpace();
-    if (bytes == 0) {
-      throw new IOException("cannot tell the size of the file system that holds " + root);
-    }
-    return bytes;
+    return DiskSpace.totalBytes(root);
   }
 }
