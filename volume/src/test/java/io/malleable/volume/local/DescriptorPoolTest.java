@@ -17,7 +17,6 @@ import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -288,29 +287,10 @@ final class DescriptorPoolTest {
 
   @Test
   void aProcessWithoutDescriptorsStillReadsAndWritesItsVolumes() throws Exception {
-    Path log = directory.resolve("scenario.log");
-    Process process =
-        new ProcessBuilder(
-                List.of(
-                    "prlimit",
-                    "--nofile=200:200",
-                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "--enable-native-access=ALL-UNNAMED",
-                    "-Xmx128m",
-                    "-cp",
-                    System.getProperty("java.class.path"),
-                    DescriptorShortage.class.getName(),
-                    directory.resolve("store").toString()))
-            .redirectErrorStream(true)
-            .redirectOutput(log.toFile())
-            .start();
-    try {
-      boolean ended = process.waitFor(5, TimeUnit.MINUTES);
-      String said = Files.readString(log);
-      assertTrue(ended, () -> "the scenario hangs:\n" + said);
-      assertEquals(0, process.exitValue(), said);
-    } finally {
-      process.destroyForcibly().onExit().join();
-    }
+    ChildJava.run(
+        List.of("prlimit", "--nofile=200:200"),
+        DescriptorShortage.class,
+        directory.resolve("store").toString(),
+        directory.resolve("scenario.log"));
   }
 }

@@ -1,7 +1,6 @@
 package io.malleable.volume.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.malleable.volume.TransferProgress;
 import io.malleable.volume.imagefile.ImageFormat;
@@ -12,7 +11,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -44,37 +42,20 @@ class PlainRootTest {
   void anImageIsImportedWhereTheRootIsNoMountPoint() throws Exception {
     Path root = Files.createDirectory(directory.resolve("root"));
     Files.createDirectory(root.resolve("store"));
-    Path log = directory.resolve("scenario.log");
-    Process process =
-        new ProcessBuilder(
-                List.of(
-                    "unshare",
-                    System.getProperty("user.name").equals("root") ? "-m" : "-Urm",
-                    "--kill-child",
-                    "--fork",
-                    "sh",
-                    "-c",
-                    ENTER,
-                    "sh",
-                    root.toString(),
-                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "--enable-native-access=ALL-UNNAMED",
-                    "-Xmx128m",
-                    "-cp",
-                    System.getProperty("java.class.path"),
-                    Scenario.class.getName(),
-                    "/store"))
-            .redirectErrorStream(true)
-            .redirectOutput(log.toFile())
-            .start();
-    try {
-      boolean ended = process.waitFor(5, TimeUnit.MINUTES);
-      String said = Files.readString(log);
-      assertTrue(ended, () -> "the scenario hangs:\n" + said);
-      assertEquals(0, process.exitValue(), said);
-    } finally {
-      process.destroyForcibly().onExit().join();
-    }
+    ChildJava.run(
+        List.of(
+            "unshare",
+            System.getProperty("user.name").equals("root") ? "-m" : "-Urm",
+            "--kill-child",
+            "--fork",
+            "sh",
+            "-c",
+            ENTER,
+            "sh",
+            root.toString()),
+        Scenario.class,
+        "/store",
+        directory.resolve("scenario.log"));
   }
 
   /** Runs below that root. */
