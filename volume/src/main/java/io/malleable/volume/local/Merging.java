@@ -290,12 +290,11 @@ final class Merging {
   }
 
   private void replaceMap(Merge merge, LayerWriter writer) throws IOException {
-    // Meanwhile the upper layer may have been deleted, or its disk flattened.
-    boolean wanted = guard.with(catalogue -> catalogue.layers().isOrphan(merge.orphan));
-    if (!wanted) {
+    Ground ground = guard.with(catalogue -> ground(catalogue.layers(), merge));
+    if (ground == null) {
       return;
     }
-    Optional<UUID> below = guard.with(catalogue -> catalogue.layers().parentOf(merge.orphan.id()));
+    Optional<UUID> below = ground.layer;
     try {
       writer.rewriteMap(below);
     } catch (IOException e) {
@@ -303,6 +302,14 @@ final class Merging {
       throw e;
     }
     guard.with(catalogue -> bypass(catalogue, merge));
+  }
+
+  /** What the upper layer is to stand on. */
+  private record Ground(Optional<UUID> layer) {}
+
+  /** Null when the upper layer was deleted meanwhile, or its disk flattened. */
+  private static @Nullable Ground ground(LayerTable layers, Merge merge) {
+    return layers.isOrphan(merge.orphan) ? new Ground(layers.parentOf(merge.orphan.id())) : null;
   }
 
   /** The map may name either of them on disk now: both stay until the next start. */
