@@ -2,6 +2,7 @@ package io.malleable.iscsi;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Bounds of a server. Start from {@link #of} and change what must be different.
@@ -74,73 +75,64 @@ public record IscsiServerConfig(
   }
 
   public IscsiServerConfig withMaxConnections(int connections) {
-    return new IscsiServerConfig(
-        portals,
-        connections,
-        maxSessionsPerTarget,
-        commandWindow,
-        maxBufferBytes,
-        loginTimeout,
-        pingInterval,
-        stallTimeout,
-        authenticationFailureDelay,
-        storeFullBusy);
+    return with(c -> c.maxConnections = connections);
   }
 
   public IscsiServerConfig withMaxSessionsPerTarget(int sessions) {
-    return new IscsiServerConfig(
-        portals,
-        maxConnections,
-        sessions,
-        commandWindow,
-        maxBufferBytes,
-        loginTimeout,
-        pingInterval,
-        stallTimeout,
-        authenticationFailureDelay,
-        storeFullBusy);
+    return with(c -> c.maxSessionsPerTarget = sessions);
   }
 
   public IscsiServerConfig withTimeouts(Duration login, Duration ping, Duration stall) {
-    return new IscsiServerConfig(
-        portals,
-        maxConnections,
-        maxSessionsPerTarget,
-        commandWindow,
-        maxBufferBytes,
-        login,
-        ping,
-        stall,
-        authenticationFailureDelay,
-        storeFullBusy);
+    return with(c -> {
+      c.loginTimeout = login;
+      c.pingInterval = ping;
+      c.stallTimeout = stall;
+    });
   }
 
   public IscsiServerConfig withMaxBufferBytes(long bytes) {
-    return new IscsiServerConfig(
-        portals,
-        maxConnections,
-        maxSessionsPerTarget,
-        commandWindow,
-        bytes,
-        loginTimeout,
-        pingInterval,
-        stallTimeout,
-        authenticationFailureDelay,
-        storeFullBusy);
+    return with(c -> c.maxBufferBytes = bytes);
   }
 
   public IscsiServerConfig withStoreFullBusy(Duration busy) {
+    return with(c -> c.storeFullBusy = busy);
+  }
+
+  private IscsiServerConfig with(Consumer<Changed> change) {
+    Changed changed = new Changed(this);
+    change.accept(changed);
     return new IscsiServerConfig(
         portals,
-        maxConnections,
-        maxSessionsPerTarget,
+        changed.maxConnections,
+        changed.maxSessionsPerTarget,
         commandWindow,
-        maxBufferBytes,
-        loginTimeout,
-        pingInterval,
-        stallTimeout,
+        changed.maxBufferBytes,
+        changed.loginTimeout,
+        changed.pingInterval,
+        changed.stallTimeout,
         authenticationFailureDelay,
-        busy);
+        changed.storeFullBusy);
+  }
+
+  /** Those that can be changed, on their way into a copy. */
+  private static final class Changed {
+    private int maxConnections;
+    private int maxSessionsPerTarget;
+    private long maxBufferBytes;
+    private Duration loginTimeout;
+    private Duration pingInterval;
+    private Duration stallTimeout;
+    private Duration storeFullBusy;
+
+    Changed(IscsiServerConfig from) {
+      maxConnections = from.maxConnections;
+      maxSessionsPerTarget = from.maxSessionsPerTarget;
+      maxBufferBytes = from.maxBufferBytes;
+      loginTimeout = from.loginTimeout;
+      pingInterval = from.pingInterval;
+      stallTimeout = from.stallTimeout;
+      storeFullBusy = from.storeFullBusy;
+    }
   }
 
   private static void requireRange(String field, int value, int min, int max) {

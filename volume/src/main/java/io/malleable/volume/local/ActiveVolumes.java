@@ -117,7 +117,7 @@ final class ActiveVolumes {
       top = guard.open(pinned);
     } finally {
       if (top == null) {
-        endOpening(id);
+        guard.with(_ -> endOpening(id));
       }
     }
     Layer nearest = top;
@@ -145,16 +145,14 @@ final class ActiveVolumes {
     return new Begun.Opening(pinned);
   }
 
-  private void endOpening(UUID id) throws IOException {
-    guard.with(_ -> {
-      opening.remove(id);
-      changed.signalAll();
-      return null;
-    });
+  private @Nullable Void endOpening(UUID id) {
+    opening.remove(id);
+    changed.signalAll();
+    return null;
   }
 
   private ActiveVolume finish(Catalogue catalogue, UUID id, Layer top, Use use) throws IOException {
-    endOpening(id);
+    Void _ = endOpening(id);
     VolumeRecord found;
     ActiveVolume volume;
     try {

@@ -177,35 +177,31 @@ public final class DescriptorPool {
   }
 
   private List<PooledChannel> surplus() {
-    List<PooledChannel> retired = new ArrayList<>();
     lock.lock();
     try {
-      int looks = Math.min(LOOKS, 2 * open.size());
-      while (open.size() >= limit && looks-- > 0) {
-        PooledChannel evicted = oldest();
-        if (evicted != null) {
-          retired.add(evicted);
-        }
-      }
+      return retire(open.size() - limit + 1, Math.min(LOOKS, 2 * open.size()));
     } finally {
       lock.unlock();
     }
-    return retired;
   }
 
   private List<PooledChannel> idle() {
-    List<PooledChannel> retired = new ArrayList<>();
     lock.lock();
     try {
-      int looks = 2 * open.size();
-      while (retired.size() < EVICTED_AT_ONCE && looks-- > 0 && !open.isEmpty()) {
-        PooledChannel evicted = oldest();
-        if (evicted != null) {
-          retired.add(evicted);
-        }
-      }
+      return retire(EVICTED_AT_ONCE, 2 * open.size());
     } finally {
       lock.unlock();
+    }
+  }
+
+  /** At most so many, after at most so many looks; under the lock. */
+  private List<PooledChannel> retire(int most, int looks) {
+    List<PooledChannel> retired = new ArrayList<>();
+    for (int look = 0; look < looks && retired.size() < most && !open.isEmpty(); look++) {
+      PooledChannel evicted = oldest();
+      if (evicted != null) {
+        retired.add(evicted);
+      }
     }
     return retired;
   }
